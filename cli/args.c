@@ -1,0 +1,208 @@
+/* From the command line's words to problems and options. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
+
+const char *type_name(cvg_type type)
+{
+    return type == CVG_F32 ? "f32" : "f64";
+}
+
+static const char *const option_names[OPTIONS] = {
+    [OPT_DILATION] = "--dilation", [OPT_GROUPS] = "--groups", [OPT_OUTPUT_PADDING] = "--output-padding",
+    [OPT_PAD] = "--pad",           [OPT_STRIDE] = "--stride", [OPT_SEED] = "--seed",
+    [OPT_MIN_TIME] = "--min-time",
+};
+
+void args_axes(const struct args *args, enum option option, int dims, int64_t *values)
+{
+    const char *text = args->option[option];
+    if (!text)
+        return;
+    const int count = numbers_parse(text, values, dims);
+    if (count != 1 && count != dims)
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be %d numbers with commas between, or one for all",
+            option_names[option], text, dims);
+    for (int i = count; i < dims; i++)
+        values[i] = values[0];
+}
+
+cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank,
+                   const int64_t *weight, int weight_rank)
+{
+    cvg_conv conv = CVG_CONV_INIT;
+    cvg_error error;
+    int64_t out[3], pads[6] = {0};
+
+    if (input_rank < 3 || input_rank > 5)
+        die(EXIT_BAD_INPUT, "input has %d axes; must have 3 to 5 (N, C and 1 to 3 more)", input_rank);
+    if (weight_rank != input_rank)
+        die(EXIT_BAD_INPUT, "weight has %d axes and input %d; must have as many", weight_rank, input_rank);
+    const int dims = conv.spatial_dims = input_rank - 2;
+    conv.batch = input[0];
+    conv.in_channels = input[1];
+    conv.out_channels = weight[0];
+    if (args->option[OPT_GROUPS] && numbers_parse(args->option[OPT_GROUPS], &conv.groups, 1) != 1)
+        die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be a number", args->option[OPT_GROUPS]);
+    for (int i = 0; i < dims; i++) {
+        conv.in[i] = input[2 + i];
+        conv.filter[i] = weight[2 + i];
+    }
+    args_axes(args, OPT_STRIDE, dims, conv.stride);
+    args_axes(args, OPT_DILATION, dims, conv.dilation);
+    if (args->option[OPT_PAD]) {
+        const int count = numbers_parse(args->option[OPT_PAD], pads, 2 * dims);
+        if (count != 1 && count != dims && count != 2 * dims)
+            die(EXIT_BAD_INPUT,
+                "--pad is \"%s\"; must be %d numbers with commas between (all begins, then all "
+                "ends), %d for both sides alike, or one for all",
+                args->option[OPT_PAD], 2 * dims, dims);
+        for (int i = 0; i < dims; i++) {
+            conv.pad_begin[i] = pads[count == 1 ? 0 : i];
+            conv.pad_end[i] = pads[count == 1 ? 0 : count == dims ? i : dims + i];
+        }
+    }
+    if (conv.groups >= 1 && conv.in_channels != weight[1] * conv.groups)
+        die(EXIT_BAD_INPUT,
+            "weight has %" PRId64 " channels a group; input has %" PRId64 " channels in %" PRId64
+            " groups", weight[1], conv.in_channels, conv.groups);
+    if (cvg_output_size(&conv, out, &error))
+        die(EXIT_BAD_INPUT, "%s", error.text);
+    return conv;
+}
+
+int args_problems(const struct args *args, struct problem **problems)
+{
+    cvg_error error;
+    int count = 0;
+    *problems = NULL;
+    if (args->option[OPT_SHAPES]) {
+        count = problem_read_table(problems, args->option[OPT_SHAPES], &error);
+        if (count < 0)
+            die(EXIT_BAD_INPUT, "%s", error.text);
+    }
+    *problems = realloc(*problems, (size_t)(count + args->count + 1) * sizeof **problems);
+    if (!*problems)
+        die(EXIT_WRONG, "out of memory");
+    for (int i = 0; i < args->count; i++, count++) {
+        (*problems)[count] = (struct problem){.conv = CVG_CONV_INIT};
+        if (!problem_parse(&(*problems)[count], args->word[i], &error))
+            die(EXIT_BAD_INPUT, "%s", error.text);
+    }
+    if (args->option[OPT_INPUT_SHAPE] || args->option[OPT_WEIGHT_SHAPE]) {
+        int64_t input[5], weight[5];
+        const char *in = args->option[OPT_INPUT_SHAPE], *w = args->option[OPT_WEIGHT_SHAPE];
+        const int input_rank = in ? numbers_parse(in, input, 5) : -1;
+        const int weight_rank = w ? numbers_parse(w, weight, 5) : -1;
+        if (input_rank < 0)
+            die(EXIT_BAD_INPUT, "--input-shape is \"%s\"; must be 3 to 5 numbers with commas between",
+                in ? in : "");
+        if (weight_rank < 0)
+            die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between",
+                w ? w : "");
+        (*problems)[count++] = (struct problem){
+            .conv = args_conv(args, input, input_rank, weight, weight_rank)};
+    }
+    return count;
+}
+
+/*
+ * The items of a list with commas between, each by its place among names; dies of one that is
+ * not there.
+ */
+static int list_of(const char *option, const char *text, const char *const *names, int name_count,
+                   int *items, int most)
+{
+    int count = 0;
+    for (const char *at = text;;) {
+        const size_t length = strcspn(at, ",");
+        int found = -1;
+        for (int i = 0; i < name_count; i++)
+            if (names[i] && strlen(names[i]) == length && !strncmp(at, names[i], length))
+                found = i;
+        if (found < 0 || count == most) {
+            fprintf(stderr, "convgrad: %s is \"%s\"; must be some of", option, text);
+            for (int i = 0; i < name_count; i++)
+                if (names[i])
+                    fprintf(stderr, " %s", names[i]);
+            fprintf(stderr, ", with commas between\n");
+            exit(EXIT_BAD_INPUT);
+        }
+        items[count++] = found;
+        if (!at[length])
+            return count;
+        at += length + 1;
+    }
+}
+
+int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
+{
+    const char *names[CVG_ALGO_COUNT];
+    int items[CVG_ALGO_COUNT], count = 0;
+    for (int i = 0; i < CVG_ALGO_COUNT; i++) {
+        names[i] = cvg_algo_name((cvg_algo)i);
+        if (i != CVG_AUTO)
+            items[count++] = i;
+    }
+    if (args->option[OPT_ALGO])
+        count = list_of("--algo", args->option[OPT_ALGO], names, CVG_ALGO_COUNT, items, CVG_ALGO_COUNT);
+    for (int i = 0; i < count; i++)
+        algos[i] = (cvg_algo)items[i];
+    return count;
+}
+
+int args_types(const struct args *args, int standard, cvg_type types[2])
+{
+    static const char *const names[] = {"f32", "f64"};
+    int items[2] = {standard < 0 ? 0 : standard, 1};
+    int count = standard < 0 ? 2 : 1;
+    if (args->option[OPT_TYPE])
+        count = list_of("--type", args->option[OPT_TYPE], names, 2, items, 2);
+    for (int i = 0; i < count; i++)
+        types[i] = (cvg_type)items[i];
+    return count;
+}
+
+int args_passes(const struct args *args, cvg_pass passes[CVG_PASS_COUNT])
+{
+    int items[CVG_PASS_COUNT] = {0, 1, 2}, count = CVG_PASS_COUNT;
+    if (args->option[OPT_PASS])
+        count = list_of("--pass", args->option[OPT_PASS], pass_names, CVG_PASS_COUNT, items, CVG_PASS_COUNT);
+    for (int i = 0; i < count; i++)
+        passes[i] = (cvg_pass)items[i];
+    return count;
+}
+
+int args_threads(const struct args *args, const char *standard, int *threads, int most)
+{
+    const char *text = args->option[OPT_THREADS] ? args->option[OPT_THREADS] : standard;
+    int64_t numbers[16];
+    const int count = numbers_parse(text, numbers, most < 16 ? most : 16);
+    int good = count > 0;
+    for (int i = 0; good && i < count; i++) {
+        good = numbers[i] >= 0 && numbers[i] <= 4096;
+        threads[i] = good ? (int)numbers[i] : 0;
+    }
+    if (!good)
+        die(EXIT_BAD_INPUT, "--threads is \"%s\"; must be %s from 0 to 4096", text,
+            most > 1 ? "numbers with commas between," : "a number");
+    return count;
+}
+
+double args_number(const struct args *args, enum option option, double standard, double least)
+{
+    const char *text = args->option[option];
+    char *end;
+    if (!text)
+        return standard;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value) || value < least)
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a number of at least %g", option_names[option], text, least);
+    return value;
+}

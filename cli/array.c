@@ -1,0 +1,342 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef CVG_HAVE_ZLIB
+#include <zlib.h>
+#endif
+
+static size_t size_of(cvg_type type)
+{
+    return type == CVG_F32 ? sizeof(float) : sizeof(double);
+}
+
+void shape_print(const int64_t *shape, int rank, char *text, size_t size)
+{
+    size_t length = 0;
+    if (size)
+        text[0] = 0;
+    for (int i = 0; i < rank && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%" PRId64, i ? "x" : "", shape[i]);
+}
+
+int array_new(struct array *array, cvg_type type, int rank, const int64_t *shape, cvg_error *error)
+{
+    char text[80];
+    shape_print(shape, rank, text, sizeof text);
+    *array = (struct array){.type = type, .rank = rank, .count = 1};
+    for (int i = 0; i < rank; i++) {
+        array->shape[i] = shape[i];
+        if (shape[i] && array->count > INT64_MAX / 8 / shape[i])
+            return cli_fail(error, "an array of %s elements does not fit in memory", text);
+        array->count *= shape[i];
+    }
+    array->data = calloc((size_t)array->count + 1, size_of(type));
+    if (!array->data)
+        return cli_fail(error, "an array of %s elements does not fit in memory", text);
+    return 1;
+}
+
+void array_free(struct array *array)
+{
+    free(array->data);
+    array->data = NULL;
+}
+
+double array_get(const struct array *array, int64_t index)
+{
+    return array->type == CVG_F32 ? ((float *)array->data)[index] : ((double *)array->data)[index];
+}
+
+void array_set(struct array *array, int64_t index, double value)
+{
+    if (array->type == CVG_F32)
+        ((float *)array->data)[index] = (float)value;
+    else
+        ((double *)array->data)[index] = value;
+}
+
+int array_convert(struct array *array, cvg_type type, cvg_error *error)
+{
+    struct array to;
+    if (array->type == type)
+        return 1;
+    if (!array_new(&to, type, array->rank, array->shape, error))
+        return 0;
+    for (int64_t i = 0; i < array->count; i++)
+        array_set(&to, i, array_get(array, i));
+    array_free(array);
+    *array = to;
+    return 1;
+}
+
+/* ---- reading: a file, perhaps compressed ---- */
+
+#ifdef CVG_HAVE_ZLIB
+typedef gzFile stream;
+#define stream_open(path) gzopen(path, "rb")
+#define stream_close(in) gzclose(in)
+static const int reads_gzip = 1;
+
+/* Bytes read, less than size only at the end or after an error. */
+static size_t stream_read(stream in, void *to, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        const size_t left = size - done;
+        const int n = gzread(in, (char *)to + done, left < 1 << 30 ? (unsigned)left : 1u << 30);
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    return done;
+}
+
+static int stream_failed(stream in)
+{
+    int code;
+    gzerror(in, &code);
+    return code != Z_OK && code != Z_STREAM_END;
+}
+#else
+typedef FILE *stream;
+#define stream_open(path) fopen(path, "rb")
+#define stream_close(in) fclose(in)
+#define stream_read(in, to, size) fread(to, 1, size, in)
+#define stream_failed(in) ferror(in)
+static const int reads_gzip = 0;
+#endif
+
+/* The value of a key in a header such as {'descr': '<f4', ...}; NULL if it is not there. */
+static const char *header_value(const char *header, const char *key)
+{
+    const char *at = strstr(header, key);
+    if (!at)
+        return NULL;
+    at += strlen(key);
+    while (*at == ' ' || *at == ':')
+        at++;
+    return at;
+}
+
+/* Reads "(2, 3)" or "(4,)" or "()" into shape. */
+static int header_shape(const char *text, struct array *array)
+{
+    if (*text++ != '(')
+        return 0;
+    for (array->rank = 0;;) {
+        char *end;
+        while (*text == ' ')
+            text++;
+        if (*text == ')')
+            return 1;
+        if (array->rank == ARRAY_MOST_AXES || *text < '0' || *text > '9')
+            return 0;
+        errno = 0;
+        array->shape[array->rank++] = strtoll(text, &end, 10);
+        if (errno)
+            return 0;
+        text = end;
+        while (*text == ' ')
+            text++;
+        if (*text == ',')
+            text++;
+        else if (*text != ')')
+            return 0;
+    }
+}
+
+/* The elements, as stored; checks that they are all there and that nothing follows. */
+static int read_elements(struct array *array, const char *path, stream in, void *to, size_t size,
+                         cvg_error *error)
+{
+    char more;
+    const size_t want = (size_t)array->count * size, got = stream_read(in, to, want);
+    if (stream_failed(in))
+        return cli_fail(error, "%.100s: cannot be read or decompressed", path);
+    if (got != want)
+        return cli_fail(error, "%.100s: is truncated: has %zu of %zu data bytes", path, got, want);
+    if (stream_read(in, &more, 1))
+        return cli_fail(error, "%.100s: has more data than its header says", path);
+    return 1;
+}
+
+static int little_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first;
+}
+
+/* Between the file's little-endian order and the machine's. */
+static void swap_bytes(void *data, int64_t count, size_t size)
+{
+    unsigned char *p = data;
+    if (little_endian())
+        return;
+    for (int64_t i = 0; i < count; i++, p += size)
+        for (size_t a = 0, b = size - 1; a < b; a++, b--) {
+            const unsigned char kept = p[a];
+            p[a] = p[b];
+            p[b] = kept;
+        }
+}
+
+static int read_npy(struct array *array, const char *path, stream in, cvg_error *error)
+{
+    unsigned char start[8]; /* the rest of the magic, version, length */
+    char header[4097];
+
+    if (stream_read(in, start, 6) != 6 || memcmp(start, "PY", 2))
+        return cli_fail(error, "%.100s: is truncated in its header", path);
+    const int major = start[2];
+    size_t length = start[4] | (size_t)start[5] << 8;
+    if (major < 1 || major > 3)
+        return cli_fail(error, "%.100s: is .npy of version %d; must be 1, 2 or 3", path, major);
+    if (major > 1) {
+        if (stream_read(in, start + 6, 2) != 2)
+            return cli_fail(error, "%.100s: is truncated in its header", path);
+        length |= (size_t)start[6] << 16 | (size_t)start[7] << 24;
+    }
+    if (length >= sizeof header)
+        return cli_fail(error, "%.100s: has a header of %zu bytes; must be at most %zu", path, length,
+                    sizeof header - 1);
+    if (stream_read(in, header, length) != length)
+        return cli_fail(error, "%.100s: is truncated in its header", path);
+    header[length] = 0;
+
+    const char *descr = header_value(header, "'descr'");
+    const char *order = header_value(header, "'fortran_order'");
+    const char *shape = header_value(header, "'shape'");
+    if (!descr || !order || !shape)
+        return cli_fail(error, "%.100s: its header lacks descr, fortran_order or shape", path);
+    if (!strncmp(descr, "'<f4'", 5))
+        array->type = CVG_F32;
+    else if (!strncmp(descr, "'<f8'", 5))
+        array->type = CVG_F64;
+    else
+        return cli_fail(error, "%.100s: its dtype is %.*s; must be '<f4' or '<f8'", path,
+                    (int)strcspn(descr, ",}"), descr);
+    if (strncmp(order, "False", 5))
+        return cli_fail(error, "%.100s: is in Fortran order; must be in C order", path);
+    if (!header_shape(shape, array))
+        return cli_fail(error, "%.100s: its shape %.40s cannot be read", path, shape);
+
+    const struct array said = *array;
+    if (!array_new(array, said.type, said.rank, said.shape, error)) {
+        const cvg_error why = *error;
+        return cli_fail(error, "%.60s: %.160s", path, why.text);
+    }
+    if (!read_elements(array, path, in, array->data, size_of(array->type), error))
+        return 0;
+    swap_bytes(array->data, array->count, size_of(array->type));
+    return 1;
+}
+
+/* IDX: 0 0 type rank, then the sizes as 32-bit big-endian numbers, then the bytes. */
+static int read_idx(struct array *array, const char *path, stream in, const unsigned char magic[4],
+                    cvg_error *error)
+{
+    unsigned char size[4];
+    int64_t shape[4] = {0, 1, 0, 0};
+
+    if (magic[2] != 8 || magic[3] != 3)
+        return cli_fail(error, "%.100s: is IDX of type 0x%02x and rank %d; must be images: unsigned "
+                           "bytes (0x08) of rank 3", path, magic[2], magic[3]);
+    for (int i = 0; i < 3; i++) {
+        if (stream_read(in, size, 4) != 4)
+            return cli_fail(error, "%.100s: is truncated in its header", path);
+        shape[i ? i + 1 : 0] = (int64_t)size[0] << 24 | size[1] << 16 | size[2] << 8 | size[3];
+    }
+    if (!array_new(array, CVG_F32, 4, shape, error)) {
+        const cvg_error why = *error;
+        return cli_fail(error, "%.60s: %.160s", path, why.text);
+    }
+    unsigned char *bytes = malloc((size_t)array->count + 1);
+    if (!bytes)
+        return cli_fail(error, "%.100s: out of memory", path);
+    const int good = read_elements(array, path, in, bytes, 1, error);
+    for (int64_t i = 0; good && i < array->count; i++)
+        ((float *)array->data)[i] = (float)bytes[i] / 255;
+    free(bytes);
+    return good;
+}
+
+int array_read(struct array *array, const char *path, cvg_error *error)
+{
+    unsigned char magic[4] = {0};
+    int good = 0;
+
+    *array = (struct array){0};
+    errno = 0;
+    stream in = stream_open(path);
+    if (!in)
+        return cli_fail(error, "%.100s: %s", path, errno ? strerror(errno) : "out of memory");
+    if (stream_read(in, magic, 4) != 4)
+        cli_fail(error, "%.100s: is %s", path,
+             stream_failed(in) ? "no file that can be read" : "too short to be .npy or IDX");
+    else if (!memcmp(magic, "\x93NUM", 4))
+        good = read_npy(array, path, in, error);
+    else if (magic[0] == 0 && magic[1] == 0)
+        good = read_idx(array, path, in, magic, error);
+    else if (magic[0] == 0x1f && magic[1] == 0x8b && !reads_gzip)
+        cli_fail(error, "%.100s: is compressed; this build has no zlib: decompress it first", path);
+    else
+        cli_fail(error, "%.100s: is neither .npy nor IDX", path);
+    stream_close(in);
+    if (!good)
+        array_free(array);
+    return good;
+}
+
+int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error)
+{
+    if (array->rank < 1 || begin < 0 || end < begin || end > array->shape[0])
+        return cli_fail(error, "takes %" PRId64 ":%" PRId64 " of a batch of %" PRId64, begin, end,
+                    array->rank < 1 ? 0 : array->shape[0]);
+    const int64_t each = array->shape[0] ? array->count / array->shape[0] : 0;
+    memmove(array->data, (char *)array->data + (size_t)(begin * each) * size_of(array->type),
+            (size_t)((end - begin) * each) * size_of(array->type));
+    array->shape[0] = end - begin;
+    array->count = (end - begin) * each;
+    return 1;
+}
+
+int array_write(const struct array *array, const char *path, cvg_error *error)
+{
+    char shape[200] = "", header[256];
+    size_t length = 0;
+    for (int i = 0; i < array->rank; i++)
+        length += (size_t)snprintf(shape + length, sizeof shape - length, "%" PRId64 "%s",
+                                   array->shape[i],
+                                   i + 1 < array->rank ? ", " : array->rank == 1 ? "," : "");
+    /* Magic, version and length take 10 bytes; all is padded to a multiple of 64. */
+    int used = snprintf(header, sizeof header, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%s), }",
+                        (int)size_of(array->type), shape);
+    const int total = (10 + used + 1 + 63) / 64 * 64;
+    for (; used < total - 11; used++)
+        header[used] = ' ';
+    header[used++] = '\n';
+    const unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(used & 255),
+                                     (unsigned char)(used >> 8)};
+
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return cli_fail(error, "%.150s: %s", path, strerror(errno));
+    swap_bytes(array->data, array->count, size_of(array->type));
+    const int good = fwrite(start, 1, 10, file) == 10 &&
+                     fwrite(header, 1, (size_t)used, file) == (size_t)used &&
+                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) ==
+                         (size_t)array->count;
+    swap_bytes(array->data, array->count, size_of(array->type));
+    const int closed = fclose(file) == 0;
+    if (good && closed)
+        return 1;
+    cli_fail(error, "%.150s: %s", path, errno ? strerror(errno) : "cannot be written");
+    remove(path);
+    return 0;
+}

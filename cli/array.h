@@ -1,0 +1,45 @@
+/* Arrays in files: NumPy's .npy and IDX images. */
+#ifndef CLI_ARRAY_H
+#define CLI_ARRAY_H
+
+#include "convgrad.h"
+
+enum { ARRAY_MOST_AXES = 8 };
+
+struct array {
+    cvg_type type;
+    int rank;
+    int64_t shape[ARRAY_MOST_AXES];
+    int64_t count; /* elements */
+    void *data;    /* owned; array_free() */
+};
+
+/* An array of zeros; 0 with a sentence if there is no memory for it. */
+int array_new(struct array *array, cvg_type type, int rank, const int64_t *shape, cvg_error *error);
+
+void array_free(struct array *array);
+
+double array_get(const struct array *array, int64_t index);
+void array_set(struct array *array, int64_t index, double value);
+
+/* Changes the element type in place. */
+int array_convert(struct array *array, cvg_type type, cvg_error *error);
+
+/*
+ * Reads .npy (format 1.0 to 3.0; little-endian f4 or f8; C order), or an IDX file of
+ * unsigned bytes as images: N x 1 x H x W, values / 255, f32.  Either may be
+ * gzip-compressed if the program was built with zlib.  Returns 0 with the sentence in error
+ * if it cannot.
+ */
+int array_read(struct array *array, const char *path, cvg_error *error);
+
+/* Keeps [begin, end) of the first axis; 0 with a sentence if they are not there. */
+int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error);
+
+/* Writes .npy, format 1.0; 0 with a sentence, and no file, if it cannot. */
+int array_write(const struct array *array, const char *path, cvg_error *error);
+
+/* "2x3x4" */
+void shape_print(const int64_t *shape, int rank, char *text, size_t size);
+
+#endif

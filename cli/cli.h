@@ -1,0 +1,97 @@
+/* What the commands of the program share. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "array.h"
+#include "problem.h"
+
+enum { EXIT_WRONG = 1, EXIT_BAD_INPUT = 2 }; /* 1: wrong results, or the system failed */
+
+/* Writes a sentence to error and returns 0. */
+int cli_fail(cvg_error *error, const char *format, ...);
+
+/* Prints "convgrad: " and a sentence on standard error, and exits. */
+_Noreturn void die(int status, const char *format, ...);
+
+/* Memory, or a clean exit; zeroed. */
+void *cli_alloc(size_t count, size_t size);
+
+double seconds(void);
+
+/* ---- arguments ---- */
+
+enum option {
+    OPT_ALGO, OPT_BIAS, OPT_DILATION, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_INPUT,
+    OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD,
+    OPT_PASS, OPT_PEER, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
+    OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
+};
+
+struct args {
+    const char *option[OPTIONS]; /* the value, or NULL; OPT_MEAN takes none */
+    int count;
+    char **word; /* the arguments that are no options */
+};
+
+/* The problems that the arguments name: strings, --shapes, --input-shape; how many, maybe 0. */
+int args_problems(const struct args *args, struct problem **problems);
+
+/* A problem from two shapes and the geometry options; dies of what does not fit. */
+cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank,
+                   const int64_t *weight, int weight_rank);
+
+/* Fills per-axis numbers from "2,3" or one "2" for all; dies of anything else. */
+void args_axes(const struct args *args, enum option option, int dims, int64_t *values);
+
+/* Algorithms of --algo; all but CVG_AUTO if it is absent.  Returns how many. */
+int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT]);
+
+/* Types of --type; standard if it is absent, both if that is -1. */
+int args_types(const struct args *args, int standard, cvg_type types[2]);
+
+/* Passes of --pass; all three if it is absent. */
+int args_passes(const struct args *args, cvg_pass passes[CVG_PASS_COUNT]);
+
+/* Thread counts of --threads, at most most; standard if it is absent. */
+int args_threads(const struct args *args, const char *standard, int *threads, int most);
+
+/* A number option at least least; standard if it is absent. */
+double args_number(const struct args *args, enum option option, double standard, double least);
+
+extern const char *const pass_names[CVG_PASS_COUNT];
+const char *type_name(cvg_type type);
+
+/* ---- plans and data ---- */
+
+/*
+ * A plan with one algorithm for all passes; dies if there is none.  When the library has
+ * no threads of its own (no OpenMP), the program's are used.
+ */
+cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale);
+
+/* A cvg_parallel_for of plain threads, made and joined at each call. */
+void thread_each(void *pool, int count, void (*task)(void *context, int index), void *context);
+
+/* The largest workspace of a plan's passes; the caller frees it. */
+void *workspace_of(const cvg_plan *plan);
+
+/* A random number generator with the same numbers everywhere (splitmix64). */
+struct random {
+    uint64_t state;
+};
+uint64_t random_bits(struct random *random);
+double random_uniform(struct random *random); /* in [-1, 1), a multiple of 2^-23 */
+
+/* The FMA peak in flop/s of so many threads, measured now. */
+double peak_flops(cvg_type type, int threads);
+
+/* ---- commands: what main returns ---- */
+
+int command_demo(const struct args *args);
+int command_explain(const struct args *args);
+int command_verify(const struct args *args);
+int command_bench(const struct args *args);
+int command_run(const struct args *args);
+int command_info(const struct args *args);
+
+#endif

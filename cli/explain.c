@@ -1,0 +1,639 @@
+/*
+ * convgrad explain: what the two methods compute on the way, element by element.
+ *
+ * Nothing here is fast, and nothing but the final check calls the library: each
+ * array is built by the formula that names it.
+ */
+#include "explain.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_ELEMENTS = 100000, MOST_STEPS = 200 };
+
+const char *const explained_names[EXPLAINED] = {
+    "x", "w", "delta_in", "col_x", "col_w", "y", "delta_in_2d", "dB", "dW_col", "dW", "dcol", "delta_out",
+    "input_padded", "dz_stride_1", "dz_padded", "rot_weights",
+};
+
+static const char *const own_names[EXPLAINED] = {
+    "input", "weight", "grad_output", "input as the column matrix", "weight as a matrix", "output",
+    "grad_output as a matrix", "grad_bias, mean over the batch",
+    "grad_weight as a matrix, mean over the batch", "grad_weight, mean over the batch",
+    "grad_input as the column matrix", "grad_input", "input with its padding",
+    "grad_output with zeros stuffed in, as if stride were 1", "the same, padded for the full convolution",
+    "weight rotated by 180 degrees",
+};
+
+/* Those that NumPy holds as floats in the textbook's program: 0. where others print 0 */
+static const unsigned prints_floats =
+    1u << COL_X | 1u << DB | 1u << DW_COL | 1u << DW | 1u << DELTA_OUT | 1u << Y;
+
+/* ---- the problem with three axes, whatever its rank ---- */
+
+struct geometry {
+    int64_t N, C, K, G, Cg, Kg;
+    int64_t in[3], filter[3], out[3], stride[3], dilation[3], pad[3], pad_end[3];
+    int64_t extent[3];  /* of the dilated filter */
+    int64_t dense[3];   /* output size if stride were 1 */
+    int64_t in_size, filter_size, out_size;
+};
+
+static struct geometry geometry_of(const cvg_conv *conv)
+{
+    struct geometry g = {.N = conv->batch, .C = conv->in_channels, .K = conv->out_channels,
+                         .G = conv->groups, .in_size = 1, .filter_size = 1, .out_size = 1};
+    int64_t out[3];
+    cvg_output_size(conv, out, NULL);
+    g.Cg = g.C / g.G;
+    g.Kg = g.K / g.G;
+    for (int axis = 0; axis < 3; axis++) {
+        const int from = axis - (3 - conv->spatial_dims);
+        g.in[axis] = from < 0 ? 1 : conv->in[from];
+        g.filter[axis] = from < 0 ? 1 : conv->filter[from];
+        g.out[axis] = from < 0 ? 1 : out[from];
+        g.stride[axis] = from < 0 ? 1 : conv->stride[from];
+        g.dilation[axis] = from < 0 ? 1 : conv->dilation[from];
+        g.pad[axis] = from < 0 ? 0 : conv->pad_begin[from];
+        g.pad_end[axis] = from < 0 ? 0 : conv->pad_end[from];
+        g.extent[axis] = (g.filter[axis] - 1) * g.dilation[axis] + 1;
+        g.dense[axis] = g.in[axis] + g.pad[axis] + g.pad_end[axis] - g.extent[axis] + 1;
+        g.in_size *= g.in[axis];
+        g.filter_size *= g.filter[axis];
+        g.out_size *= g.out[axis];
+    }
+    return g;
+}
+
+/* Splits a row-major index of a box into its three coordinates. */
+static void split(int64_t index, const int64_t size[3], int64_t at[3])
+{
+    at[2] = index % size[2];
+    at[1] = index / size[2] % size[1];
+    at[0] = index / size[2] / size[1];
+}
+
+/* Row-major index of a place in a box, or -1 outside it. */
+static int64_t join(const int64_t at[3], const int64_t size[3])
+{
+    for (int i = 0; i < 3; i++)
+        if (at[i] < 0 || at[i] >= size[i])
+            return -1;
+    return (at[0] * size[1] + at[1]) * size[2] + at[2];
+}
+
+/* The input element that output pixel and tap meet, or -1 for padding. */
+static int64_t meet(const struct geometry *g, int64_t pixel, int64_t tap)
+{
+    int64_t o[3], t[3], at[3];
+    split(pixel, g->out, o);
+    split(tap, g->filter, t);
+    for (int i = 0; i < 3; i++)
+        at[i] = o[i] * g->stride[i] - g->pad[i] + t[i] * g->dilation[i];
+    return join(at, g->in);
+}
+
+static double get(const struct explanation *e, enum explained which, int64_t index)
+{
+    return array_get(&e->array[which], index);
+}
+
+static void set(struct explanation *e, enum explained which, int64_t index, double value)
+{
+    array_set(&e->array[which], index, value);
+}
+
+static void add(struct explanation *e, enum explained which, int64_t index, double value)
+{
+    set(e, which, index, get(e, which, index) + value);
+}
+
+/* Makes an array of batch x channels x the axes that the rank has. */
+static void new_tensor(struct explanation *e, enum explained which, int64_t batch, int64_t channels,
+                       const int64_t size[3])
+{
+    int64_t shape[5] = {batch, channels};
+    cvg_error error;
+    double elements = (double)batch * (double)channels;
+    const int dims = e->conv.spatial_dims;
+    for (int i = 0; i < dims; i++) {
+        shape[2 + i] = size[3 - dims + i];
+        elements *= (double)shape[2 + i];
+    }
+    if (elements > MOST_ELEMENTS)
+        die(EXIT_BAD_INPUT, "%s would have %.0f elements; explain shows at most %d: take a smaller problem",
+            explained_names[which], elements, MOST_ELEMENTS);
+    if (!array_new(&e->array[which], CVG_F64, 2 + dims, shape, &error))
+        die(EXIT_WRONG, "%s", error.text);
+}
+
+static void new_matrix(struct explanation *e, enum explained which, int64_t rows, int64_t columns)
+{
+    cvg_error error;
+    const int64_t shape[2] = {rows, columns};
+    if ((double)rows * (double)columns > MOST_ELEMENTS)
+        die(EXIT_BAD_INPUT, "%s would have %.0f elements; explain shows at most %d: take a smaller problem",
+            explained_names[which], (double)rows * (double)columns, MOST_ELEMENTS);
+    if (!array_new(&e->array[which], CVG_F64, 2, shape, &error))
+        die(EXIT_WRONG, "%s", error.text);
+}
+
+/* c[i][j] += sum over l of a * b, where a and b may be read transposed. */
+static void multiply(struct explanation *e, enum explained a, int a_transposed, enum explained b,
+                     int b_transposed, enum explained c)
+{
+    const int64_t *as = e->array[a].shape, *bs = e->array[b].shape;
+    const int64_t m = as[a_transposed], inner = as[!a_transposed], n = bs[!b_transposed];
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t l = 0; l < inner; l++)
+                add(e, c, i * n + j, get(e, a, a_transposed ? l * m + i : i * inner + l) *
+                                         get(e, b, b_transposed ? j * inner + l : l * n + j));
+}
+
+/* ---- method 2 ---- */
+
+static void method_2_forward(struct explanation *e, const struct geometry *g)
+{
+    const int64_t taps = g->C * g->filter_size;
+    new_matrix(e, COL_X, g->N * g->out_size, taps);
+    for (int64_t row = 0; row < g->N * g->out_size; row++)
+        for (int64_t j = 0; j < taps; j++) {
+            const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
+            const int64_t channel = row / g->out_size * g->C + j / g->filter_size;
+            if (at >= 0)
+                set(e, COL_X, row * taps + j, get(e, X, channel * g->in_size + at));
+        }
+    new_matrix(e, COL_W, taps, g->K);
+    for (int64_t j = 0; j < taps; j++)
+        for (int64_t k = 0; k < g->K; k++) {
+            const int64_t c = j / g->filter_size;
+            if (c / g->Cg == k / g->Kg) /* other groups' channels have weight 0 */
+                set(e, COL_W, j * g->K + k,
+                    get(e, W, (k * g->Cg + c % g->Cg) * g->filter_size + j % g->filter_size));
+        }
+    new_tensor(e, Y, g->N, g->K, g->out);
+    for (int64_t row = 0; row < g->N * g->out_size; row++)
+        for (int64_t k = 0; k < g->K; k++)
+            for (int64_t j = 0; j < taps; j++)
+                add(e, Y, (row / g->out_size * g->K + k) * g->out_size + row % g->out_size,
+                    get(e, COL_X, row * taps + j) * get(e, COL_W, j * g->K + k));
+}
+
+static void method_2_backward(struct explanation *e, const struct geometry *g)
+{
+    const int64_t rows = g->N * g->out_size, taps = g->C * g->filter_size;
+    const double mean = g->N ? 1.0 / (double)g->N : 1;
+    new_matrix(e, DELTA_IN_2D, rows, g->K);
+    new_matrix(e, DB, g->K, 1);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t k = 0; k < g->K; k++) {
+            const double d = get(e, DELTA_IN, (row / g->out_size * g->K + k) * g->out_size + row % g->out_size);
+            set(e, DELTA_IN_2D, row * g->K + k, d);
+            add(e, DB, k, d);
+        }
+    for (int64_t k = 0; k < g->K; k++)
+        set(e, DB, k, get(e, DB, k) * mean);
+
+    new_matrix(e, DW_COL, taps, g->K);
+    multiply(e, COL_X, 1, DELTA_IN_2D, 0, DW_COL);
+    new_tensor(e, DW, g->K, g->Cg, g->filter);
+    for (int64_t j = 0; j < taps; j++)
+        for (int64_t k = 0; k < g->K; k++) {
+            const int64_t c = j / g->filter_size;
+            const int own = c / g->Cg == k / g->Kg; /* the rest belongs to no weight */
+            const double d = own ? get(e, DW_COL, j * g->K + k) * mean : 0;
+            set(e, DW_COL, j * g->K + k, d);
+            if (own)
+                set(e, DW, (k * g->Cg + c % g->Cg) * g->filter_size + j % g->filter_size, d);
+        }
+
+    new_matrix(e, DCOL, rows, taps);
+    multiply(e, DELTA_IN_2D, 0, COL_W, 1, DCOL);
+    new_tensor(e, DELTA_OUT, g->N, g->C, g->in);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t j = 0; j < taps; j++) {
+            const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
+            const int64_t channel = row / g->out_size * g->C + j / g->filter_size;
+            if (at >= 0)
+                add(e, DELTA_OUT, channel * g->in_size + at, get(e, DCOL, row * taps + j));
+        }
+}
+
+/* ---- method 1 ---- */
+
+/* Copies channels of a box into another at an offset; what falls outside is dropped. */
+static void place(struct explanation *e, enum explained from, const int64_t from_size[3], enum explained to,
+                  const int64_t to_size[3], const int64_t step[3], const int64_t offset[3])
+{
+    const int64_t from_elements = from_size[0] * from_size[1] * from_size[2];
+    const int64_t to_elements = to_size[0] * to_size[1] * to_size[2];
+    for (int64_t i = 0; i < e->array[from].count; i++) {
+        int64_t at[3];
+        split(i % from_elements, from_size, at);
+        for (int axis = 0; axis < 3; axis++)
+            at[axis] = at[axis] * step[axis] + offset[axis];
+        if (join(at, to_size) >= 0)
+            set(e, to, i / from_elements * to_elements + join(at, to_size), get(e, from, i));
+    }
+}
+
+static void method_1_arrays(struct explanation *e, const struct geometry *g)
+{
+    static const int64_t ones[3] = {1, 1, 1}, zeros[3] = {0, 0, 0};
+    int64_t padded[3], full[3], border[3];
+    for (int i = 0; i < 3; i++) {
+        padded[i] = g->in[i] + g->pad[i] + g->pad_end[i];
+        full[i] = g->in[i] + g->extent[i] - 1;
+        border[i] = g->extent[i] - 1 - g->pad[i]; /* negative crops: padding past the filter */
+    }
+    new_tensor(e, INPUT_PADDED, g->N, g->C, padded);
+    place(e, X, g->in, INPUT_PADDED, padded, ones, g->pad);
+    new_tensor(e, DZ_STRIDE_1, g->N, g->K, g->dense);
+    place(e, DELTA_IN, g->out, DZ_STRIDE_1, g->dense, g->stride, zeros);
+    new_tensor(e, DZ_PADDED, g->N, g->K, full);
+    place(e, DZ_STRIDE_1, g->dense, DZ_PADDED, full, ones, border);
+    new_tensor(e, ROT_WEIGHTS, g->K, g->Cg, g->filter);
+    for (int64_t i = 0; i < e->array[W].count; i++)
+        set(e, ROT_WEIGHTS, i,
+            get(e, W, i / g->filter_size * g->filter_size + g->filter_size - 1 - i % g->filter_size));
+}
+
+/* The place in a box of base + tap * dilation. */
+static int64_t tap_place(const struct geometry *g, const int64_t base[3], int64_t tap, const int64_t size[3])
+{
+    int64_t at[3];
+    split(tap, g->filter, at);
+    for (int i = 0; i < 3; i++)
+        at[i] = base[i] + at[i] * g->dilation[i];
+    return join(at, size);
+}
+
+/* dW of method 1: input_padded convolved with dz_stride_1. */
+static double method_1_dw(const struct explanation *e, const struct geometry *g, int64_t k, int64_t c,
+                          int64_t tap)
+{
+    int64_t padded[3], at[3], padded_size = 1, dense_size = 1;
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        padded[i] = g->in[i] + g->pad[i] + g->pad_end[i];
+        padded_size *= padded[i];
+        dense_size *= g->dense[i];
+    }
+    for (int64_t n = 0; n < g->N; n++)
+        for (int64_t i = 0; i < dense_size; i++) {
+            split(i, g->dense, at);
+            const int64_t channel = n * g->C + k / g->Kg * g->Cg + c;
+            sum += get(e, DZ_STRIDE_1, (n * g->K + k) * dense_size + i) *
+                   get(e, INPUT_PADDED, channel * padded_size + tap_place(g, at, tap, padded));
+        }
+    return g->N ? sum / (double)g->N : 0;
+}
+
+/* delta_out of method 1: dz_padded convolved with the rotated filters. */
+static double method_1_delta_out(const struct explanation *e, const struct geometry *g, int64_t n, int64_t c,
+                                 int64_t at)
+{
+    int64_t full[3], place_[3], full_size = 1;
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        full[i] = g->in[i] + g->extent[i] - 1;
+        full_size *= full[i];
+    }
+    split(at, g->in, place_);
+    for (int64_t k = c / g->Cg * g->Kg; k < (c / g->Cg + 1) * g->Kg; k++)
+        for (int64_t tap = 0; tap < g->filter_size; tap++)
+            sum += get(e, DZ_PADDED, (n * g->K + k) * full_size + tap_place(g, place_, tap, full)) *
+                   get(e, ROT_WEIGHTS, (k * g->Cg + c % g->Cg) * g->filter_size + tap);
+    return sum;
+}
+
+static void differ(struct explanation *e, double a, double b)
+{
+    const double difference = fabs(a - b);
+    if (!(difference <= e->disagreement)) /* a NaN stays */
+        e->disagreement = difference;
+}
+
+/* The largest difference between method 1, method 2 and the library's direct algorithm. */
+static void compare_methods(struct explanation *e, const struct geometry *g)
+{
+    cvg_plan *plan = plan_of(&e->conv, CVG_DIRECT, 1, 1);
+    void *workspace = workspace_of(plan);
+    struct array *a = e->array;
+    double *dx = cli_alloc((size_t)a[X].count, sizeof *dx), *dw = cli_alloc((size_t)a[W].count, sizeof *dw);
+    double *db = cli_alloc((size_t)g->K, sizeof *db), *y = cli_alloc((size_t)a[Y].count, sizeof *y);
+    const double mean = g->N ? 1.0 / (double)g->N : 1;
+
+    cvg_forward(plan, a[X].data, a[W].data, NULL, y, workspace);
+    cvg_backward(plan, a[X].data, a[W].data, a[DELTA_IN].data, dx, dw, db, CVG_OVERWRITE, workspace);
+    for (int64_t i = 0; i < a[Y].count; i++)
+        differ(e, y[i], get(e, Y, i));
+    for (int64_t i = 0; i < a[X].count; i++) {
+        differ(e, dx[i], get(e, DELTA_OUT, i));
+        differ(e, method_1_delta_out(e, g, i / g->in_size / g->C, i / g->in_size % g->C, i % g->in_size),
+               get(e, DELTA_OUT, i));
+    }
+    for (int64_t i = 0; i < a[W].count; i++) {
+        differ(e, dw[i] * mean, get(e, DW, i));
+        differ(e, method_1_dw(e, g, i / g->filter_size / g->Cg, i / g->filter_size % g->Cg, i % g->filter_size),
+               get(e, DW, i));
+    }
+    for (int64_t k = 0; k < g->K; k++)
+        differ(e, db[k] * mean, get(e, DB, k));
+    free(y);
+    free(db);
+    free(dw);
+    free(dx);
+    free(workspace);
+    cvg_plan_destroy(plan);
+}
+
+struct explanation explain(const cvg_conv *conv, struct array x, struct array w, struct array delta_in)
+{
+    struct explanation e = {.conv = *conv};
+    e.conv.type = CVG_F64;
+    const struct geometry g = geometry_of(&e.conv);
+    e.array[X] = x;
+    e.array[W] = w;
+    e.array[DELTA_IN] = delta_in;
+    method_2_forward(&e, &g);
+    method_2_backward(&e, &g);
+    method_1_arrays(&e, &g);
+    compare_methods(&e, &g);
+    return e;
+}
+
+void explanation_free(struct explanation *e)
+{
+    for (int i = 0; i < EXPLAINED; i++)
+        array_free(&e->array[i]);
+}
+
+/* A tensor of the problem that holds 0, 1, 2, ... as the section's examples do. */
+static struct array counting(const cvg_conv *conv, enum explained which)
+{
+    struct explanation e = {.conv = *conv};
+    const struct geometry g = geometry_of(conv);
+    if (which == X)
+        new_tensor(&e, X, g.N, g.C, g.in);
+    else if (which == W)
+        new_tensor(&e, W, g.K, g.Cg, g.filter);
+    else
+        new_tensor(&e, DELTA_IN, g.N, g.K, g.out);
+    for (int64_t i = 0; i < e.array[which].count; i++)
+        array_set(&e.array[which], i, (double)i);
+    return e.array[which];
+}
+
+static struct explanation explain_counting(const cvg_conv *conv)
+{
+    return explain(conv, counting(conv, X), counting(conv, W), counting(conv, DELTA_IN));
+}
+
+struct explanation explain_example(int number)
+{
+    struct problem problem = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    if (!problem_parse(&problem, number == 1 ? "mb1ic1ih3oc1kh2ph0" : "mb2ic3ih3oc2kh2ph0", &error))
+        die(EXIT_WRONG, "%s", error.text);
+    return explain_counting(&problem.conv);
+}
+
+/* ---- printing ---- */
+
+/* One element as NumPy prints it: integers bare, floats with their point. */
+static int print_number(char *text, size_t size, double value, int floats, int integers)
+{
+    if (integers)
+        return snprintf(text, size, floats ? "%.0f." : "%.0f", value);
+    return snprintf(text, size, "%.8g", value);
+}
+
+void explain_array(FILE *out, const struct explanation *e, enum explained which)
+{
+    const struct array *a = &e->array[which];
+    char text[64], shape[100];
+    int width = 0, integers = 1;
+    const int floats = prints_floats >> which & 1;
+
+    shape_print(a->shape, a->rank, shape, sizeof shape);
+    fprintf(out, "%s  = %s, %s\n", explained_names[which], own_names[which], shape);
+    for (int64_t i = 0; i < a->count; i++)
+        integers &= fabs(array_get(a, i)) < 1e15 && array_get(a, i) == floor(array_get(a, i));
+    for (int64_t i = 0; i < a->count; i++) {
+        const int n = print_number(text, sizeof text, array_get(a, i), floats, integers);
+        width = n > width ? n : width;
+    }
+    if (a->count == 0)
+        fprintf(out, " []\n");
+    for (int64_t i = 0; i < a->count; i++) {
+        /* Axes that begin and end at this element, counted from the last. */
+        int begins = 0, ends = 0;
+        for (int64_t axis = a->rank - 1, block = 1; axis >= 0; axis--) {
+            block *= a->shape[axis];
+            begins += i % block == 0;
+            ends += (i + 1) % block == 0;
+        }
+        if (begins) {
+            if (i && begins > 1)
+                fputc('\n', out);
+            fprintf(out, " %*s", a->rank - begins, "");
+            for (int b = 0; b < begins; b++)
+                fputc('[', out);
+        } else {
+            fputc(' ', out);
+        }
+        print_number(text, sizeof text, array_get(a, i), floats, integers);
+        fprintf(out, "%*s", width, text);
+        for (int b = 0; b < ends; b++)
+            fputc(']', out);
+        if (ends)
+            fputc('\n', out);
+    }
+}
+
+/* Figure 17-30: each row of dcol is moved into delta_out, where what overlaps is added. */
+static void explain_steps(FILE *out, struct explanation *e)
+{
+    const struct geometry g = geometry_of(&e->conv);
+    const int64_t rows = e->array[DCOL].shape[0], taps = e->array[DCOL].shape[1];
+    struct array kept = e->array[DELTA_OUT];
+    const int dims = e->conv.spatial_dims;
+
+    if (rows * taps > MOST_STEPS) {
+        fprintf(out, "col2img: %" PRId64 " elements of dcol are added into delta_out, row after row "
+                     "(spelled out for up to %d)\n\n", rows * taps, MOST_STEPS);
+        return;
+    }
+    fprintf(out, "col2img, step by step (figure 17-30): every row of dcol is one output pixel's share of "
+                 "the input;\nelements that meet the same place are added.\n\n");
+    new_tensor(e, DELTA_OUT, g.N, g.C, g.in);
+    for (int64_t row = 0; row < rows; row++) {
+        fprintf(out, "step %" PRId64 ": row %" PRId64 " of dcol\n", row + 1, row);
+        for (int64_t j = 0; j < taps; j++) {
+            const int64_t at = meet(&g, row % g.out_size, j % g.filter_size);
+            const int64_t channel = row / g.out_size * g.C + j / g.filter_size;
+            const double value = get(e, DCOL, row * taps + j);
+            int64_t place_[3];
+            fprintf(out, "  dcol[%" PRId64 "][%" PRId64 "] = %.8g", row, j, value);
+            if (at < 0) {
+                fprintf(out, "  falls on padding: dropped\n");
+                continue;
+            }
+            split(at, g.in, place_);
+            fprintf(out, "  to delta_out[%" PRId64 "][%" PRId64 "]", channel / g.C, channel % g.C);
+            for (int axis = 3 - dims; axis < 3; axis++)
+                fprintf(out, "[%" PRId64 "]", place_[axis]);
+            const double old = get(e, DELTA_OUT, channel * g.in_size + at);
+            add(e, DELTA_OUT, channel * g.in_size + at, value);
+            fprintf(out, ": %.8g + %.8g = %.8g\n", old, value, get(e, DELTA_OUT, channel * g.in_size + at));
+        }
+        if (kept.count <= 32)
+            explain_array(out, e, DELTA_OUT);
+        fputc('\n', out);
+    }
+    array_free(&e->array[DELTA_OUT]);
+    e->array[DELTA_OUT] = kept;
+}
+
+static void print_text(FILE *out, struct explanation *e)
+{
+    static const struct {
+        enum explained first;
+        const char *heading;
+    } parts[] = {
+        {X, "given"},
+        {COL_X, "method 2, forward: y as a matrix = col_x . col_w"},
+        {DELTA_IN_2D, "method 2, backward: dB = column sums of delta_in_2d / batch; "
+                      "dW = col_x^T . delta_in_2d / batch; dcol = delta_in_2d . col_w^T"},
+        {INPUT_PADDED, "method 1: dW = input_padded convolved with dz_stride_1 / batch; "
+                       "delta_out = dz_padded convolved with rot_weights"},
+    };
+    char problem[256];
+    problem_print(&e->conv, problem, sizeof problem);
+    fprintf(out, "problem %s\n", problem);
+    for (int i = 0; i < EXPLAINED; i++) {
+        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            if (parts[p].first == (enum explained)i)
+                fprintf(out, "\n---- %s ----\n\n", parts[p].heading);
+        if (i == DELTA_OUT)
+            explain_steps(out, e);
+        explain_array(out, e, (enum explained)i);
+        fputc('\n', out);
+    }
+    fprintf(out, "largest difference between method 1, method 2 and the library: %.3g\n", e->disagreement);
+}
+
+static void print_json(FILE *out, const struct explanation *e)
+{
+    char problem[256];
+    problem_print(&e->conv, problem, sizeof problem);
+    fprintf(out, "{\"problem\": \"%s\", \"arrays\": {", problem);
+    for (int i = 0; i < EXPLAINED; i++) {
+        const struct array *a = &e->array[i];
+        fprintf(out, "%s\n  \"%s\": {\"shape\": [", i ? "," : "", explained_names[i]);
+        for (int axis = 0; axis < a->rank; axis++)
+            fprintf(out, "%s%" PRId64, axis ? ", " : "", a->shape[axis]);
+        fprintf(out, "], \"values\": [");
+        for (int64_t j = 0; j < a->count; j++) {
+            const double value = array_get(a, j);
+            if (isfinite(value))
+                fprintf(out, "%s%.17g", j ? ", " : "", value);
+            else
+                fprintf(out, "%snull", j ? ", " : ""); /* JSON has no NaN and no infinity */
+        }
+        fprintf(out, "], \"name\": \"%s\"}", own_names[i]);
+    }
+    fprintf(out, "\n}}\n");
+}
+
+/* The operands from files. */
+static struct explanation explain_files(const struct args *args)
+{
+    static const enum option options[3] = {OPT_INPUT, OPT_WEIGHT, OPT_GRAD_OUTPUT};
+    static const char *const names[3] = {"--input", "--weight", "--grad-output"};
+    struct array operand[3];
+    cvg_error error;
+    int64_t want[5];
+
+    for (int i = 0; i < 3; i++) {
+        if (!args->option[options[i]])
+            die(EXIT_BAD_INPUT, "explain with files needs --input, --weight and --grad-output; %s is missing",
+                names[i]);
+        if (!array_read(&operand[i], args->option[options[i]], &error) ||
+            !array_convert(&operand[i], CVG_F64, &error))
+            die(EXIT_BAD_INPUT, "%s: %s", names[i], error.text);
+    }
+    if (args->option[OPT_TAKE])
+        die(EXIT_BAD_INPUT, "explain does not take --take");
+    const cvg_conv conv = args_conv(args, operand[0].shape, operand[0].rank, operand[1].shape, operand[1].rank);
+    want[0] = conv.batch;
+    want[1] = conv.out_channels;
+    cvg_output_size(&conv, want + 2, NULL);
+    int same = operand[2].rank == operand[0].rank;
+    for (int i = 0; same && i < operand[2].rank; i++)
+        same = operand[2].shape[i] == want[i];
+    if (!same) {
+        char got[100], must[100];
+        shape_print(operand[2].shape, operand[2].rank, got, sizeof got);
+        shape_print(want, operand[0].rank, must, sizeof must);
+        die(EXIT_BAD_INPUT, "--grad-output has shape %s; must be %s", got, must);
+    }
+    return explain(&conv, operand[0], operand[1], operand[2]);
+}
+
+static struct explanation explain_args(struct args args)
+{
+    struct problem *problems;
+    if (args.option[OPT_INPUT] || args.option[OPT_WEIGHT] || args.option[OPT_GRAD_OUTPUT]) {
+        if (args.count)
+            die(EXIT_BAD_INPUT, "explain takes a problem or files; \"%s\" stands beside files", args.word[0]);
+        return explain_files(&args);
+    }
+    if (args.count == 1 && !strcmp(args.word[0], "simple"))
+        return explain_example(1);
+    if (args.count == 1 && !strcmp(args.word[0], "complex"))
+        return explain_example(2);
+    if (args_problems(&args, &problems) != 1)
+        die(EXIT_BAD_INPUT, "explain needs one of simple, complex, a problem, or files");
+    struct explanation e = explain_counting(&problems[0].conv);
+    free(problems);
+    return e;
+}
+
+int command_explain(const struct args *args)
+{
+    const char *format = args->option[OPT_FORMAT] ? args->option[OPT_FORMAT] : "text";
+    const char *path = args->option[OPT_OUTPUT];
+    FILE *out = stdout;
+    char part[4096];
+
+    if (strcmp(format, "text") && strcmp(format, "json"))
+        die(EXIT_BAD_INPUT, "--format is \"%s\"; must be text or json", format);
+    struct explanation e = explain_args(*args);
+    if (path) {
+        if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
+            die(EXIT_BAD_INPUT, "-o is longer than 4000 characters");
+        out = fopen(part, "w");
+        if (!out)
+            die(EXIT_WRONG, "-o: %s: %s", path, strerror(errno));
+    }
+    if (!strcmp(format, "json"))
+        print_json(out, &e);
+    else
+        print_text(out, &e);
+    explanation_free(&e);
+    if (path) {
+        const int failed = ferror(out);
+        if (fclose(out) || failed || rename(part, path)) {
+            const int why = errno;
+            remove(part);
+            die(EXIT_WRONG, "-o: %s: %s", path, strerror(why));
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* The program's own memory, clock, threads, random numbers and plans. */
+#include "cli.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+int cli_fail(cvg_error *error, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error->text, sizeof error->text, format, args);
+    va_end(args);
+    return 0;
+}
+
+_Noreturn void die(int status, const char *format, ...)
+{
+    va_list args;
+    fflush(stdout);
+    fputs("convgrad: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(status);
+}
+
+void *cli_alloc(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size); /* never of 0 bytes */
+    if (!memory)
+        die(EXIT_WRONG, "out of memory for %zu elements of %zu bytes", count, size);
+    return memory;
+}
+
+double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+struct one_thread {
+    pthread_t id;
+    int started, index;
+    void (*task)(void *context, int index);
+    void *context;
+};
+
+static void *thread_main(void *argument)
+{
+    struct one_thread *one = argument;
+    one->task(one->context, one->index);
+    return NULL;
+}
+
+void thread_each(void *pool, int count, void (*task)(void *context, int index), void *context)
+{
+    struct one_thread *threads = cli_alloc((size_t)count, sizeof *threads);
+    (void)pool;
+    for (int i = 1; i < count; i++) {
+        threads[i] = (struct one_thread){.index = i, .task = task, .context = context};
+        threads[i].started = pthread_create(&threads[i].id, NULL, thread_main, &threads[i]) == 0;
+    }
+    task(context, 0);
+    for (int i = 1; i < count; i++) {
+        if (threads[i].started)
+            pthread_join(threads[i].id, NULL);
+        else
+            task(context, i); /* no thread to be had: do its work here */
+    }
+    free(threads);
+}
+
+cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)
+{
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    cvg_error error;
+
+    options.algo[CVG_FORWARD] = options.algo[CVG_GRAD_INPUT] = options.algo[CVG_GRAD_WEIGHT] = algo;
+    options.threads = threads;
+    options.gradient_scale = gradient_scale;
+    if (cvg_plan_create(&plan, conv, &options, &error))
+        die(EXIT_BAD_INPUT, "%s", error.text);
+    if (threads > cvg_plan_threads(plan, CVG_FORWARD)) {
+        cvg_plan_destroy(plan);
+        options.parallel_for = thread_each;
+        if (cvg_plan_create(&plan, conv, &options, &error))
+            die(EXIT_BAD_INPUT, "%s", error.text);
+    }
+    return plan;
+}
+
+void *workspace_of(const cvg_plan *plan)
+{
+    size_t most = 0;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        const size_t size = cvg_plan_workspace_size(plan, (cvg_pass)pass);
+        most = size > most ? size : most;
+    }
+    return cli_alloc(most, 1);
+}
+
+uint64_t random_bits(struct random *random)
+{
+    uint64_t z = random->state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+double random_uniform(struct random *random)
+{
+    return (double)(random_bits(random) >> 40) / (1 << 23) - 1;
+}

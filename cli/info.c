@@ -1,0 +1,60 @@
+/* convgrad info: the machine, and what a plan chooses. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The processor's name, where the system tells it. */
+static void print_cpu(void)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, "model name", 10) && strchr(line, ':')) {
+            printf("cpu: %s", strchr(line, ':') + 2);
+            break;
+        }
+    if (file)
+        fclose(file);
+    printf("processors: %ld online\n", sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void print_plan(const cvg_conv *conv, int threads)
+{
+    cvg_plan *plan = plan_of(conv, CVG_AUTO, threads, 1);
+    const size_t size = cvg_plan_describe(plan, NULL, 0) + 1;
+    char *text = cli_alloc(size, 1);
+    cvg_plan_describe(plan, text, size);
+    fputs(text, stdout);
+    free(text);
+    cvg_plan_destroy(plan);
+}
+
+int command_info(const struct args *args)
+{
+    struct problem *problems;
+    cvg_type types[2];
+    int threads;
+    const int count = args_problems(args, &problems);
+    const int type_count = args_types(args, CVG_F32, types);
+
+    args_threads(args, "0", &threads, 1);
+    printf("convgrad %s\n", cvg_version());
+    print_cpu();
+    printf("algorithms:");
+    for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++)
+        printf(" %s", cvg_algo_name((cvg_algo)i));
+    printf("\n");
+    for (int t = 0; t < type_count; t++)
+        printf("FMA peak of one thread, %s: %.1f GFLOP/s\n", type_name(types[t]), peak_flops(types[t], 1) * 1e-9);
+    for (int i = 0; i < count; i++)
+        for (int t = 0; t < type_count; t++) {
+            problems[i].conv.type = types[t];
+            printf("\n");
+            print_plan(&problems[i].conv, threads);
+        }
+    free(problems);
+    return 0;
+}

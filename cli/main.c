@@ -1,0 +1,150 @@
+/* The command line: which commands there are and which options each takes. */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: convgrad COMMAND [ARGUMENT...]\n"
+    "\n"
+    "  demo                             the textbook section: examples, agreement, speed\n"
+    "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
+    "          [--input F --weight F --grad-output F] [--format text|json] [-o FILE]\n"
+    "  verify  [PROBLEM...]             every algorithm against the reference\n"
+    "          [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
+    "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
+    "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
+    "  run forward   --input F --weight F [--bias F] -o DIR\n"
+    "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
+    "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
+    "          [--type T] [--algo A] [--threads N] [--take A:B]\n"
+    "  info    [PROBLEM]                the machine, and what a plan chooses and why\n"
+    "\n"
+    "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
+    "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
+    "Geometry: --stride 1,1 --pad 1,1,1,1 (begins, then ends) --dilation 1,1 --groups 1.\n"
+    "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";
+
+enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
+enum { GEOMETRY = EXPLAIN | VERIFY | BENCH | RUN | INFO, TABLES = VERIFY | BENCH };
+
+static const struct {
+    const char *name;
+    int bit;
+    int (*run)(const struct args *args);
+} commands[] = {
+    {"demo", DEMO, command_demo},       {"explain", EXPLAIN, command_explain},
+    {"verify", VERIFY, command_verify}, {"bench", BENCH, command_bench},
+    {"run", RUN, command_run},          {"info", INFO, command_info},
+};
+
+static const struct {
+    const char *name;
+    enum option option;
+    int commands; /* that take it */
+} options[] = {
+    {"--algo", OPT_ALGO, VERIFY | BENCH | RUN},
+    {"--bias", OPT_BIAS, RUN},
+    {"--dilation", OPT_DILATION, GEOMETRY},
+    {"--format", OPT_FORMAT, EXPLAIN},
+    {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
+    {"--groups", OPT_GROUPS, GEOMETRY},
+    {"--input", OPT_INPUT, EXPLAIN | RUN},
+    {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
+    {"--json", OPT_JSON, BENCH},
+    {"--mean", OPT_MEAN, RUN},
+    {"--min-time", OPT_MIN_TIME, BENCH},
+    {"-o", OPT_OUTPUT, EXPLAIN | RUN},
+    {"--output-padding", OPT_OUTPUT_PADDING, RUN},
+    {"--pad", OPT_PAD, GEOMETRY},
+    {"--pass", OPT_PASS, BENCH},
+    {"--peer", OPT_PEER, BENCH},
+    {"--seed", OPT_SEED, VERIFY},
+    {"--shapes", OPT_SHAPES, TABLES},
+    {"--stride", OPT_STRIDE, GEOMETRY},
+    {"--take", OPT_TAKE, EXPLAIN | RUN},
+    {"--threads", OPT_THREADS, VERIFY | BENCH | RUN | INFO},
+    {"--type", OPT_TYPE, VERIFY | BENCH | RUN | INFO},
+    {"--weight", OPT_WEIGHT, EXPLAIN | RUN},
+    {"--weight-shape", OPT_WEIGHT_SHAPE, GEOMETRY & ~RUN},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands, NAMES = sizeof options / sizeof *options };
+
+/* The row of options that word names, "--name" or "--name=value"; -1 if none. */
+static int find_option(const char *word, const char **value)
+{
+    for (int i = 0; i < NAMES; i++) {
+        const size_t length = strlen(options[i].name);
+        if (strncmp(word, options[i].name, length))
+            continue;
+        if (!word[length])
+            return i;
+        if (word[length] == '=') {
+            *value = word + length + 1;
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void parse(int argc, char **argv, int command, struct args *args)
+{
+    for (int i = 2; i < argc; i++) {
+        const char *value = NULL;
+        if (argv[i][0] != '-' || !argv[i][1]) {
+            args->word[args->count++] = argv[i];
+            continue;
+        }
+        const int row = find_option(argv[i], &value);
+        if (row < 0)
+            die(EXIT_BAD_INPUT, "there is no option %s; see convgrad --help", argv[i]);
+        if (!(options[row].commands & commands[command].bit))
+            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad --help", commands[command].name,
+                options[row].name);
+        if (options[row].option == OPT_MEAN) {
+            if (value)
+                die(EXIT_BAD_INPUT, "--mean is \"%s\"; takes no value", value);
+            value = "";
+        } else if (!value) {
+            if (++i == argc)
+                die(EXIT_BAD_INPUT, "%s needs a value", options[row].name);
+            value = argv[i];
+        }
+        if (args->option[options[row].option])
+            die(EXIT_BAD_INPUT, "%s stands there twice", options[row].name);
+        args->option[options[row].option] = value;
+    }
+}
+
+int main(int argc, char **argv)
+{
+#ifdef SIGPIPE
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a failed write below */
+#endif
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return EXIT_BAD_INPUT;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("convgrad %s\n", cvg_version());
+        return 0;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i].name)) {
+            struct args args = {.word = cli_alloc((size_t)argc, sizeof *args.word)};
+            parse(argc, argv, i, &args);
+            const int status = commands[i].run(&args);
+            if (fflush(stdout) || ferror(stdout))
+                die(EXIT_WRONG, "standard output cannot be written");
+            free(args.word);
+            return status;
+        }
+    die(EXIT_BAD_INPUT, "there is no command \"%s\"; see convgrad --help", argv[1]);
+}

@@ -1,0 +1,313 @@
+/*
+ * convgrad: convolution with training, on the CPU, in plain C.
+ *
+ * Four computations: the forward pass and the gradients of the input, of the
+ * weight and of the bias.  Rank 1, 2 and 3; float and double; any stride,
+ * dilation, group count and padding.  "Convolution" means cross-correlation
+ * throughout, as in every framework: the filter is not flipped.
+ *
+ * How to use it:
+ *
+ *   1. Fill a cvg_conv (start from CVG_CONV_INIT) with the sizes.
+ *   2. Make a plan from it: cvg_plan_create().  Mistakes are found here, and
+ *      the cvg_error names the field and its value.
+ *   3. Allocate cvg_plan_workspace_size() bytes for the pass you want.
+ *   4. Run the pass as often as you like: cvg_forward(), cvg_grad_input(),
+ *      cvg_grad_weight(), cvg_grad_bias(), or cvg_backward() for several.
+ *      Running never allocates, and never fails but for a NULL operand.
+ *   5. cvg_plan_destroy().
+ *
+ * Names.  N batch, C input channels, D H W input size, K output channels,
+ * T R S filter size, O P Q output size, G groups.  A problem of rank 2 uses
+ * H W, R S and P Q; of rank 1 only W, S and Q.
+ *
+ * Layouts.  Plain row-major arrays without gaps:
+ *
+ *   input, grad_input     N x C   x [D x] [H x] W
+ *   weight, grad_weight   K x C/G x [T x] [R x] S
+ *   output, grad_output   N x K   x [O x] [P x] Q
+ *   bias, grad_bias       K
+ *
+ * Elements are float or double, as cvg_conv.type says, at their natural
+ * alignment.  An operand that has no elements (batch 0) may be NULL.
+ *
+ * Threads.  A plan never changes after it was made: any number of threads may
+ * run it at once, each with its own workspace and its own results.  The
+ * library has no globals and no thread-locals.
+ *
+ * Same bits.  For one cvg_conv and one set of options, results are
+ * bit-identical for every thread count and every run, and on every instruction
+ * set with fused multiply-add.
+ *
+ * The error bound of each algorithm and pass is in docs/numerics.md.
+ */
+#ifndef CONVGRAD_H
+#define CONVGRAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CVG_API __attribute__((visibility("default")))
+#else
+#define CVG_API
+#endif
+
+#define CVG_VERSION_MAJOR 0
+#define CVG_VERSION_MINOR 1
+#define CVG_VERSION_PATCH 0
+
+typedef enum cvg_status {
+    CVG_OK = 0,
+    CVG_INVALID_ARGUMENT = 1, /* wrong on every machine: null, negative, overflow */
+    CVG_UNSUPPORTED = 2,      /* valid, but the pinned algorithm or the limit cannot do it */
+    CVG_OUT_OF_MEMORY = 3     /* the plan itself (about 1 KiB) could not be allocated */
+} cvg_status;
+
+typedef enum cvg_type { CVG_F32 = 0, CVG_F64 = 1 } cvg_type;
+
+typedef enum cvg_pass {
+    CVG_FORWARD = 0,
+    CVG_GRAD_INPUT = 1,
+    CVG_GRAD_WEIGHT = 2
+} cvg_pass;
+#define CVG_PASS_COUNT 3
+
+typedef enum cvg_algo {
+    CVG_AUTO = 0,      /* the library chooses, from the descriptor and options alone */
+    CVG_REFERENCE = 1, /* the definition, summed in double; slow, needs no workspace */
+    CVG_DIRECT = 2,    /* method 1: no column matrix, no multiplication by stuffed zeros */
+    CVG_IM2COL = 3     /* method 2: column matrix, matrix product, col2im */
+} cvg_algo;
+#define CVG_ALGO_COUNT 4
+
+typedef enum cvg_mode {
+    CVG_OVERWRITE = 0, /* result = scale * gradient; old contents are not read */
+    CVG_ACCUMULATE = 1 /* result = result + scale * gradient */
+} cvg_mode;
+
+/*
+ * The problem.  Arrays are indexed by axis in the order of the layout: for
+ * spatial_dims 2, [0] is the row axis (H R P) and [1] the column axis (W S Q);
+ * entries at and past spatial_dims are ignored.
+ *
+ * The size of the output along each axis is
+ *
+ *   floor((in + pad_begin + pad_end - dilation * (filter - 1) - 1) / stride) + 1
+ *
+ * and must be at least 1.  Input that the last step of the stride does not
+ * reach takes no part, and has gradient 0.
+ */
+typedef struct cvg_conv {
+    size_t struct_size;   /* sizeof(cvg_conv); set by CVG_CONV_INIT */
+    cvg_type type;        /* of all operands */
+    int spatial_dims;     /* 1, 2 or 3 */
+    int64_t batch;        /* N >= 0 */
+    int64_t in_channels;  /* C >= 1, a multiple of groups */
+    int64_t out_channels; /* K >= 1, a multiple of groups */
+    int64_t groups;       /* G >= 1 */
+    int64_t in[3];        /* >= 1 */
+    int64_t filter[3];    /* >= 1 */
+    int64_t stride[3];    /* >= 1 */
+    int64_t dilation[3];  /* >= 1; 1 means none */
+    int64_t pad_begin[3]; /* >= 0; zeros before the first element; may exceed the filter */
+    int64_t pad_end[3];   /* >= 0; zeros after the last element */
+} cvg_conv;
+
+#define CVG_CONV_INIT \
+    { sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, \
+      {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0} }
+
+/*
+ * The host's own thread pool, as one function: call task(context, index) once
+ * for every index in [0, count), on any threads, in any order, at once or one
+ * after the other, and return when all have returned.  What the tasks wrote
+ * must then be visible to the caller.
+ */
+typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context, int index),
+                              void *context);
+
+typedef struct cvg_options {
+    size_t struct_size;             /* sizeof(cvg_options); set by CVG_OPTIONS_INIT */
+    cvg_algo algo[CVG_PASS_COUNT];  /* by cvg_pass: pin one, or CVG_AUTO */
+    double gradient_scale;          /* multiplies every gradient; 1/N gives the textbook's mean */
+    size_t workspace_limit;         /* bytes for any one pass; 0 = no limit */
+    int threads;                    /* 0 = as many as OpenMP, or the machine, offers */
+    cvg_parallel_for *parallel_for; /* the host's pool; NULL = OpenMP if built with it */
+    void *pool;                     /* handed to parallel_for */
+} cvg_options;
+
+#define CVG_OPTIONS_INIT \
+    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 1.0, 0, 0, NULL, NULL }
+
+/* One sentence that names the field and its value, without a final stop.  Empty on success. */
+typedef struct cvg_error {
+    char text[240];
+} cvg_error;
+
+typedef struct cvg_plan cvg_plan;
+
+/* "MAJOR.MINOR.PATCH" of the library that is running. */
+CVG_API const char *cvg_version(void);
+
+/* A few words for a status; "unknown status" for a number that is none. */
+CVG_API const char *cvg_status_string(cvg_status status);
+
+/* "auto", "reference", "direct", "im2col"; NULL for a number that is no algorithm. */
+CVG_API const char *cvg_algo_name(cvg_algo algo);
+
+/*
+ * cvg_output_size() computes the output's size along each axis into
+ * out[0..spatial_dims-1].  It checks conv as cvg_plan_create() does, and
+ * returns CVG_OK or CVG_INVALID_ARGUMENT.  error may be NULL.
+ */
+CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_error *error);
+
+/*
+ * cvg_plan_create() checks the problem and the options, chooses an algorithm
+ * for each pass, and stores a new plan in *plan.
+ *
+ *   options  NULL for the defaults of CVG_OPTIONS_INIT
+ *   error    NULL, or where to write the sentence
+ *
+ * CVG_AUTO takes the first algorithm of the library's own order that can do
+ * the problem within the workspace limit.  When the limit is too small for
+ * all threads, fewer are used, so that the limit never changes the result with
+ * the thread count.
+ *
+ * Returns CVG_OK; or CVG_INVALID_ARGUMENT for a descriptor, an option or the
+ * environment variable CVG_ISA that cannot be right; CVG_UNSUPPORTED when a
+ * pinned algorithm refuses the problem or the limit; CVG_OUT_OF_MEMORY.
+ * *plan is NULL on failure.
+ */
+CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
+                                   const cvg_options *options, cvg_error *error);
+
+/* Frees a plan; NULL is fine.  No thread may be running it. */
+CVG_API void cvg_plan_destroy(cvg_plan *plan);
+
+/*
+ * The exact number of bytes that a pass needs as workspace; 0 if none, or if
+ * pass is no cvg_pass.  The workspace may have any alignment.
+ */
+CVG_API size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass);
+
+/* The algorithm chosen for a pass; never CVG_AUTO, unless pass is no cvg_pass. */
+CVG_API cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass);
+
+/* The number of threads that a pass will use, at least 1. */
+CVG_API int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass);
+
+/*
+ * Describes a plan in plain text: the problem, the kernels, and for each pass
+ * the algorithm, its workspace and threads, and why each other algorithm was
+ * not taken.  Like snprintf: writes at most size bytes, always ends with a 0 if
+ * size > 0, and returns the length of the full text.
+ */
+CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);
+
+/*
+ * cvg_forward() computes
+ *
+ *   output[n][k][p][q] = bias[k] + sum over c, r, s of
+ *       weight[k][c][r][s] *
+ *       input[n][g*C/G + c][p*stride_h - pad_top + r*dilation_h]
+ *                          [q*stride_w - pad_left + s*dilation_w]
+ *
+ * where g = k / (K/G), c runs over the C/G channels of group g, and positions
+ * outside the input count as zero; alike for rank 1 and 3.
+ *
+ *   input      N x C x H x W      read
+ *   weight     K x C/G x R x S    read
+ *   bias       K                  read; may be NULL for none
+ *   output     N x K x P x Q      written
+ *   workspace  cvg_plan_workspace_size(plan, CVG_FORWARD) bytes of any
+ *              alignment; contents on entry and exit are unspecified; may be
+ *              NULL if that size is 0
+ *
+ * output and workspace may not overlap any operand.  Returns CVG_OK, or
+ * CVG_INVALID_ARGUMENT if a required pointer is NULL.  Never allocates.
+ * gradient_scale does not apply.  Source: the definition, docs/derivation.md 1.
+ */
+CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
+                               const void *bias, void *output, void *workspace);
+
+/*
+ * cvg_grad_input() computes the gradient of the loss with respect to input:
+ *
+ *   grad_input[n][c][h][w] = gradient_scale * sum over k, r, s, p, q of
+ *       grad_output[n][k][p][q] * weight[k][c][r][s]
+ *       where p*stride_h - pad_top  + r*dilation_h = h
+ *       and   q*stride_w - pad_left + s*dilation_w = w,
+ *
+ * k running over the output channels of c's group.
+ *
+ *   grad_output  N x K x P x Q      read
+ *   weight       K x C/G x R x S    read
+ *   grad_input   N x C x H x W      written, or added to with CVG_ACCUMULATE
+ *   workspace    as above, for CVG_GRAD_INPUT
+ *
+ * Overlap, errors and allocation as for cvg_forward(); also
+ * CVG_INVALID_ARGUMENT if mode is no cvg_mode.  This is also the forward pass
+ * of the transposed convolution.  Source: docs/derivation.md 3.
+ */
+CVG_API cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output,
+                                  const void *weight, void *grad_input, cvg_mode mode,
+                                  void *workspace);
+
+/*
+ * cvg_grad_weight() computes the gradient of the loss with respect to weight:
+ *
+ *   grad_weight[k][c][r][s] = gradient_scale * sum over n, p, q of
+ *       grad_output[n][k][p][q] *
+ *       input[n][g*C/G + c][p*stride_h - pad_top + r*dilation_h]
+ *                          [q*stride_w - pad_left + s*dilation_w]
+ *
+ * with g = k / (K/G), and positions outside the input counting as zero.
+ *
+ *   input        N x C x H x W      read
+ *   grad_output  N x K x P x Q      read
+ *   grad_weight  K x C/G x R x S    written, or added to with CVG_ACCUMULATE
+ *   workspace    as above, for CVG_GRAD_WEIGHT
+ *
+ * Overlap, errors and allocation as for cvg_grad_input().  With batch 0 the
+ * gradient is zero.  Source: docs/derivation.md 4.
+ */
+CVG_API cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input,
+                                   const void *grad_output, void *grad_weight, cvg_mode mode,
+                                   void *workspace);
+
+/*
+ * cvg_grad_bias() computes the gradient of the loss with respect to bias:
+ *
+ *   grad_bias[k] = gradient_scale * sum over n, p, q of grad_output[n][k][p][q]
+ *
+ *   grad_output  N x K x P x Q    read
+ *   grad_bias    K                written, or added to with CVG_ACCUMULATE
+ *
+ * Needs no workspace; follows the algorithm of CVG_GRAD_WEIGHT.  Overlap,
+ * errors and allocation as for cvg_grad_input().  Source: docs/derivation.md 2.
+ */
+CVG_API cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
+                                 cvg_mode mode);
+
+/*
+ * cvg_backward() computes any subset of the three gradients, with the same bits
+ * as the calls above: a NULL grad_input, grad_weight or grad_bias is left out,
+ * and input or weight may be NULL when no gradient asked for reads it.
+ * workspace: the larger of the sizes of the passes asked for.  All operands are
+ * checked before anything is written.
+ */
+CVG_API cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight,
+                                const void *grad_output, void *grad_input, void *grad_weight,
+                                void *grad_bias, cvg_mode mode, void *workspace);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

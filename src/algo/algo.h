@@ -1,0 +1,76 @@
+/* What an algorithm provides, and what it is given. */
+#ifndef CVG_ALGO_H
+#define CVG_ALGO_H
+
+#include "../kernels/kernels.h"
+#include "../memory.h"
+#include "../parallel.h"
+#include "../shape.h"
+
+/* One call of one pass: everything an algorithm may look at. */
+struct cvg_task {
+    const struct cvg_shape *shape;
+    const struct cvg_kernels *kernels;
+    const struct cvg_threads *threads;
+    int workers; /* scratch exists for so many */
+    const void *input, *weight, *bias, *grad_output; /* those that the pass reads */
+    void *result; /* output, grad_input, grad_weight or grad_bias */
+    double scale; /* of the gradient; 1 for forward */
+    int accumulate;
+    void *workspace;
+};
+
+/*
+ * An algorithm: one constant object in its own file, listed once in plan.c.
+ * Sums may be split by shape only, never by workers, lanes or tile_rows.
+ */
+struct cvg_algorithm {
+    cvg_algo id;
+    const char *name;
+    /*
+     * The workspace of a pass with so many workers, the same for every batch;
+     * SIZE_MAX if it fits in no address space.
+     */
+    size_t (*workspace)(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
+                        cvg_pass pass, int workers);
+    void (*run[CVG_PASS_COUNT])(const struct cvg_task *task);
+    void (*grad_bias)(const struct cvg_task *task); /* goes with grad_weight; no workspace */
+};
+
+extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col;
+
+/* grad_bias by kernels->sum: 16 partial sums for each k over n, p, q (algo/grad_bias.c). */
+void cvg_grad_bias_sums(const struct cvg_task *task);
+
+static inline int64_t cvg_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t cvg_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t cvg_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+/* a * b of non-negative sizes; INT64_MAX stands for all that does not fit. */
+static inline int64_t cvg_times(int64_t a, int64_t b)
+{
+    return b && a > INT64_MAX / b ? INT64_MAX : a * b;
+}
+
+/* count rounded up to a multiple of the kernels' lanes. */
+static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t count)
+{
+    return cvg_times(cvg_ceil_div(count, kernels->lanes), kernels->lanes);
+}
+
+/* The address of element index of an array. */
+static inline void *cvg_at(const struct cvg_task *task, const void *array, int64_t index)
+{
+    return (char *)array + index * (int64_t)task->kernels->size;
+}
+
+/* Writes a finished row of sums to result[index], result[index + step], ...: scaled, added. */
+static inline void cvg_put_result(const struct cvg_task *task, int64_t index, int64_t step,
+                                  const void *sums, int64_t sums_step, int64_t count)
+{
+    void *to = cvg_at(task, task->result, index);
+    task->kernels->put(to, step, sums, sums_step, count, task->scale,
+                       task->accumulate ? to : NULL, step);
+}
+
+#endif

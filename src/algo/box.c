@@ -1,0 +1,236 @@
+#include "box.h"
+
+#include <string.h>
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+struct cvg_axis cvg_axis_forward(const struct cvg_shape *s, int axis)
+{
+    return (struct cvg_axis){
+        .step = 1,
+        .count = s->out[axis],
+        .source_first = -s->pad[axis],
+        .source_step = s->stride[axis],
+        .source_size = s->in[axis],
+        .tap_step = 1,
+        .taps = s->filter[axis],
+        .tap_source_step = s->dilation[axis],
+    };
+}
+
+/*
+ * grad_input at h sums over taps r with (h + pad - r*dilation) divisible by
+ * stride; the quotient is the output position p.  For h = phase + i*stride that
+ * condition does not depend on i, and its solutions r are tap_first plus the
+ * multiples of tap_step = stride / gcd(stride, dilation).
+ */
+struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phase)
+{
+    const int64_t stride = s->stride[axis], dilation = s->dilation[axis], at = phase + s->pad[axis];
+    struct cvg_axis a = {
+        .first = phase,
+        .step = stride,
+        .count = (s->in[axis] - phase - 1) / stride + 1,
+        .source_step = 1,
+        .source_size = s->out[axis],
+        .tap_step = stride / gcd(stride, dilation),
+    };
+    a.tap_source_step = -(dilation / gcd(stride, dilation));
+    while (a.tap_first < cvg_min(a.tap_step, s->filter[axis]) &&
+           (at - a.tap_first * dilation) % stride)
+        a.tap_first++;
+    if (a.tap_first < cvg_min(a.tap_step, s->filter[axis])) {
+        a.taps = (s->filter[axis] - 1 - a.tap_first) / a.tap_step + 1;
+        a.source_first = (at - a.tap_first * dilation) / stride;
+    }
+    return a;
+}
+
+struct cvg_axis cvg_axis_part(struct cvg_axis a, int64_t begin, int64_t count)
+{
+    a.first += begin * a.step;
+    a.source_first += begin * a.source_step;
+    a.count = count;
+    if (a.taps == 0) {
+        a.classes = a.length = 0;
+        return a;
+    }
+    /*
+     * Taps m and m + period lie a whole number of source steps apart: shift.
+     * They share a class, m + period reading the same slots shifted.
+     */
+    const int64_t apart = a.tap_source_step < 0 ? -a.tap_source_step : a.tap_source_step;
+    const int64_t common = gcd(a.source_step, apart);
+    a.period = a.source_step / common;
+    a.shift = a.tap_source_step / common;
+    a.classes = cvg_min(a.period, a.taps);
+    const int64_t widest = cvg_times((a.taps - 1) / a.period, apart / common);
+    a.lead = a.shift < 0 ? widest : 0;
+    a.length = count + widest;
+    if (a.length > cvg_times(a.taps, count) / a.classes) {
+        a.period = a.classes = a.taps;
+        a.shift = a.lead = 0;
+        a.length = count;
+    }
+    return a;
+}
+
+int64_t cvg_axis_slot(const struct cvg_axis *a, int64_t m)
+{
+    return m % a->period * a->length + m / a->period * a->shift + a->lead;
+}
+
+/* The source coordinate that a slot of the packed line holds. */
+static int64_t slot_source(const struct cvg_axis *a, int64_t slot)
+{
+    return a->source_first + slot / a->length * a->tap_source_step +
+           (slot % a->length - a->lead) * a->source_step;
+}
+
+static int64_t slots(const struct cvg_axis *a)
+{
+    return cvg_times(a->classes, a->length);
+}
+
+struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg_axis column)
+{
+    struct cvg_box box = {.axis = {depth, row, column}};
+    box.rows = slots(&box.axis[1]);
+    box.columns = slots(&box.axis[2]);
+    box.channel = cvg_times(slots(&box.axis[0]), cvg_times(box.rows, box.columns));
+    return box;
+}
+
+/* Copies one packed line of the last axis from a source row, zeros outside it. */
+static void pack_line(const struct cvg_axis *a, const struct cvg_kernels *kernels,
+                      const char *row, char *line)
+{
+    const int64_t step = a->source_step;
+    for (int64_t class = 0; class < a->classes; class++, line += a->length * (int64_t)kernels->size) {
+        const int64_t from = slot_source(a, class * a->length);
+        /* Slots [low, high) of the class lie inside the row. */
+        const int64_t low = from < 0 ? cvg_min(cvg_ceil_div(-from, step), a->length) : 0;
+        const int64_t inside = from < a->source_size ? (a->source_size - 1 - from) / step + 1 : 0;
+        const int64_t high = cvg_max(low, cvg_min(inside, a->length));
+        memset(line, 0, (size_t)low * kernels->size);
+        if (high > low)
+            kernels->gather(line + low * (int64_t)kernels->size,
+                            row + (from + low * step) * (int64_t)kernels->size, step, high - low);
+        memset(line + high * (int64_t)kernels->size, 0, (size_t)(a->length - high) * kernels->size);
+    }
+}
+
+void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
+                  const void *source, int64_t channel_size, int64_t channels, void *packed)
+{
+    const int64_t planes = slots(&box->axis[0]), line_bytes = box->columns * (int64_t)kernels->size;
+    const int64_t height = box->axis[1].source_size, width = box->axis[2].source_size;
+    char *line = packed;
+    if (box->channel == 0)
+        return;
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t plane = 0; plane < planes; plane++) {
+            const int64_t d = slot_source(&box->axis[0], plane);
+            const int in_depth = d >= 0 && d < box->axis[0].source_size;
+            for (int64_t r = 0; r < box->rows; r++, line += line_bytes) {
+                const int64_t h = slot_source(&box->axis[1], r);
+                if (in_depth && h >= 0 && h < height)
+                    pack_line(&box->axis[2], kernels,
+                              (const char *)source + (c * channel_size + (d * height + h) * width) *
+                                                         (int64_t)kernels->size,
+                              line);
+                else
+                    memset(line, 0, (size_t)line_bytes);
+            }
+        }
+}
+
+/* Part sizes from the last axis outwards: whole axes while they fit into positions. */
+static void cut(struct cvg_pieces *pieces, const int64_t longest[3], int64_t positions)
+{
+    pieces->count = 1;
+    for (int axis = 2; axis >= 0; axis--) {
+        pieces->part[axis] = cvg_min(longest[axis], positions);
+        pieces->parts[axis] = cvg_ceil_div(longest[axis], pieces->part[axis]);
+        pieces->count = cvg_times(pieces->count, cvg_times(pieces->phases[axis], pieces->parts[axis]));
+        positions = cvg_max(1, positions / pieces->part[axis]);
+    }
+}
+
+struct cvg_pieces cvg_pieces_forward(const struct cvg_shape *s, int64_t positions)
+{
+    struct cvg_pieces pieces = {.phases = {1, 1, 1}};
+    struct cvg_axis axis[3];
+    cut(&pieces, s->out, positions);
+    for (int i = 0; i < 3; i++)
+        axis[i] = cvg_axis_part(cvg_axis_forward(s, i), 0, pieces.part[i]);
+    pieces.bound = cvg_box_of(axis[0], axis[1], axis[2]);
+    return pieces;
+}
+
+struct cvg_pieces cvg_pieces_grad_input(const struct cvg_shape *s, int64_t positions)
+{
+    struct cvg_pieces pieces;
+    struct cvg_axis axis[3];
+    int64_t longest[3];
+    for (int i = 0; i < 3; i++) {
+        pieces.phases[i] = cvg_min(s->stride[i], s->in[i]);
+        longest[i] = cvg_ceil_div(s->in[i], s->stride[i]);
+    }
+    cut(&pieces, longest, positions);
+    for (int i = 0; i < 3; i++) {
+        /* No phase has more taps than one that starts at tap 0, nor, there, more slots. */
+        struct cvg_axis most = cvg_axis_phase(s, i, 0);
+        most.taps = (s->filter[i] - 1) / most.tap_step + 1;
+        axis[i] = cvg_axis_part(most, 0, pieces.part[i]);
+    }
+    pieces.bound = cvg_box_of(axis[0], axis[1], axis[2]);
+    return pieces;
+}
+
+/* Splits index into the phase and the part of each axis; the axes of the box by phase_axis. */
+static int piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
+                 struct cvg_axis phase_axis(const struct cvg_shape *, int, int64_t),
+                 struct cvg_box *box)
+{
+    struct cvg_axis axis[3];
+    for (int i = 2; i >= 0; i--) {
+        const int64_t part = index % pieces->parts[i];
+        const int64_t phase = index / pieces->parts[i] % pieces->phases[i];
+        index /= pieces->parts[i] * pieces->phases[i];
+        const struct cvg_axis whole = phase_axis(s, i, phase);
+        const int64_t begin = part * pieces->part[i];
+        const int64_t count = cvg_min(pieces->part[i], whole.count - begin);
+        if (count <= 0)
+            return 0;
+        axis[i] = cvg_axis_part(whole, begin, count);
+    }
+    *box = cvg_box_of(axis[0], axis[1], axis[2]);
+    return 1;
+}
+
+static struct cvg_axis forward_phase(const struct cvg_shape *s, int axis, int64_t phase)
+{
+    (void)phase; /* there is only one */
+    return cvg_axis_forward(s, axis);
+}
+
+int cvg_piece_forward(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
+                      struct cvg_box *box)
+{
+    return piece(s, pieces, index, forward_phase, box);
+}
+
+int cvg_piece_grad_input(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
+                         struct cvg_box *box)
+{
+    return piece(s, pieces, index, cvg_axis_phase, box);
+}

@@ -1,0 +1,90 @@
+/*
+ * Axes and boxes: where a convolution reads, for every stride, dilation and
+ * padding, and the zero-padded copy of it that the microkernel can read
+ * without a test.
+ *
+ * Along one axis, destination i and tap m meet the source element
+ *
+ *   source(i, m) = source_first + i * source_step + m * tap_source_step
+ *
+ * which is zero padding when it falls outside the source.  In forward and
+ * grad_weight the destinations are all output positions, source_step is the
+ * stride and tap_source_step the dilation.  In grad_input the destinations are
+ * the input positions of one stride phase, first, first + stride, ...: only
+ * every so-many-th tap reaches them, and with those alone the source advances
+ * by 1.  So no pass ever multiplies by the zeros of a stuffed gradient.
+ *
+ * A packed line holds the source elements that a run of destinations meets,
+ * at slot(i, m) = slot(m) + i.  Taps whose sources interleave at whole steps
+ * share a class of slots; when the taps lie so far apart that sharing saves
+ * nothing, each has slots of its own.  A line therefore never has more than
+ * taps * count slots, however large stride, dilation or padding are.
+ */
+#ifndef CVG_BOX_H
+#define CVG_BOX_H
+
+#include "algo.h"
+
+struct cvg_axis {
+    int64_t first, step, count;           /* destination coordinates: first + i*step, i < count */
+    int64_t source_first, source_step, source_size;
+    int64_t tap_first, tap_step, taps;    /* filter coordinates: tap_first + m*tap_step, m < taps */
+    int64_t tap_source_step;
+    /* The packed line, see cvg_axis_part. */
+    int64_t classes, length; /* slots = classes * length */
+    int64_t period, shift, lead;
+};
+
+/* The whole axis as forward and grad_weight walk it: destinations are output positions. */
+struct cvg_axis cvg_axis_forward(const struct cvg_shape *shape, int axis);
+
+/* One stride phase of an axis as grad_input walks it; phase < min(stride, in). */
+struct cvg_axis cvg_axis_phase(const struct cvg_shape *shape, int axis, int64_t phase);
+
+/* Destinations [begin, begin + count) of an axis, its packed line laid out. */
+struct cvg_axis cvg_axis_part(struct cvg_axis axis, int64_t begin, int64_t count);
+
+/* The first slot of tap m: destination i meets it at this slot + i. */
+int64_t cvg_axis_slot(const struct cvg_axis *axis, int64_t m);
+
+/* A box: the packed lines of three axes, channel by channel. */
+struct cvg_box {
+    struct cvg_axis axis[3];
+    int64_t rows, columns; /* slots of axes 1 and 2 */
+    int64_t channel;       /* slots of one channel; INT64_MAX stands for more than fits */
+};
+
+struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg_axis column);
+
+/* Copies channels of source (of size elements each, laid out as in[] says) into packed. */
+void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
+                  const void *source, int64_t channel_size, int64_t channels, void *packed);
+
+/* The slot of tap (a, b, c) in its channel. */
+static inline int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
+{
+    return (cvg_axis_slot(&box->axis[0], a) * box->rows + cvg_axis_slot(&box->axis[1], b)) *
+               box->columns + cvg_axis_slot(&box->axis[2], c);
+}
+
+/*
+ * A pass cut into pieces: every axis into stride phases (one, in forward) and
+ * each phase into parts of at most part[axis] destinations.
+ */
+struct cvg_pieces {
+    int64_t phases[3], parts[3], part[3];
+    int64_t count; /* of pieces; some of the last part of a short phase may be empty */
+    struct cvg_box bound; /* has at least the slots of every piece */
+};
+
+/* Pieces of at most about positions destinations each. */
+struct cvg_pieces cvg_pieces_forward(const struct cvg_shape *shape, int64_t positions);
+struct cvg_pieces cvg_pieces_grad_input(const struct cvg_shape *shape, int64_t positions);
+
+/* The box of piece index; 0 when the piece is empty. */
+int cvg_piece_forward(const struct cvg_shape *shape, const struct cvg_pieces *pieces,
+                      int64_t index, struct cvg_box *box);
+int cvg_piece_grad_input(const struct cvg_shape *shape, const struct cvg_pieces *pieces,
+                         int64_t index, struct cvg_box *box);
+
+#endif

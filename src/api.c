@@ -1,0 +1,152 @@
+/* The passes' public face: checks pointers, looks up, calls. */
+#include "plan.h"
+
+#include <string.h>
+
+#define TEXT(x) #x
+#define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
+
+const char *cvg_version(void)
+{
+    return VERSION_TEXT(CVG_VERSION_MAJOR, CVG_VERSION_MINOR, CVG_VERSION_PATCH);
+}
+
+const char *cvg_status_string(cvg_status status)
+{
+    switch (status) {
+    case CVG_OK: return "ok";
+    case CVG_INVALID_ARGUMENT: return "invalid argument";
+    case CVG_UNSUPPORTED: return "unsupported";
+    case CVG_OUT_OF_MEMORY: return "out of memory";
+    }
+    return "unknown status";
+}
+
+cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_error *error)
+{
+    struct cvg_shape shape;
+    const cvg_status status = cvg_shape_init(&shape, conv, error);
+    if (status)
+        return status;
+    if (!out)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "out is NULL");
+    for (int axis = 0; axis < shape.rank; axis++)
+        out[axis] = shape.out[axis + 3 - shape.rank];
+    return CVG_OK;
+}
+
+/* An operand may be NULL only when it has no elements: those of batch 0. */
+static int missing(const cvg_plan *plan, const void *batch_operand)
+{
+    return !batch_operand && plan->shape.N > 0;
+}
+
+static int lacks_workspace(const cvg_plan *plan, cvg_pass pass, const void *workspace)
+{
+    return !workspace && plan->pass[pass].workspace > 0;
+}
+
+static int is_mode(cvg_mode mode)
+{
+    return mode == CVG_OVERWRITE || mode == CVG_ACCUMULATE;
+}
+
+static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result, cvg_mode mode,
+                               void *workspace)
+{
+    return (struct cvg_task){
+        .shape = &plan->shape,
+        .kernels = plan->kernels,
+        .threads = &plan->threads,
+        .workers = plan->pass[pass].workers,
+        .result = result,
+        .scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale,
+        .accumulate = mode == CVG_ACCUMULATE,
+        .workspace = workspace,
+    };
+}
+
+/*
+ * Batch 0 ends here, so no algorithm meets it: output and grad_input have no
+ * elements, and the sums behind grad_weight and grad_bias no terms.
+ */
+static int is_empty(const struct cvg_task *task, int64_t sums)
+{
+    if (task->shape->N > 0)
+        return 0;
+    if (sums && !task->accumulate)
+        memset(task->result, 0, (size_t)sums * task->kernels->size);
+    return 1;
+}
+
+cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
+                       const void *bias, void *output, void *workspace)
+{
+    if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
+        lacks_workspace(plan, CVG_FORWARD, workspace))
+        return CVG_INVALID_ARGUMENT;
+    struct cvg_task task = task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE, workspace);
+    task.input = input;
+    task.weight = weight;
+    task.bias = bias;
+    if (!is_empty(&task, 0))
+        plan->pass[CVG_FORWARD].algorithm->run[CVG_FORWARD](&task);
+    return CVG_OK;
+}
+
+cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const void *weight,
+                          void *grad_input, cvg_mode mode, void *workspace)
+{
+    if (!plan || missing(plan, grad_output) || !weight || missing(plan, grad_input) ||
+        !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
+        return CVG_INVALID_ARGUMENT;
+    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, grad_input, mode, workspace);
+    task.grad_output = grad_output;
+    task.weight = weight;
+    if (!is_empty(&task, 0))
+        plan->pass[CVG_GRAD_INPUT].algorithm->run[CVG_GRAD_INPUT](&task);
+    return CVG_OK;
+}
+
+cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *grad_output,
+                           void *grad_weight, cvg_mode mode, void *workspace)
+{
+    if (!plan || missing(plan, input) || missing(plan, grad_output) || !grad_weight ||
+        !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))
+        return CVG_INVALID_ARGUMENT;
+    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_weight, mode, workspace);
+    task.input = input;
+    task.grad_output = grad_output;
+    if (!is_empty(&task, plan->shape.K * plan->shape.taps))
+        plan->pass[CVG_GRAD_WEIGHT].algorithm->run[CVG_GRAD_WEIGHT](&task);
+    return CVG_OK;
+}
+
+cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
+                         cvg_mode mode)
+{
+    if (!plan || missing(plan, grad_output) || !grad_bias || !is_mode(mode))
+        return CVG_INVALID_ARGUMENT;
+    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
+    task.grad_output = grad_output;
+    if (!is_empty(&task, plan->shape.K))
+        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task);
+    return CVG_OK;
+}
+
+cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight,
+                        const void *grad_output, void *grad_input, void *grad_weight,
+                        void *grad_bias, cvg_mode mode, void *workspace)
+{
+    if (!plan || missing(plan, grad_output) || !is_mode(mode) ||
+        (grad_input && (!weight || lacks_workspace(plan, CVG_GRAD_INPUT, workspace))) ||
+        (grad_weight && (missing(plan, input) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))))
+        return CVG_INVALID_ARGUMENT;
+    if (grad_input)
+        cvg_grad_input(plan, grad_output, weight, grad_input, mode, workspace);
+    if (grad_weight)
+        cvg_grad_weight(plan, input, grad_output, grad_weight, mode, workspace);
+    if (grad_bias)
+        cvg_grad_bias(plan, grad_output, grad_bias, mode);
+    return CVG_OK;
+}

@@ -1,0 +1,9 @@
+/* Portable kernels, float. */
+typedef float real;
+
+#include "simd_portable.h"
+
+#define KERNELS cvg_kernels_portable_f32
+#define KERNELS_ISA "portable"
+#define KERNELS_TYPE CVG_F32
+#include "body.h"

@@ -1,0 +1,9 @@
+/* Portable kernels, double. */
+typedef double real;
+
+#include "simd_portable.h"
+
+#define KERNELS cvg_kernels_portable_f64
+#define KERNELS_ISA "portable"
+#define KERNELS_TYPE CVG_F64
+#include "body.h"

@@ -1,0 +1,213 @@
+/* The one table of algorithms, the choice among them, and the lifetime of plans. */
+#include "plan.h"
+
+#include "cpu.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* In the order in which CVG_AUTO tries them. */
+static const struct cvg_algorithm *const algorithms[] = {
+    &cvg_direct,
+    &cvg_im2col,
+    &cvg_reference,
+};
+
+enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
+
+static const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
+
+const char *cvg_algo_name(cvg_algo algo)
+{
+    if (algo == CVG_AUTO)
+        return "auto";
+    for (int i = 0; i < ALGORITHMS; i++)
+        if (algorithms[i]->id == algo)
+            return algorithms[i]->name;
+    return NULL;
+}
+
+static size_t limit_of(const struct cvg_plan *plan)
+{
+    /* Without a limit, all that can be addressed. */
+    return plan->workspace_limit ? plan->workspace_limit : PTRDIFF_MAX;
+}
+
+static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm,
+                        cvg_pass pass, int workers)
+{
+    return algorithm->workspace(&plan->shape, plan->kernels, pass, workers);
+}
+
+/*
+ * Chooses for one pass.  Whether an algorithm fits is asked for one worker, and
+ * then as many are used as fit: the choice, and so the result, does not depend
+ * on the number of threads.
+ */
+static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, cvg_error *error)
+{
+    for (int i = 0; i < ALGORITHMS; i++) {
+        const struct cvg_algorithm *algorithm = algorithms[i];
+        if (wanted != CVG_AUTO && wanted != algorithm->id)
+            continue;
+        const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
+        if (need > limit && wanted == CVG_AUTO)
+            continue;
+        if (need == SIZE_MAX)
+            return cvg_fail(error, CVG_UNSUPPORTED,
+                            "%s by %s needs more workspace than fits in the address space",
+                            pass_names[pass], algorithm->name);
+        if (need > limit)
+            return cvg_fail(error, CVG_UNSUPPORTED,
+                            "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
+                            pass_names[pass], algorithm->name, need);
+        int fit = 1;
+        for (int low = 1, high = plan->threads.count; low <= high;) {
+            const int middle = low + (high - low) / 2;
+            if (workspace(plan, algorithm, pass, middle) <= limit) {
+                fit = middle;
+                low = middle + 1;
+            } else {
+                high = middle - 1;
+            }
+        }
+        plan->pass[pass].algorithm = algorithm;
+        plan->pass[pass].pinned = wanted != CVG_AUTO;
+        plan->pass[pass].workers = fit;
+        plan->pass[pass].workspace = workspace(plan, algorithm, pass, fit);
+        return CVG_OK;
+    }
+    /* Not reached: the reference needs no workspace and refuses nothing. */
+    return cvg_fail(error, CVG_UNSUPPORTED, "no algorithm can do %s", pass_names[pass]);
+}
+
+cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options,
+                           cvg_error *error)
+{
+    static const cvg_options defaults = CVG_OPTIONS_INIT;
+    struct cvg_plan draft = {0};
+    cvg_status status;
+
+    if (!out)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
+    *out = NULL;
+    if (!options)
+        options = &defaults;
+    if ((status = cvg_shape_init(&draft.shape, conv, error)) ||
+        (status = cvg_options_check(options, error)))
+        return status;
+    draft.gradient_scale = options->gradient_scale;
+    draft.workspace_limit = options->workspace_limit;
+    draft.threads = cvg_threads_from(options);
+    draft.kernels = cvg_cpu_kernels(conv->type, error);
+    if (!draft.kernels)
+        return CVG_INVALID_ARGUMENT;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        if ((status = choose(&draft, (cvg_pass)pass, options->algo[pass], error)))
+            return status;
+
+    struct cvg_plan *plan = malloc(sizeof *plan);
+    if (!plan)
+        return cvg_fail(error, CVG_OUT_OF_MEMORY, "the plan's %zu bytes could not be allocated",
+                        sizeof *plan);
+    *plan = draft;
+    *out = plan;
+    return CVG_OK;
+}
+
+void cvg_plan_destroy(cvg_plan *plan)
+{
+    free(plan);
+}
+
+static int is_pass(cvg_pass pass)
+{
+    return (int)pass >= 0 && (int)pass < CVG_PASS_COUNT;
+}
+
+size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass)
+{
+    return is_pass(pass) ? plan->pass[pass].workspace : 0;
+}
+
+cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
+{
+    return is_pass(pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
+}
+
+int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass)
+{
+    return is_pass(pass) ? plan->pass[pass].workers : 1;
+}
+
+/* Text that grows past the end of its buffer without being written there. */
+struct writer {
+    char *text;
+    size_t size, length;
+};
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+static void write_text(struct writer *w, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const size_t at = w->length < w->size ? w->length : w->size;
+    const int n = vsnprintf(w->size > at ? w->text + at : NULL, w->size - at, format, args);
+    va_end(args);
+    if (n > 0)
+        w->length += (size_t)n;
+}
+
+/* Writes "AxBxC" of the axes that the user's rank has. */
+static void write_axes(struct writer *w, const char *label, const struct cvg_shape *s,
+                       const int64_t values[3])
+{
+    write_text(w, "%s ", label);
+    for (int axis = 3 - s->rank; axis < 3; axis++)
+        write_text(w, "%s%" PRId64, axis > 3 - s->rank ? "x" : "", values[axis]);
+}
+
+size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
+{
+    const struct cvg_shape *s = &plan->shape;
+    struct writer w = {text, size, 0};
+
+    if (size)
+        text[0] = 0;
+    write_text(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
+                   ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+    write_axes(&w, ", in", s, s->in);
+    write_axes(&w, ", filter", s, s->filter);
+    write_axes(&w, ", stride", s, s->stride);
+    write_axes(&w, ", dilation", s, s->dilation);
+    write_axes(&w, ", pad", s, s->pad);
+    write_axes(&w, " +", s, s->pad_end);
+    write_axes(&w, ", out", s, s->out);
+    write_text(&w, "\nkernels: %s, %d x %d sums at a time\n", plan->kernels->isa,
+               plan->kernels->tile_rows, plan->kernels->lanes);
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
+        write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", pass_names[pass], taken->name,
+                   plan->pass[pass].workspace, plan->pass[pass].workers);
+        for (int i = 0; i < ALGORITHMS; i++) {
+            const size_t need = workspace(plan, algorithms[i], (cvg_pass)pass, 1);
+            if (algorithms[i] == taken)
+                continue;
+            write_text(&w, "    not %s: ", algorithms[i]->name);
+            if (plan->pass[pass].pinned)
+                write_text(&w, "%s was asked for\n", taken->name);
+            else if (need == SIZE_MAX)
+                write_text(&w, "its workspace does not fit in the address space\n");
+            else if (need > limit_of(plan))
+                write_text(&w, "it needs at least %zu bytes of workspace, over the limit of %zu\n",
+                           need, plan->workspace_limit);
+            else
+                write_text(&w, "%s comes first in the order of choice\n", taken->name);
+        }
+    }
+    return w.length;
+}

@@ -1,0 +1,192 @@
+/* Every rule a descriptor must keep, and the sentence for each mistake. */
+#include "shape.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define MAX_THREADS 4096 /* far beyond any machine; keeps workspace arithmetic small */
+
+cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...)
+{
+    if (error) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(error->text, sizeof error->text, format, args);
+        va_end(args);
+    }
+    return status;
+}
+
+static cvg_status at_least(cvg_error *error, const char *name, int axis, int64_t value,
+                           int64_t least)
+{
+    if (value >= least)
+        return CVG_OK;
+    if (axis < 0)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s is %" PRId64 "; must be at least %" PRId64,
+                        name, value, least);
+    return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                    "%s[%d] is %" PRId64 "; must be at least %" PRId64, name, axis, value, least);
+}
+
+/* a * b, or -1 when that (or an operand) does not fit. */
+static int64_t times(int64_t a, int64_t b)
+{
+    return a < 0 || b < 0 || (b && a > INT64_MAX / b) ? -1 : a * b;
+}
+
+/* a + b, or -1 when that (or an operand) does not fit. */
+static int64_t plus(int64_t a, int64_t b)
+{
+    return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
+}
+
+static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
+{
+    if (conv->type != CVG_F32 && conv->type != CVG_F64)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; must be CVG_F32 or CVG_F64",
+                        (int)conv->type);
+    if (conv->spatial_dims < 1 || conv->spatial_dims > 3)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "spatial_dims is %d; must be 1, 2 or 3",
+                        conv->spatial_dims);
+    const struct {
+        const char *name;
+        int64_t value, least;
+    } counts[] = {
+        {"batch", conv->batch, 0},
+        {"in_channels", conv->in_channels, 1},
+        {"out_channels", conv->out_channels, 1},
+        {"groups", conv->groups, 1},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (at_least(error, counts[i].name, -1, counts[i].value, counts[i].least))
+            return CVG_INVALID_ARGUMENT;
+    const struct {
+        const char *name;
+        const int64_t *values;
+        int64_t least;
+    } axes[] = {
+        {"in", conv->in, 1},           {"filter", conv->filter, 1},
+        {"stride", conv->stride, 1},   {"dilation", conv->dilation, 1},
+        {"pad_begin", conv->pad_begin, 0}, {"pad_end", conv->pad_end, 0},
+    };
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
+        for (int axis = 0; axis < conv->spatial_dims; axis++)
+            if (at_least(error, axes[i].name, axis, axes[i].values[axis], axes[i].least))
+                return CVG_INVALID_ARGUMENT;
+    const struct {
+        const char *name;
+        int64_t value;
+    } channels[] = {{"in_channels", conv->in_channels}, {"out_channels", conv->out_channels}};
+    for (size_t i = 0; i < 2; i++)
+        if (channels[i].value % conv->groups)
+            return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                            "%s is %" PRId64 "; must be a multiple of groups, %" PRId64,
+                            channels[i].name, channels[i].value, conv->groups);
+    return CVG_OK;
+}
+
+/* The output's size along one axis, or an error. */
+static cvg_status check_axis(const cvg_conv *conv, int axis, int64_t *out, cvg_error *error)
+{
+    const int64_t padded = plus(plus(conv->in[axis], conv->pad_begin[axis]), conv->pad_end[axis]);
+    if (padded < 0)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "in[%d] + pad_begin[%d] + pad_end[%d] (%" PRId64 " + %" PRId64 " + %" PRId64
+                        ") does not fit in 64 bits",
+                        axis, axis, axis, conv->in[axis], conv->pad_begin[axis],
+                        conv->pad_end[axis]);
+    const int64_t extent = plus(times(conv->dilation[axis], conv->filter[axis] - 1), 1);
+    if (extent < 0 || extent > padded)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "filter[%d] is %" PRId64 " with dilation %" PRId64
+                        "; it does not fit in the padded input of %" PRId64 " (%" PRId64 " + %" PRId64
+                        " + %" PRId64 ")",
+                        axis, conv->filter[axis], conv->dilation[axis], padded, conv->in[axis],
+                        conv->pad_begin[axis], conv->pad_end[axis]);
+    *out = (padded - extent) / conv->stride[axis] + 1;
+    return CVG_OK;
+}
+
+static cvg_status check_tensor(cvg_error *error, const char *name, int64_t elements, size_t size)
+{
+    if (elements >= 0 && elements <= (int64_t)(PTRDIFF_MAX / size))
+        return CVG_OK;
+    return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                    "%s has too many elements: they do not fit in the address space", name);
+}
+
+cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error)
+{
+    if (error)
+        error->text[0] = 0;
+    if (!conv)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "conv is NULL");
+    if (conv->struct_size != sizeof *conv)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "conv.struct_size is %zu; this library knows %zu (start from CVG_CONV_INIT)",
+                        conv->struct_size, sizeof *conv);
+    if (check_fields(conv, error))
+        return CVG_INVALID_ARGUMENT;
+
+    struct cvg_shape s = {.type = conv->type, .rank = conv->spatial_dims};
+    s.N = conv->batch;
+    s.C = conv->in_channels;
+    s.K = conv->out_channels;
+    s.G = conv->groups;
+    s.Cg = s.C / s.G;
+    s.Kg = s.K / s.G;
+    s.in_size = s.filter_size = s.out_size = 1;
+    for (int axis = 0; axis < 3; axis++) {
+        const int from = axis - (3 - s.rank); /* the user's index of this axis */
+        s.in[axis] = s.filter[axis] = s.out[axis] = s.stride[axis] = s.dilation[axis] = 1;
+        if (from < 0)
+            continue;
+        if (check_axis(conv, from, &s.out[axis], error))
+            return CVG_INVALID_ARGUMENT;
+        s.in[axis] = conv->in[from];
+        s.filter[axis] = conv->filter[from];
+        s.stride[axis] = conv->stride[from];
+        s.dilation[axis] = conv->dilation[from];
+        s.pad[axis] = conv->pad_begin[from];
+        s.pad_end[axis] = conv->pad_end[from];
+        s.in_size = times(s.in_size, s.in[axis]);
+        s.filter_size = times(s.filter_size, s.filter[axis]);
+        s.out_size = times(s.out_size, s.out[axis]);
+    }
+    /* One image is checked even when the batch is 0: a plan walks images. */
+    const int64_t images = s.N > 0 ? s.N : 1;
+    const size_t size = s.type == CVG_F32 ? sizeof(float) : sizeof(double);
+    s.taps = times(s.Cg, s.filter_size);
+    const int64_t weights = times(s.K, s.taps);
+    if (check_tensor(error, "input", times(images, times(s.C, s.in_size)), size) ||
+        check_tensor(error, "weight", weights, size) ||
+        check_tensor(error, "output", times(images, times(s.K, s.out_size)), size))
+        return CVG_INVALID_ARGUMENT;
+    *shape = s;
+    return CVG_OK;
+}
+
+cvg_status cvg_options_check(const cvg_options *options, cvg_error *error)
+{
+    static const char *const pass_names[] = {"CVG_FORWARD", "CVG_GRAD_INPUT", "CVG_GRAD_WEIGHT"};
+
+    if (options->struct_size != sizeof *options)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "options.struct_size is %zu; this library knows %zu (start from "
+                        "CVG_OPTIONS_INIT)",
+                        options->struct_size, sizeof *options);
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        if (!cvg_algo_name(options->algo[pass]))
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "algo[%s] is %d; that is no cvg_algo",
+                            pass_names[pass], (int)options->algo[pass]);
+    if (!isfinite(options->gradient_scale))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite",
+                        options->gradient_scale);
+    if (options->threads < 0 || options->threads > MAX_THREADS)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d",
+                        options->threads, MAX_THREADS);
+    return CVG_OK;
+}

@@ -1,0 +1,39 @@
+/* From the user's descriptor to one validated internal shape. */
+#ifndef CVG_SHAPE_H
+#define CVG_SHAPE_H
+
+#include "convgrad.h"
+
+/*
+ * A problem of any rank as one of rank 3: missing leading axes have size 1,
+ * filter 1, stride 1, dilation 1 and no padding.  Axis 0 is depth (D T O),
+ * 1 rows (H R P), 2 columns (W S Q).  Every product below fits in int64_t, and
+ * every tensor in PTRDIFF_MAX bytes.
+ */
+struct cvg_shape {
+    cvg_type type;
+    int rank;                       /* as the user gave it, 1 to 3 */
+    int64_t N, C, K, G;
+    int64_t Cg, Kg;                 /* channels of one group: C/G, K/G */
+    int64_t in[3], filter[3], out[3];
+    int64_t stride[3], dilation[3];
+    int64_t pad[3], pad_end[3];     /* pad: at the begin */
+    int64_t in_size;                /* D*H*W */
+    int64_t filter_size;            /* T*R*S */
+    int64_t out_size;               /* O*P*Q */
+    int64_t taps;                   /* Cg * filter_size: the products behind one output */
+};
+
+/* Checks conv and fills shape; on failure writes the sentence to error (may be NULL). */
+cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error);
+
+/* Checks options alone. */
+cvg_status cvg_options_check(const cvg_options *options, cvg_error *error);
+
+/* Writes a sentence (printf style) to error unless that is NULL, and returns status. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...);
+
+#endif
