@@ -94,22 +94,34 @@ struct run {
     int64_t from, step; /* input offset of pixel low in its channel, and between pixels */
 };
 
-/* The run of pixels from pixel on, at most most long, for the tap at a, r, b of the filter. */
-static struct run run_of(const struct cvg_shape *s, int64_t pixel, int64_t most, int64_t a,
-                         int64_t r, int64_t b)
+/* The run of count pixels from out on, which lie in one row, for the tap at place tap. */
+static struct run run_of(const struct cvg_shape *s, const int64_t out[3], int64_t count,
+                         const int64_t tap[3])
 {
-    const int64_t q = pixel % s->out[2], p = pixel / s->out[2] % s->out[1];
-    const int64_t o = pixel / s->out[2] / s->out[1], step = s->stride[2];
-    const int64_t d = o * s->stride[0] - s->pad[0] + a * s->dilation[0];
-    const int64_t h = p * s->stride[1] - s->pad[1] + r * s->dilation[1];
-    const int64_t w = q * step - s->pad[2] + b * s->dilation[2];
-    struct run run = {.count = cvg_min(s->out[2] - q, most), .step = step};
+    const int64_t step = s->stride[2];
+    const int64_t d = out[0] * s->stride[0] - s->pad[0] + tap[0] * s->dilation[0];
+    const int64_t h = out[1] * s->stride[1] - s->pad[1] + tap[1] * s->dilation[1];
+    const int64_t w = out[2] * step - s->pad[2] + tap[2] * s->dilation[2];
+    struct run run = {.count = count, .step = step};
     if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1] || w >= s->in[2])
         return run;
-    run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), run.count) : 0;
-    run.high = cvg_max(run.low, cvg_min((s->in[2] - 1 - w) / step + 1, run.count));
+    if (step == 1) { /* the usual case, without divisions */
+        run.low = w < 0 ? cvg_min(-w, count) : 0;
+        run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));
+    } else {
+        run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;
+        run.high = cvg_max(run.low, cvg_min((s->in[2] - 1 - w) / step + 1, count));
+    }
     run.from = (d * s->in[1] + h) * s->in[2] + w + run.low * step;
     return run;
+}
+
+/* Splits a row-major index of a box into its three coordinates. */
+static void split(int64_t index, const int64_t size[3], int64_t place[3])
+{
+    place[2] = index % size[2];
+    place[1] = index / size[2] % size[1];
+    place[0] = index / size[2] / size[1];
 }
 
 /* Where col2im adds, or im2col reads: one channel's elements and the tap's row of the matrix. */
@@ -121,15 +133,24 @@ static void for_each_run(const struct piece *x, int64_t first_channel, int64_t t
 {
     const struct cvg_shape *s = x->task->shape;
     const int64_t size = (int64_t)x->task->kernels->size;
-    for (int64_t j = tap; j < tap + taps; j++) {
-        const int64_t c = j / s->filter_size, b = j % s->filter[2];
-        const int64_t r = j / s->filter[2] % s->filter[1];
-        const int64_t a = j % s->filter_size / s->filter[2] / s->filter[1];
-        char *row = x->col + (j - tap) * x->blocks.ld * size;
-        for (int64_t i = 0; i < pixels;) {
-            const struct run run = run_of(s, pixel + i, pixels - i, a, r, b);
-            visit(x->task, (first_channel + c) * s->in_size + run.from, row + i * size, run);
-            i += run.count;
+    int64_t first[3];
+    split(pixel, s->out, first);
+    for (int64_t j = 0; j < taps; j++) {
+        const int64_t c = (tap + j) / s->filter_size;
+        int64_t out[3] = {first[0], first[1], first[2]}, at[3];
+        char *row = x->col + j * x->blocks.ld * size;
+        split((tap + j) % s->filter_size, s->filter, at);
+        for (int64_t left = pixels; left > 0;) {
+            const int64_t count = cvg_min(s->out[2] - out[2], left);
+            const struct run run = run_of(s, out, count, at);
+            visit(x->task, (first_channel + c) * s->in_size + run.from, row, run);
+            row += count * size;
+            left -= count;
+            out[2] = 0; /* the next row of pixels */
+            if (++out[1] == s->out[1]) {
+                out[1] = 0;
+                out[0]++;
+            }
         }
     }
 }

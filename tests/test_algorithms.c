@@ -1,0 +1,417 @@
+/*
+ * Every algorithm, pass, type and thread count against the oracle: exactly on small
+ * integers, within a derived bound on real numbers.  Results start as NaN, the
+ * workspace as 0xA5; every buffer is a heap block of its exact size (which
+ * AddressSanitizer watches) behind a guard zone, off by one element.
+ */
+#include "check.h"
+#include "cli.h"
+#include "oracle.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each case exists for a reason; the reason is part of the table. */
+static const struct {
+    const char *problem, *why;
+} cases[] = {
+    {"mb1ic1ih1iw1oc1kh1kw1ph0pw0", "the smallest problem there is"},
+    {"mb2ic3ih5iw7oc4kh3kw2ph2pw1", "every extent differs: swapped indices show"},
+    {"mb1ic1ih5iw5oc1kh3kw3ph1pw1", "ones by ones is 4 6 9: row padding, which one library gets wrong"},
+    {"mb1ic2ih8iw8oc2kh3kw3sh3sw3ph0pw0", "stride skips inputs: their grad_input is 0"},
+    {"mb1ic2ih9iw9oc2kh3kw3dh1dw1ph2pw2", "dilation 2 (benchdnn counts from 0)"},
+    {"mb1ic2ih4iw4oc2kh3kw3ph5pw5", "some outputs see only padding: bias alone"},
+    {"g2mb1ic4ih6iw6oc6kh3kw3ph1pw1", "groups, with K/G unlike C/G"},
+    {"g8mb1ic8ih9iw9oc8kh3kw3ph1pw1", "depthwise"},
+    {"g3mb2ic3ih7iw5oc12kh3kw3sh2sw2ph1pw1", "depthwise with multiplier and stride"},
+    {"mb3ic17ih13iw11oc33kh3kw3ph1pw1", "a multiple of no tile, vector or thread count"},
+    {"mb2ic2ih32iw32oc2kh5kw5sh3sw3ph1pw1", "stride 3, padding 1 and a leftover border"},
+    {"mb1ic2ih5iw5oc3kh1kw1sh3sw3ph1pw1", "1x1 filter with padding: outputs of padding alone"},
+    {"mb1ic1ih3iw3oc1kh7kw7ph3pw3", "filter larger than the image"},
+    {"mb2ic3ih6iw6oc2kh6kw6ph0pw0", "filter as large as the image: one output"},
+    {"mb1ic2ih9iw12oc3kh2kw3sh5sw4ph0pw1", "stride larger than the filter"},
+    {"mb1ic2ih14iw11oc3kh3kw3sh2sw3dh1dw2ph3pw2", "stride and dilation, with and without common factors"},
+    {"mb1ic2ih13iw13oc2kh4kw4sh4sw6dh1dw3ph2pw5", "stride 4 with dilation 2: taps on half the phases"},
+    {"mb1ic1ih4iw600oc2kh1kw3ph0pw1", "a row longer than one piece of work"},
+    {"mb1ic1ih2iw40oc1kh1kw3dw15ph0pw16", "dilation far beyond the filter"},
+    {"mb1ic1ih3iw3oc2kh2kw2sh100sw100ph60pw60", "stride and padding far beyond the image"},
+    {"mb2ic5ih4oh4iw4ow4oc3kh2kw2ph0pw0", "padding at the end only"},
+    {"mb1ic300ih3iw3oc5kh1kw1ph0pw0", "many input channels"},
+    {"mb1ic5ih3iw3oc300kh1kw1ph0pw0", "many output channels"},
+    {"mb1ic70ih6iw6oc70kh3kw3ph1pw1", "more than one block of channels, both ways"},
+    {"mb1ic2ih20iw20oc3kh17kw17ph8pw8", "a filter of more taps than one block"},
+    {"mb9ic2ih10iw10oc3kh3kw3ph1pw1", "batch shared out unevenly"},
+    {"mb0ic3ih5iw5oc4kh3kw3ph1pw1", "batch 0: zero gradients"},
+    {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},
+    {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},
+    {"g2mb2ic4id4ih5iw6oc6kd2kh3kw2sd1sh2sw1pd1ph1pw0", "rank 3 with groups"},
+    {"mb1ic2id6ih5iw4oc2kd3kh2kw3sd2sh1sw3dd1dh0dw0pd3ph1pw2", "rank 3, every parameter at once"},
+};
+
+enum tensor { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OUTPUT, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, TENSORS };
+static const char *const names[TENSORS] = {"input",  "weight",     "bias",        "grad_output",
+                                           "output", "grad_input", "grad_weight", "grad_bias"};
+
+enum { GUARD = 64 };
+
+/* A heap block of exactly GUARD + one element + bytes; data begins off by one element. */
+struct buffer {
+    unsigned char *block;
+    struct array view;
+    size_t bytes, front;
+};
+
+static struct buffer buffer_new(cvg_type type, int64_t count)
+{
+    const size_t size = type == CVG_F32 ? 4 : 8;
+    struct buffer b = {.bytes = (size_t)count * size, .front = GUARD + size};
+    b.block = malloc(b.front + b.bytes);
+    if (!b.block)
+        exit(1);
+    memset(b.block, 0x5a, b.front + b.bytes);
+    b.view = (struct array){.type = type, .count = count, .data = b.block + b.front};
+    return b;
+}
+
+static int guard_intact(const struct buffer *b)
+{
+    for (size_t i = 0; i < b->front; i++)
+        if (b->block[i] != 0x5a)
+            return 0;
+    return 1;
+}
+
+/* Workspace of exactly the promised size, poisoned; NULL if that is 0. */
+static void *workspace_new(const cvg_plan *plan, cvg_pass pass)
+{
+    const size_t bytes = cvg_plan_workspace_size(plan, pass);
+    void *space = bytes ? malloc(bytes) : NULL;
+    if (space)
+        memset(space, 0xa5, bytes);
+    return space;
+}
+
+struct test {
+    const char *problem;
+    cvg_conv conv;
+    struct sizes z;
+    int64_t count[TENSORS];
+    double terms[TENSORS];
+    double *value[TENSORS], *sum[TENSORS]; /* operands and the oracle's results; sums of |terms| */
+};
+
+static struct test test_new(const char *problem, const cvg_conv *conv)
+{
+    struct test t = {.problem = problem, .conv = *conv, .z = problem_sizes(conv)};
+    const int64_t count[TENSORS] = {t.z.input,  t.z.weight, t.z.bias,   t.z.output,
+                                    t.z.output, t.z.input,  t.z.weight, t.z.bias};
+    t.terms[OUTPUT] = t.z.terms + 1;
+    t.terms[GRAD_INPUT] = t.z.input_terms;
+    t.terms[GRAD_WEIGHT] = t.terms[GRAD_BIAS] = t.z.weight_terms;
+    for (int i = 0; i < TENSORS; i++) {
+        t.count[i] = count[i];
+        t.value[i] = cli_alloc((size_t)count[i], sizeof(double));
+        t.sum[i] = cli_alloc((size_t)count[i], sizeof(double));
+    }
+    return t;
+}
+
+static void test_free(struct test *t)
+{
+    for (int i = 0; i < TENSORS; i++) {
+        free(t->value[i]);
+        free(t->sum[i]);
+    }
+}
+
+/* Fills operands (integers in [-2, 2], or real numbers exact in f32) and asks the oracle. */
+static void test_fill(struct test *t, int integers, uint64_t seed)
+{
+    struct random random = {seed};
+    for (int i = INPUT; i < OUTPUT; i++)
+        for (int64_t j = 0; j < t->count[i]; j++)
+            t->value[i][j] =
+                integers ? (double)(random_bits(&random) % 5) - 2 : random_uniform(&random);
+    const struct oracle o = {
+        t->value[INPUT],  t->value[WEIGHT],     t->value[BIAS],        t->value[GRAD_OUTPUT],
+        t->value[OUTPUT], t->value[GRAD_INPUT], t->value[GRAD_WEIGHT], t->value[GRAD_BIAS],
+        t->sum[OUTPUT],   t->sum[GRAD_INPUT],   t->sum[GRAD_WEIGHT],   t->sum[GRAD_BIAS],
+    };
+    oracle_run(&t->conv, &o);
+}
+
+/* factor * the oracle's values, exactly or within gamma(terms + 3) of the sum of |terms|. */
+static void compare(const struct test *t, enum tensor tensor, const struct buffer *got, double factor,
+                    int exact, const char *what)
+{
+    const double u = (got->view.type == CVG_F32 ? 0x1p-24 : 0x1p-53) + 0x1p-53;
+    const double n = (t->terms[tensor] + 3) * u, gamma = n / (1 - n);
+    int64_t bad = -1;
+    for (int64_t i = 0; i < t->count[tensor] && bad < 0; i++) {
+        const double error = fabs(array_get(&got->view, i) - factor * t->value[tensor][i]);
+        if (!(error <= (exact ? 0 : gamma * t->sum[tensor][i])))
+            bad = i;
+    }
+    check(bad < 0, "%s: %s, %s: element %lld is %.17g, must be %.17g", t->problem, what, names[tensor],
+          (long long)bad, bad < 0 ? 0 : array_get(&got->view, bad), bad < 0 ? 0 : factor * t->value[tensor][bad]);
+}
+
+/* One algorithm, type and thread count; keeps the results' bits in kept, or compares them. */
+static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int threads, int integers,
+                      struct buffer kept[TENSORS])
+{
+    cvg_conv conv = t->conv;
+    struct buffer b[TENSORS];
+    char what[100];
+    void *space;
+    conv.type = type;
+    cvg_plan *plan = plan_of(&conv, algo, threads, 1), *half = plan_of(&conv, algo, threads, 0.5);
+
+    snprintf(what, sizeof what, "%s %s %d threads %s", cvg_algo_name(algo), type_name(type), threads,
+             integers ? "integers" : "real");
+    for (int i = 0; i < TENSORS; i++) {
+        b[i] = buffer_new(type, t->count[i]);
+        for (int64_t j = 0; j < t->count[i]; j++)
+            array_set(&b[i].view, j, i < OUTPUT ? t->value[i][j] : NAN);
+    }
+    space = workspace_new(plan, CVG_FORWARD);
+    cvg_forward(plan, b[INPUT].view.data, b[WEIGHT].view.data, b[BIAS].view.data, b[OUTPUT].view.data, space);
+    free(space);
+    space = workspace_new(plan, CVG_GRAD_INPUT);
+    cvg_grad_input(plan, b[GRAD_OUTPUT].view.data, b[WEIGHT].view.data, b[GRAD_INPUT].view.data, CVG_OVERWRITE,
+                   space);
+    free(space);
+    space = workspace_new(plan, CVG_GRAD_WEIGHT);
+    cvg_grad_weight(plan, b[INPUT].view.data, b[GRAD_OUTPUT].view.data, b[GRAD_WEIGHT].view.data, CVG_OVERWRITE,
+                    space);
+    free(space);
+    cvg_grad_bias(plan, b[GRAD_OUTPUT].view.data, b[GRAD_BIAS].view.data, CVG_OVERWRITE);
+    for (int i = OUTPUT; i < TENSORS; i++) {
+        compare(t, (enum tensor)i, &b[i], 1, integers, what);
+        if (kept[i].block)
+            check(!memcmp(kept[i].view.data, b[i].view.data, b[i].bytes), "%s: %s: %s has other bits",
+                  t->problem, what, names[i]);
+    }
+    if (integers) { /* 1 + 1/2 of it */
+        space = workspace_of(half);
+        cvg_backward(half, b[INPUT].view.data, b[WEIGHT].view.data, b[GRAD_OUTPUT].view.data,
+                     b[GRAD_INPUT].view.data, b[GRAD_WEIGHT].view.data, b[GRAD_BIAS].view.data, CVG_ACCUMULATE,
+                     space);
+        free(space);
+        for (int i = GRAD_INPUT; i < TENSORS; i++)
+            compare(t, (enum tensor)i, &b[i], 1.5, 1, what);
+    }
+    for (int i = 0; i < TENSORS; i++) {
+        check(guard_intact(&b[i]), "%s: %s: wrote before %s", t->problem, what, names[i]);
+        if (i < OUTPUT) {
+            int same = 1;
+            for (int64_t j = 0; j < t->count[i]; j++)
+                same &= array_get(&b[i].view, j) == t->value[i][j];
+            check(same, "%s: %s: %s was changed", t->problem, what, names[i]);
+        }
+        if (!integers && !kept[i].block)
+            kept[i] = b[i];
+        else
+            free(b[i].block);
+    }
+    cvg_plan_destroy(plan);
+    cvg_plan_destroy(half);
+}
+
+static void check_problem(const char *problem, const cvg_conv *conv, uint64_t seed)
+{
+    static const int threads[] = {1, 2, 3, 7};
+    struct test t = test_new(problem, conv);
+    for (int type = CVG_F32; type <= CVG_F64; type++)
+        for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+            struct buffer kept[TENSORS] = {{0}};
+            test_fill(&t, 1, seed);
+            check_run(&t, (cvg_type)type, (cvg_algo)algo, 3, 1, kept);
+            test_fill(&t, 0, seed);
+            for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
+                check_run(&t, (cvg_type)type, (cvg_algo)algo, threads[i], 0, kept);
+            for (int i = 0; i < TENSORS; i++)
+                free(kept[i].block);
+        }
+    test_free(&t);
+}
+
+/* A small random problem that likes edges; 0 if the draw has no output. */
+static int random_conv(struct random *random, cvg_conv *conv)
+{
+#define DRAW(n) ((int64_t)(random_bits(random) % (uint64_t)(n)))
+    int64_t out[3];
+    *conv = (cvg_conv)CVG_CONV_INIT;
+    conv->spatial_dims = 1 + (int)DRAW(3);
+    conv->batch = 1 + DRAW(3);
+    conv->groups = DRAW(3) ? 1 : 1 + DRAW(4);
+    conv->in_channels = conv->groups * (1 + DRAW(DRAW(4) ? 5 : 40));
+    conv->out_channels = conv->groups * (1 + DRAW(DRAW(4) ? 5 : 70));
+    for (int i = 0; i < conv->spatial_dims; i++) {
+        conv->in[i] = 1 + DRAW(conv->spatial_dims == 3 ? 6 : 12);
+        conv->filter[i] = 1 + DRAW(5);
+        conv->stride[i] = DRAW(2) ? 1 : 1 + DRAW(5);
+        conv->dilation[i] = DRAW(2) ? 1 : 1 + DRAW(4);
+        conv->pad_begin[i] = DRAW(2) ? 0 : DRAW(7);
+        conv->pad_end[i] = DRAW(2) ? conv->pad_begin[i] : DRAW(7);
+    }
+#undef DRAW
+    return cvg_output_size(conv, out, NULL) == CVG_OK && problem_sizes(conv).macs < 300000;
+}
+
+/* ---- properties that need no oracle ---- */
+
+/* A one in the middle of an image copies the filter, turned round. */
+static void check_delta(void)
+{
+    struct problem p = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    float input[49] = {0}, weight[9], output[49];
+    problem_parse(&p, "mb1ic1ih7oc1kh3ph1", &error);
+    input[24] = 1;
+    for (int i = 0; i < 9; i++)
+        weight[i] = (float)(i + 1);
+    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+        cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 1, 1);
+        void *space = workspace_of(plan);
+        cvg_forward(plan, input, weight, NULL, output, space);
+        for (int i = 0; i < 49; i++) {
+            const int r = 3 - i / 7 + 1, s = 3 - i % 7 + 1;
+            const float want = r >= 0 && r < 3 && s >= 0 && s < 3 ? weight[r * 3 + s] : 0;
+            check(output[i] == want, "%s: a delta gives %g at %d, must be %g", cvg_algo_name((cvg_algo)algo),
+                  (double)output[i], i, (double)want);
+        }
+        free(space);
+        cvg_plan_destroy(plan);
+    }
+}
+
+/* Ones by ones with padding count the taps inside: 4 6 9. */
+static void check_ones(void)
+{
+    struct problem p = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    float input[25], weight[9], output[25];
+    problem_parse(&p, "mb1ic1ih5oc1kh3ph1", &error);
+    for (int i = 0; i < 25; i++)
+        input[i] = 1;
+    for (int i = 0; i < 9; i++)
+        weight[i] = 1;
+    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+        cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 1, 1);
+        void *space = workspace_of(plan);
+        cvg_forward(plan, input, weight, NULL, output, space);
+        for (int i = 0; i < 25; i++) {
+            const float want = (float)((i / 5 % 4 ? 3 : 2) * (i % 5 % 4 ? 3 : 2));
+            check(output[i] == want, "%s: ones by ones gives %g at %d, must be %g",
+                  cvg_algo_name((cvg_algo)algo), (double)output[i], i, (double)want);
+        }
+        free(space);
+        cvg_plan_destroy(plan);
+    }
+}
+
+/* NaN in one input element reaches exactly the outputs that read it. */
+static void check_nan(void)
+{
+    struct problem p = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    float input[49] = {0}, weight[9], output[49];
+    problem_parse(&p, "mb1ic1ih7oc1kh3ph1", &error);
+    input[0] = NAN;
+    for (int i = 0; i < 9; i++)
+        weight[i] = 1;
+    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+        cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 1, 1);
+        void *space = workspace_of(plan);
+        cvg_forward(plan, input, weight, NULL, output, space);
+        for (int i = 0; i < 49; i++)
+            check(!isnan(output[i]) == !(i / 7 < 2 && i % 7 < 2), "%s: NaN reaches the wrong outputs, at %d",
+                  cvg_algo_name((cvg_algo)algo), i);
+        free(space);
+        cvg_plan_destroy(plan);
+    }
+}
+
+/* Groups are separate convolutions, bit for bit where the algorithm is the same. */
+static void check_groups(void)
+{
+    struct problem whole = {.conv = CVG_CONV_INIT}, one = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    struct random random = {5};
+    double input[2 * 2 * 36], weight[2 * 3 * 2 * 9], output[2 * 3 * 36], part[3 * 36];
+    problem_parse(&whole, "g2mb1ic4ih6oc6kh3ph1", &error);
+    problem_parse(&one, "mb1ic2ih6oc3kh3ph1", &error);
+    whole.conv.type = one.conv.type = CVG_F64;
+    for (size_t i = 0; i < sizeof input / sizeof *input; i++)
+        input[i] = random_uniform(&random);
+    for (size_t i = 0; i < sizeof weight / sizeof *weight; i++)
+        weight[i] = random_uniform(&random);
+    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+        cvg_plan *plan = plan_of(&whole.conv, (cvg_algo)algo, 1, 1);
+        cvg_plan *small = plan_of(&one.conv, (cvg_algo)algo, 1, 1);
+        void *space = workspace_of(plan), *small_space = workspace_of(small);
+        cvg_forward(plan, input, weight, NULL, output, space);
+        for (int g = 0; g < 2; g++) {
+            cvg_forward(small, input + g * 72, weight + g * 54, NULL, part, small_space);
+            check(!memcmp(part, output + g * 108, sizeof part), "%s: group %d is no convolution of its own",
+                  cvg_algo_name((cvg_algo)algo), g);
+        }
+        free(space);
+        free(small_space);
+        cvg_plan_destroy(plan);
+        cvg_plan_destroy(small);
+    }
+}
+
+/* The workspace does not grow with the batch. */
+static void check_workspace(void)
+{
+    static const char *const problems[] = {"ic3ih28oc4kh3ph1", "ic64ih14oc64kh3ph1", "ic5iw300oc7kw5pw2"};
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
+        for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++)
+            for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+                size_t bytes[2];
+                for (int large = 0; large < 2; large++) {
+                    struct problem p = {.conv = CVG_CONV_INIT};
+                    cvg_error error;
+                    char text[64];
+                    snprintf(text, sizeof text, "mb%d%s", large ? 64 : 1, problems[i]);
+                    problem_parse(&p, text, &error);
+                    cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 2, 1);
+                    bytes[large] = cvg_plan_workspace_size(plan, (cvg_pass)pass);
+                    cvg_plan_destroy(plan);
+                }
+                check(bytes[1] <= bytes[0], "%s: %s %s: workspace %zu at batch 64, %zu at batch 1", problems[i],
+                      cvg_algo_name((cvg_algo)algo), pass_names[pass], bytes[1], bytes[0]);
+            }
+}
+
+int main(int argc, char **argv)
+{
+    struct random random = {2026};
+    const int draws = argc > 1 ? atoi(argv[1]) : 150;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct problem p = {.conv = CVG_CONV_INIT};
+        cvg_error error;
+        if (check(problem_parse(&p, cases[i].problem, &error), "%s", error.text))
+            check_problem(cases[i].problem, &p.conv, i + 1);
+    }
+    for (int drawn = 0; drawn < draws;) {
+        cvg_conv conv;
+        char text[256];
+        const uint64_t seed = random_bits(&random);
+        if (!random_conv(&random, &conv))
+            continue;
+        problem_print(&conv, text, sizeof text);
+        check_problem(text, &conv, seed);
+        drawn++;
+    }
+    check_delta();
+    check_ones();
+    check_nan();
+    check_groups();
+    check_workspace();
+    return check_summary();
+}

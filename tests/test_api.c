@@ -1,0 +1,348 @@
+/* What each mistake is answered with, and the rest of the public face. */
+#include "check.h"
+#include "convgrad.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cvg_conv good_conv(void)
+{
+    cvg_conv c = CVG_CONV_INIT;
+    c.batch = 2;
+    c.in_channels = 4;
+    c.out_channels = 6;
+    c.groups = 2;
+    for (int i = 0; i < 3; i++) {
+        c.in[i] = 8;
+        c.filter[i] = 3;
+    }
+    return c;
+}
+
+/* One field set to one value. */
+enum field { TYPE, DIMS, BATCH, C, K, G, IN0, IN1, FILTER0, FILTER1, STRIDE0, STRIDE1, DILATION0, DILATION1,
+             BEGIN0, BEGIN1, END0, END1, SIZE };
+
+static void set(cvg_conv *c, enum field field, int64_t value)
+{
+    switch (field) {
+    case TYPE: c->type = (cvg_type)value; break;
+    case DIMS: c->spatial_dims = (int)value; break;
+    case BATCH: c->batch = value; break;
+    case C: c->in_channels = value; break;
+    case K: c->out_channels = value; break;
+    case G: c->groups = value; break;
+    case IN0: c->in[0] = value; break;
+    case IN1: c->in[1] = value; break;
+    case FILTER0: c->filter[0] = value; break;
+    case FILTER1: c->filter[1] = value; break;
+    case STRIDE0: c->stride[0] = value; break;
+    case STRIDE1: c->stride[1] = value; break;
+    case DILATION0: c->dilation[0] = value; break;
+    case DILATION1: c->dilation[1] = value; break;
+    case BEGIN0: c->pad_begin[0] = value; break;
+    case BEGIN1: c->pad_begin[1] = value; break;
+    case END0: c->pad_end[0] = value; break;
+    case END1: c->pad_end[1] = value; break;
+    case SIZE: c->struct_size = (size_t)value; break;
+    }
+}
+
+static const struct {
+    enum field field;
+    int64_t value;
+    const char *sentence; /* what it must begin with */
+} bad_convs[] = {
+    {TYPE, 2, "type is 2; must be CVG_F32 or CVG_F64"},
+    {TYPE, -1, "type is -1; must be CVG_F32 or CVG_F64"},
+    {DIMS, 0, "spatial_dims is 0; must be 1, 2 or 3"},
+    {DIMS, 4, "spatial_dims is 4; must be 1, 2 or 3"},
+    {DIMS, -1, "spatial_dims is -1; must be 1, 2 or 3"},
+    {BATCH, -1, "batch is -1; must be at least 0"},
+    {BATCH, INT64_MIN, "batch is -9223372036854775808; must be at least 0"},
+    {C, 0, "in_channels is 0; must be at least 1"},
+    {C, -4, "in_channels is -4; must be at least 1"},
+    {C, 5, "in_channels is 5; must be a multiple of groups, 2"},
+    {K, 0, "out_channels is 0; must be at least 1"},
+    {K, -6, "out_channels is -6; must be at least 1"},
+    {K, 7, "out_channels is 7; must be a multiple of groups, 2"},
+    {G, 0, "groups is 0; must be at least 1"},
+    {G, -2, "groups is -2; must be at least 1"},
+    {G, 3, "in_channels is 4; must be a multiple of groups, 3"},
+    {G, 4, "out_channels is 6; must be a multiple of groups, 4"},
+    {IN0, 0, "in[0] is 0; must be at least 1"},
+    {IN1, -8, "in[1] is -8; must be at least 1"},
+    {IN0, 2, "filter[0] is 3 with dilation 1; it does not fit in the padded input of 2 (2 + 0 + 0)"},
+    {FILTER0, 0, "filter[0] is 0; must be at least 1"},
+    {FILTER1, -1, "filter[1] is -1; must be at least 1"},
+    {FILTER1, 9, "filter[1] is 9 with dilation 1; it does not fit in the padded input of 8 (8 + 0 + 0)"},
+    {FILTER0, INT64_MAX, "filter[0] is 9223372036854775807 with dilation 1; it does not fit"},
+    {STRIDE0, 0, "stride[0] is 0; must be at least 1"},
+    {STRIDE1, 0, "stride[1] is 0; must be at least 1"},
+    {STRIDE1, -3, "stride[1] is -3; must be at least 1"},
+    {DILATION0, 0, "dilation[0] is 0; must be at least 1"},
+    {DILATION1, -1, "dilation[1] is -1; must be at least 1"},
+    {DILATION1, 4, "filter[1] is 3 with dilation 4; it does not fit in the padded input of 8"},
+    {DILATION0, INT64_MAX, "filter[0] is 3 with dilation 9223372036854775807; it does not fit"},
+    {BEGIN0, -1, "pad_begin[0] is -1; must be at least 0"},
+    {BEGIN1, -2, "pad_begin[1] is -2; must be at least 0"},
+    {END0, -1, "pad_end[0] is -1; must be at least 0"},
+    {END1, INT64_MIN, "pad_end[1] is -9223372036854775808; must be at least 0"},
+    {BEGIN0, INT64_MAX, "in[0] + pad_begin[0] + pad_end[0] (8 + 9223372036854775807 + 0) does not fit in 64 bits"},
+    {END1, INT64_MAX, "in[1] + pad_begin[1] + pad_end[1] (8 + 0 + 9223372036854775807) does not fit in 64 bits"},
+    {BATCH, INT64_MAX, "input has too many elements"},
+    {BATCH, INT64_MAX / 1000, "input has too many elements"},
+    {C, INT64_MAX / 2 * 2, "input has too many elements"},
+    {K, INT64_MAX / 2 * 2, "weight has too many elements"},
+    {IN0, INT64_MAX / 4, "input has too many elements"},
+    {END0, INT64_MAX / 16, "output has too many elements"},
+    {SIZE, 0, "conv.struct_size is 0; this library knows"},
+    {SIZE, 100000, "conv.struct_size is 100000; this library knows"},
+};
+
+static void check_bad_convs(void)
+{
+    for (size_t i = 0; i < sizeof bad_convs / sizeof *bad_convs; i++) {
+        cvg_conv conv = good_conv();
+        cvg_plan *plan = (cvg_plan *)(uintptr_t)1;
+        cvg_error error = {"untouched"}, other = {"untouched"};
+        int64_t out[3];
+        set(&conv, bad_convs[i].field, bad_convs[i].value);
+        const cvg_status status = cvg_plan_create(&plan, &conv, NULL, &error);
+        check(status == CVG_INVALID_ARGUMENT, "descriptor %zu: status %d", i, status);
+        check(plan == NULL, "descriptor %zu: the plan is not NULL", i);
+        check(!strncmp(error.text, bad_convs[i].sentence, strlen(bad_convs[i].sentence)),
+              "descriptor %zu: \"%s\", must begin with \"%s\"", i, error.text, bad_convs[i].sentence);
+        check(cvg_output_size(&conv, out, &other) == CVG_INVALID_ARGUMENT && !strcmp(error.text, other.text),
+              "descriptor %zu: cvg_output_size says \"%s\"", i, other.text);
+        check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_INVALID_ARGUMENT, "descriptor %zu: no error", i);
+    }
+}
+
+static void check_bad_option(cvg_options options, cvg_status status, const char *sentence)
+{
+    const cvg_conv conv = good_conv();
+    cvg_plan *plan;
+    cvg_error error = {"untouched"};
+    const cvg_status got = cvg_plan_create(&plan, &conv, &options, &error);
+    check(got == status && plan == NULL, "option \"%s\": status %d", sentence, got);
+    check(!strncmp(error.text, sentence, strlen(sentence)), "\"%s\", must begin with \"%s\"", error.text, sentence);
+    cvg_plan_destroy(plan);
+}
+
+static void check_bad_options(void)
+{
+    cvg_options o = CVG_OPTIONS_INIT;
+    o.algo[CVG_FORWARD] = (cvg_algo)77;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "algo[CVG_FORWARD] is 77; that is no cvg_algo");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.algo[CVG_GRAD_WEIGHT] = (cvg_algo)-1;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "algo[CVG_GRAD_WEIGHT] is -1; that is no cvg_algo");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.gradient_scale = NAN;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "gradient_scale is ");
+    o.gradient_scale = INFINITY;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "gradient_scale is inf; must be finite");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.threads = -1;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "threads is -1; must be 0 to 4096");
+    o.threads = 4097;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "threads is 4097; must be 0 to 4096");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.struct_size = 3;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "options.struct_size is 3; this library knows");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.algo[CVG_GRAD_INPUT] = CVG_IM2COL;
+    o.workspace_limit = 100;
+    check_bad_option(o, CVG_UNSUPPORTED, "workspace_limit is 100; grad_input by im2col needs at least ");
+
+    setenv("CVG_ISA", "vax", 1);
+    check_bad_option((cvg_options)CVG_OPTIONS_INIT, CVG_INVALID_ARGUMENT,
+                     "the environment variable CVG_ISA is \"vax\"; no instruction set has that name");
+    unsetenv("CVG_ISA");
+}
+
+static void check_null_plan_arguments(void)
+{
+    const cvg_conv conv = good_conv();
+    cvg_plan *plan;
+    cvg_error error;
+    int64_t out[3];
+    check(cvg_plan_create(NULL, &conv, NULL, &error) == CVG_INVALID_ARGUMENT && !strcmp(error.text, "plan is NULL"),
+          "NULL plan: %s", error.text);
+    check(cvg_plan_create(&plan, NULL, NULL, &error) == CVG_INVALID_ARGUMENT && !strcmp(error.text, "conv is NULL"),
+          "NULL conv: %s", error.text);
+    check(cvg_output_size(&conv, NULL, &error) == CVG_INVALID_ARGUMENT && !strcmp(error.text, "out is NULL"),
+          "NULL out: %s", error.text);
+    check(cvg_output_size(NULL, out, &error) == CVG_INVALID_ARGUMENT && !strcmp(error.text, "conv is NULL"),
+          "NULL conv: %s", error.text);
+    check(cvg_output_size(&conv, out, &error) == CVG_OK && error.text[0] == 0 && out[0] == 6 && out[1] == 6,
+          "output size %d x %d", (int)out[0], (int)out[1]);
+    cvg_plan_destroy(NULL);
+}
+
+/* Every required pointer, left out in turn; nothing may be written. */
+static void check_null_operands(void)
+{
+    const cvg_conv conv = good_conv();
+    cvg_plan *plan;
+    float x[2 * 4 * 64] = {0}, w[6 * 2 * 9] = {0}, y[2 * 6 * 36] = {0}, b[6] = {0};
+    cvg_options options = CVG_OPTIONS_INIT;
+    options.algo[0] = options.algo[1] = options.algo[2] = CVG_DIRECT;
+    check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "cannot make the plan");
+    void *s = malloc(1 << 22);
+    const cvg_status bad = CVG_INVALID_ARGUMENT;
+    const cvg_mode set = CVG_OVERWRITE;
+    const struct {
+        const char *what;
+        cvg_status got, want;
+    } calls[] = {
+        {"forward, plan", cvg_forward(NULL, x, w, b, y, s), bad},
+        {"forward, input", cvg_forward(plan, NULL, w, b, y, s), bad},
+        {"forward, weight", cvg_forward(plan, x, NULL, b, y, s), bad},
+        {"forward, output", cvg_forward(plan, x, w, b, NULL, s), bad},
+        {"forward, workspace", cvg_forward(plan, x, w, b, y, NULL), bad},
+        {"forward, no bias", cvg_forward(plan, x, w, NULL, y, s), CVG_OK},
+        {"grad_input, plan", cvg_grad_input(NULL, y, w, x, set, s), bad},
+        {"grad_input, grad_output", cvg_grad_input(plan, NULL, w, x, set, s), bad},
+        {"grad_input, weight", cvg_grad_input(plan, y, NULL, x, set, s), bad},
+        {"grad_input, grad_input", cvg_grad_input(plan, y, w, NULL, set, s), bad},
+        {"grad_input, workspace", cvg_grad_input(plan, y, w, x, set, NULL), bad},
+        {"grad_input, mode", cvg_grad_input(plan, y, w, x, (cvg_mode)2, s), bad},
+        {"grad_weight, plan", cvg_grad_weight(NULL, x, y, w, set, s), bad},
+        {"grad_weight, input", cvg_grad_weight(plan, NULL, y, w, set, s), bad},
+        {"grad_weight, grad_output", cvg_grad_weight(plan, x, NULL, w, set, s), bad},
+        {"grad_weight, grad_weight", cvg_grad_weight(plan, x, y, NULL, set, s), bad},
+        {"grad_weight, workspace", cvg_grad_weight(plan, x, y, w, set, NULL), bad},
+        {"grad_weight, mode", cvg_grad_weight(plan, x, y, w, (cvg_mode)-1, s), bad},
+        {"grad_bias, plan", cvg_grad_bias(NULL, y, b, set), bad},
+        {"grad_bias, grad_output", cvg_grad_bias(plan, NULL, b, set), bad},
+        {"grad_bias, grad_bias", cvg_grad_bias(plan, y, NULL, set), bad},
+        {"grad_bias, mode", cvg_grad_bias(plan, y, b, (cvg_mode)9), bad},
+        {"backward, plan", cvg_backward(NULL, x, w, y, x, w, b, set, s), bad},
+        {"backward, grad_output", cvg_backward(plan, x, w, NULL, x, w, b, set, s), bad},
+        {"backward, input for grad_weight", cvg_backward(plan, NULL, w, y, NULL, w, NULL, set, s), bad},
+        {"backward, weight for grad_input", cvg_backward(plan, x, NULL, y, x, NULL, NULL, set, s), bad},
+        {"backward, workspace", cvg_backward(plan, x, w, y, NULL, w, NULL, set, NULL), bad},
+        {"backward, mode", cvg_backward(plan, x, w, y, NULL, NULL, b, (cvg_mode)3, s), bad},
+        {"backward, bias alone", cvg_backward(plan, NULL, NULL, y, NULL, NULL, b, set, NULL), CVG_OK},
+        {"backward, nothing", cvg_backward(plan, NULL, NULL, y, NULL, NULL, NULL, set, NULL), CVG_OK},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        check(calls[i].got == calls[i].want, "%s: status %d", calls[i].what, calls[i].got);
+    free(s);
+    cvg_plan_destroy(plan);
+}
+
+/* Absurd but valid sizes: a plan or a clean refusal, no overflow. */
+static void check_huge(void)
+{
+    static const int64_t huge[] = {(int64_t)1 << 20, (int64_t)1 << 31, (int64_t)1 << 40, (int64_t)1 << 59};
+    for (size_t i = 0; i < sizeof huge / sizeof *huge; i++)
+        for (int field = BATCH; field <= END1; field++)
+            for (int algo = CVG_AUTO; algo < CVG_ALGO_COUNT; algo++) {
+                cvg_conv conv = good_conv();
+                cvg_options options = CVG_OPTIONS_INIT;
+                cvg_plan *plan;
+                cvg_error error = {""};
+                options.algo[0] = options.algo[1] = options.algo[2] = (cvg_algo)algo;
+                if (field == STRIDE0 || field == DILATION0)
+                    conv.pad_begin[0] = conv.pad_end[0] = huge[i];
+                if (field == FILTER0)
+                    conv.pad_end[0] = huge[i];
+                set(&conv, (enum field)field, huge[i]);
+                const cvg_status status = cvg_plan_create(&plan, &conv, &options, &error);
+                check((status == CVG_OK) == (plan != NULL) && (status == CVG_OK) == (error.text[0] == 0),
+                      "huge field %d: status %d, \"%s\"", field, status, error.text);
+                if (plan)
+                    check(cvg_plan_describe(plan, NULL, 0) > 0, "huge field %d: no description", field);
+                cvg_plan_destroy(plan);
+            }
+}
+
+static void check_plan_queries(void)
+{
+    const cvg_conv conv = good_conv();
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan, *tight;
+    options.threads = 3;
+    check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK, "NULL options and error");
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        check(cvg_plan_algo(plan, (cvg_pass)pass) != CVG_AUTO, "pass %d: no algorithm", pass);
+        check(cvg_plan_threads(plan, (cvg_pass)pass) >= 1, "pass %d: no thread", pass);
+    }
+    check(cvg_plan_algo(plan, (cvg_pass)9) == CVG_AUTO && cvg_plan_workspace_size(plan, (cvg_pass)-1) == 0,
+          "a pass that is none");
+
+    char whole[4096], part[20];
+    const size_t length = cvg_plan_describe(plan, whole, sizeof whole);
+    check(length == strlen(whole) && cvg_plan_describe(plan, NULL, 0) == length, "describe: length %zu", length);
+    check(cvg_plan_describe(plan, part, sizeof part) == length && strlen(part) == 19 && !strncmp(part, whole, 19),
+          "describe: cut to \"%s\"", part);
+    check(strstr(whole, "forward: direct") && strstr(whole, "not im2col"), "describe: %s", whole);
+    cvg_plan_destroy(plan);
+
+    /* A limit is kept, by another algorithm if need be; the choice is the same for every thread count. */
+    for (options.workspace_limit = 1; options.workspace_limit < 1 << 22; options.workspace_limit *= 2) {
+        cvg_algo algo[2];
+        for (int many = 0; many < 2; many++) {
+            options.threads = many ? 64 : 1;
+            check(cvg_plan_create(&tight, &conv, &options, NULL) == CVG_OK, "limit %zu", options.workspace_limit);
+            check(cvg_plan_workspace_size(tight, CVG_FORWARD) <= options.workspace_limit, "limit %zu is passed",
+                  options.workspace_limit);
+            algo[many] = cvg_plan_algo(tight, CVG_FORWARD);
+            cvg_plan_destroy(tight);
+        }
+        check(algo[0] == algo[1], "limit %zu: the choice depends on threads", options.workspace_limit);
+    }
+}
+
+static void check_names(void)
+{
+    check(!strcmp(cvg_version(), "0.1.0"), "version %s", cvg_version());
+    check(!strcmp(cvg_status_string(CVG_OK), "ok"), "status");
+    check(!strcmp(cvg_status_string(CVG_OUT_OF_MEMORY), "out of memory"), "status");
+    check(!strcmp(cvg_status_string((cvg_status)99), "unknown status"), "status");
+    check(!strcmp(cvg_algo_name(CVG_AUTO), "auto") && !strcmp(cvg_algo_name(CVG_IM2COL), "im2col"), "algo");
+    check(cvg_algo_name((cvg_algo)99) == NULL, "algo");
+}
+
+/* Batch 0: operands may be NULL, gradients of parameters are zero, accumulation keeps them. */
+static void check_batch_zero(void)
+{
+    cvg_conv conv = good_conv();
+    cvg_plan *plan;
+    float w[108], b[6];
+    conv.batch = 0;
+    check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK, "batch 0");
+    void *s = malloc(1 << 22);
+    for (int i = 0; i < 108; i++)
+        w[i] = 7;
+    for (int i = 0; i < 6; i++)
+        b[i] = 7;
+    check(cvg_backward(plan, NULL, w, NULL, NULL, w, b, CVG_ACCUMULATE, s) == CVG_OK && w[5] == 7 && b[5] == 7,
+          "batch 0 accumulates something");
+    check(cvg_backward(plan, NULL, w, NULL, NULL, w, b, CVG_OVERWRITE, s) == CVG_OK, "batch 0 backward");
+    for (int i = 0; i < 108; i++)
+        check(w[i] == 0, "batch 0: grad_weight %g", (double)w[i]);
+    for (int i = 0; i < 6; i++)
+        check(b[i] == 0, "batch 0: grad_bias %g", (double)b[i]);
+    check(cvg_forward(plan, NULL, w, NULL, NULL, s) == CVG_OK, "batch 0 forward");
+    free(s);
+    cvg_plan_destroy(plan);
+}
+
+int main(void)
+{
+    check_bad_convs();
+    check_bad_options();
+    check_null_plan_arguments();
+    check_null_operands();
+    check_huge();
+    check_plan_queries();
+    check_names();
+    check_batch_zero();
+    return check_summary();
+}
