@@ -27,11 +27,17 @@ struct explanation {
 struct explanation explain(const cvg_conv *conv, struct array x, struct array w, struct array delta_in);
 void explanation_free(struct explanation *e);
 
-/* The section's example: 1 simple, 2 complex.  x, w and delta_in hold 0, 1, 2, ... */
+/* The same on tensors that hold 0, 1, 2, ... */
+struct explanation explain_counting(const cvg_conv *conv);
+
+/* The section's example, 1 simple or 2 complex, which are such. */
 struct explanation explain_example(int number);
 
 /* Prints one array as NumPy does, indented by a space, under its names. */
 void explain_array(FILE *out, const struct explanation *e, enum explained which);
+
+/* Figure 17-30: each row of dcol is moved into delta_out, where what overlaps is added. */
+void explain_steps(FILE *out, struct explanation *e);
 
 extern const char *const explained_names[EXPLAINED]; /* the textbook's */
 

@@ -23,7 +23,7 @@ enum {
     COLUMN_ELEMENTS = 32768, /* of the column matrix at a time: 128 KiB in f32 */
     LEAST_PIXELS = 128,
     MOST_PIXELS = 1024,
-    CHANNELS = 256,        /* k of one job, or of one step of a sum over k */
+    CHANNELS = 128,        /* k of one job, or of one step of a sum over k */
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
 };
 

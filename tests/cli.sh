@@ -1,0 +1,206 @@
+#!/bin/sh
+# The program as a user drives it: good and bad input.   usage: cli.sh PROGRAM
+# Every bad call must exit as told, print one line on standard error that begins
+# with "convgrad: " and holds the words given, print nothing else, and leave no file.
+set -u
+program=$1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+result() { # GOOD(0/1) WHAT
+    if [ "$1" = 1 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $2"
+        sed 's/^/    out: /' out | head -5
+        sed 's/^/    err: /' err | head -5
+    fi
+}
+
+good() { # ARGUMENT...: exits 0 and complains of nothing
+    "$program" "$@" >out 2>err
+    [ $? = 0 ] && [ ! -s err ] && result 1 || result 0 "convgrad $*"
+}
+
+bad() { # STATUS WORDS ARGUMENT...
+    want=$1 words=$2
+    shift 2
+    "$program" "$@" >out 2>err
+    status=$?
+    if [ $status = "$want" ] && [ ! -s out ] && [ "$(wc -l <err)" = 1 ] && grep -q '^convgrad: ' err &&
+        grep -qF -- "$words" err; then
+        result 1
+    else
+        result 0 "convgrad $* (exit $status, must be $want with \"$words\")"
+    fi
+}
+
+says() { # WORDS: the last good call printed them
+    grep -qF -- "$1" out && result 1 || result 0 "output lacks: $1"
+}
+
+# npy FILE DESCR FORTRAN SHAPE BYTES: an .npy of zeros
+npy() {
+    { printf '\223NUMPY\001\000\166\000%-117s\n' "{'descr': '$2', 'fortran_order': $3, 'shape': ($4), }"
+      head -c "$5" /dev/zero; } >"$1"
+}
+
+npy x.npy '<f4' False '2, 3, 5, 5' 600
+npy w.npy '<f4' False '4, 3, 3, 3' 432
+npy b.npy '<f4' False '4,' 16
+npy g.npy '<f4' False '2, 4, 3, 3' 288
+npy w64.npy '<f8' False '4, 3, 3, 3' 864
+
+# ---- what works ----
+good --version;                says 'convgrad 0.1.0'
+good --help;                   says 'usage: convgrad'
+good info mb1ic3ih8oc4kh3ph1;  says 'forward: direct'; says 'not im2col'
+good explain simple;           says 'delta_in_2d'; says '    [ 4. 12.  9.]]]]'
+says 'dcol[1][1] = 1  to delta_out[0][0][0][2]: 0 + 1 = 1'
+says 'dcol[3][1] = 3  to delta_out[0][0][1][2]: 3 + 3 = 6'
+says 'rot_weights'; says 'dz_padded'; says 'difference between method 1, method 2 and the library: 0'
+good explain complex;          says '[1048. 1648.]'; says ' [180 206 232 258 284 310 336 362 388 414 440 466]]'
+good explain simple --format json
+says '"dcol": {"shape": [4, 4], "values": [0, 0, 0, 0, 0, 1, 2, 3, 0, 2, 4, 6, 0, 3, 6, 9]'
+says '"dW_col": {"shape": [4, 1], "values": [19, 25, 37, 43]'
+good explain mb1ic1ih5oc1kh3sh2dh1ph2 -o e.txt
+[ -s e.txt ] && result 1 || result 0 'explain -o wrote nothing'
+good explain --input x.npy --weight w.npy --grad-output g.npy --format json;  says '"delta_out"'
+good explain g2mb1ic4iw6oc4kw3pw1
+good verify mb1ic2ih5oc3kh3ph1 --threads 1,2;  says ', 0 failed'
+good verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 2 --pad 1,0 --algo im2col --type f64
+good bench mb1ic2ih5oc3kh3ph1 --min-time 0 --json b.json;  says '% of peak'
+grep -q '^{"problem":"mb1ic2oc3_ih5kh3sh1dh0ph1_iw5kw3sw1dw0pw1","pass":"forward","type":"f32","algo":"reference","peer":null,"threads":1,"seconds_min":.*,"seconds_median":.*,"gflops":.*,"workspace_bytes":0' b.json &&
+    result 1 || result 0 'bench --json'
+printf '%s\n' 'name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,dilation_h,dilation_w,groups,source' \
+    'one,1,2,5,6,4,3,3,2,1,1,1,0,1,1,1,2,me' >shapes.csv
+good verify --shapes shapes.csv --algo direct;  says 'g2mb1ic2oc4'
+good run forward --input x.npy --weight w.npy --bias b.npy -o fwd;  says 'output.npy  f32 2x4x3x3'
+good run backward --input x.npy --weight w.npy --grad-output g.npy --mean -o bwd
+[ -s bwd/grad_input.npy ] && [ -s bwd/grad_weight.npy ] && [ -s bwd/grad_bias.npy ] && result 1 || result 0 'run backward'
+good run transpose --input g.npy --weight w.npy --stride 2 --output-padding 1 -o tr;  says 'f32 2x3x8x8'
+good run forward --input x.npy --weight w64.npy --type f64 --take 1:2 -o fwd64;  says 'f64 1x4x3x3'
+good run forward --input=x.npy --weight=w.npy --pad=1 --algo=reference --threads=3 -o fwd
+ls fwd bwd tr fwd64 | grep -q part && result 0 'a .part file was left' || result 1
+
+# IDX images: 2 of 3 x 2, values / 255
+{ printf '\000\000\010\003\000\000\000\002\000\000\000\003\000\000\000\002'
+  printf '\000\377\063\000\377\063\000\377\063\000\377\063'; } >images.idx
+npy w1.npy '<f4' False '1, 1, 1, 1' 4
+good run forward --input images.idx --weight w1.npy -o idx;  says 'f32 2x1x3x2'
+
+# ---- bad usage ----
+bad 2 'no command "train"' train
+bad 2 'no option --frobnicate' verify --frobnicate
+bad 2 'verify does not take --mean' verify --mean
+bad 2 '--algo needs a value' verify --algo
+bad 2 'stands there twice' verify --algo direct --algo direct
+bad 2 '--algo is "winograd9"' verify --algo winograd9
+bad 2 '--type is "f16"' verify --type f16
+bad 2 '--threads is "two"' verify --threads two
+bad 2 '--threads is "-1"' verify --threads -1
+bad 2 '--seed is "x"' verify --seed x
+bad 2 '--pass is "sideways"' bench --pass sideways
+bad 2 '--min-time is "-1"' bench --min-time -1
+bad 2 '--peer is "onednn"' bench --peer onednn
+bad 2 '--format is "yaml"' explain simple --format yaml
+bad 2 'explain needs one of' explain
+bad 2 'elements; explain shows at most' explain mb64ic3ih28oc4kh3ph1
+bad 2 'demo takes no argument' demo now
+bad 2 'run needs one of forward, backward, transpose' run
+bad 2 'run is "sideways"' run sideways -o d
+bad 2 'run forward needs -o DIRECTORY' run forward --input x.npy --weight w.npy
+bad 2 'run forward needs --weight FILE' run forward --input x.npy -o d
+bad 2 'run forward does not take --mean' run forward --input x.npy --weight w.npy --mean -o d
+bad 2 'run backward needs --grad-output FILE' run backward --input x.npy --weight w.npy -o d
+
+# ---- bad problems ----
+bad 2 'mb is missing' verify ic3ih8oc4kh3ph1
+bad 2 'ih is missing' verify mb1ic3oc4kh3ph1
+bad 2 'cannot read "zz3"' verify mb1ic3ih8oc4kh3ph1zz3
+bad 2 'needs a number' verify mb1icih8oc4kh3ph1
+bad 2 'stands there twice' verify mb1ic3ih8oc4kh3ph1mb2
+bad 2 'does not fit in 64 bits' verify mb1ic99999999999999999999ih8oc4kh3ph1
+bad 2 'stride[0] is 0' verify mb1ic3ih8oc4kh3ph1sh0
+bad 2 'must be a multiple of groups' verify g2mb1ic3ih8oc4kh3ph1
+bad 2 'does not fit in the padded input' verify mb1ic3ih2oc4kh9ph1
+bad 2 'oh is 1; the other sizes give' verify mb1ic3ih8oc4oh1kh3ph0pw0
+bad 2 'too many elements' verify mb4000000000ic4000000000ih8oc4kh3ph1
+bad 2 'input has 2 axes' verify --input-shape 1,2 --weight-shape 3,2,3
+bad 2 '--weight-shape is ""' verify --input-shape 1,2,6
+bad 2 'weight has 3 channels a group' verify --input-shape 1,2,6 --weight-shape 3,3,3
+bad 2 '--stride is "1,2,3"' verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 1,2,3
+bad 2 '--pad is "1,x"' verify --input-shape 1,2,6 --weight-shape 3,2,3 --pad 1,x
+bad 2 'pad_begin[0] is -1' verify --input-shape 1,2,6 --weight-shape 3,2,3 --pad -1
+bad 2 'nowhere.csv: No such file' verify --shapes nowhere.csv
+printf 'a,b,c\n' >bad.csv
+bad 2 'bad.csv:1: the header must begin with' verify --shapes bad.csv
+{ head -1 shapes.csv; echo 'one,1,2,5,x,4,3,3,2,1,1,1,0,1,1,1,2,me'; } >bad.csv
+bad 2 'bad.csv:2: column 5 is "x"' verify --shapes bad.csv
+{ head -1 shapes.csv; echo 'one,1,2,5'; } >bad.csv
+bad 2 'bad.csv:2: column 5 is ""' verify --shapes bad.csv
+: >empty.csv
+bad 2 'empty.csv:1: the header' verify --shapes empty.csv
+
+# ---- bad files: each as the input of run ----
+bad_input() { # WORDS FILE
+    bad 2 "$1" run forward --input "$2" --weight w.npy -o never
+}
+bad_input 'missing.npy: No such file' missing.npy
+: >empty.npy;                                              bad_input 'too short' empty.npy
+printf 'hello, world\n' >text.npy;                         bad_input 'neither .npy nor IDX' text.npy
+head -c 9 x.npy >cut.npy;                                  bad_input 'truncated in its header' cut.npy
+head -c 100 x.npy >cut.npy;                                bad_input 'truncated in its header' cut.npy
+head -c 700 x.npy >cut.npy;                                bad_input 'is truncated: has 572 of 600 data bytes' cut.npy
+{ cat x.npy; printf 'x'; } >long.npy;                      bad_input 'has more data than its header says' long.npy
+npy f.npy '<f4' True '2, 3, 5, 5' 600;                     bad_input 'Fortran order' f.npy
+npy f.npy '>f4' False '2, 3, 5, 5' 600;                    bad_input "its dtype is '>f4'" f.npy
+npy f.npy '<i8' False '2, 3, 5, 5' 1200;                   bad_input "its dtype is '<i8'" f.npy
+npy f.npy '<f2' False '2, 3, 5, 5' 300;                    bad_input "its dtype is '<f2'" f.npy
+npy f.npy '<f4' False '5, 5' 100;                          bad_input 'input has 2 axes; must have 3 to 5' f.npy
+npy f.npy '<f4' False '' 4;                                bad_input 'input has 0 axes' f.npy
+npy f.npy '<f4' False '1,1,1,1,1,1' 4;                     bad_input 'input has 6 axes' f.npy
+npy f.npy '<f4' False '1,1,1,1,1,1,1,1,1' 4;               bad_input 'its shape' f.npy
+npy f.npy '<f4' False '2, -3, 5, 5' 600;                   bad_input 'its shape' f.npy
+npy f.npy '<f4' False '99999999999999999999, 1' 4;         bad_input 'its shape' f.npy
+npy f.npy '<f4' False '4000000000, 4000000000, 9, 9' 4;    bad_input 'does not fit in memory' f.npy
+npy f.npy '<f4' False '2, 3, 5, 0' 0;                      bad_input 'in[1] is 0' f.npy
+npy f.npy '<f4' False '2, 4, 5, 5' 800;                    bad_input 'weight has 3 channels a group; input has 4' f.npy
+printf '\223NUMPY\011\000\166\000' >f.npy;                 bad_input 'version 9' f.npy
+printf '\223NUMPY\001\000\004\000{}  ' >f.npy;             bad_input 'lacks descr' f.npy
+printf '\000\000\015\003\000\000\000\001' >f.idx;          bad_input 'IDX of type 0x0d' f.idx
+printf '\000\000\010\001\000\000\000\001\001' >f.idx;      bad_input 'rank 1' f.idx
+head -c 18 images.idx >f.idx;                              bad_input 'is truncated: has 2 of 12' f.idx
+mkdir folder;                                              bad_input 'folder: is no file' folder
+if [ "$(id -u)" != 0 ]; then
+    cp x.npy secret.npy && chmod 0 secret.npy;             bad_input 'Permission denied' secret.npy
+fi
+bad 2 'weight has 1 axes and input 4' run forward --input x.npy --weight b.npy -o never
+bad 2 '--bias has shape 4x3x3x3; must be 4' run forward --input x.npy --weight w.npy --bias w.npy -o never
+bad 2 '--grad-output has shape 2x3x5x5; must be 2x4x3x3' run backward --input x.npy --weight w.npy --grad-output x.npy -o never
+bad 2 'takes 1:9 of a batch of 2' run forward --input x.npy --weight w.npy --take 1:9 -o never
+bad 2 '--take is "one"' run forward --input x.npy --weight w.npy --take one -o never
+bad 2 'must be less than the stride' run transpose --input g.npy --weight w.npy --output-padding 1 -o never
+bad 2 '--weight has 4 input channels; --input has 3' run transpose --input x.npy --weight w.npy -o never
+bad 2 'would have -1 elements' run transpose --input g.npy --weight w.npy --pad 3 -o never
+bad 2 'does not fit in the padded input' run forward --input x.npy --weight w.npy --dilation 3 -o never
+[ -e never ] && result 0 'a failed run left its directory' || result 1
+
+# ---- output that cannot be written ----
+bad 1 'No such file' run forward --input x.npy --weight w.npy -o no/such/place
+bad 1 'x.npy' run forward --input x.npy --weight w.npy -o x.npy
+bad 1 'No such file' explain simple -o no/such/place.txt
+bad 1 'No such file' bench mb1ic1ih1oc1kh1ph0 --json no/such/place.json
+mkdir full && mkdir full/output.npy
+bad 1 'output.npy' run forward --input x.npy --weight w.npy -o full
+ls full | grep -q part && result 0 'a .part file was left' || result 1
+if [ -w /dev/full ]; then
+    "$program" explain simple >/dev/full 2>err
+    [ $? = 1 ] && grep -q '^convgrad: ' err && result 1 || result 0 'explain on a full disk'
+fi
+
+echo "$passed checks passed, $failed failed"
+[ $failed = 0 ]
