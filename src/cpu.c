@@ -10,12 +10,39 @@ static int always(void)
     return 1;
 }
 
+#ifdef CVG_HAVE_X86
+static int has_fma(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("fma");
+}
+
+static int has_avx2(void)
+{
+    return has_fma() && __builtin_cpu_supports("avx2");
+}
+
+static int has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
 /* Every instruction set, best first. */
 static const struct {
     const char *name;
     int (*available)(void);
     const struct cvg_kernels *kernels[2]; /* by cvg_type */
 } sets[] = {
+#ifdef CVG_HAVE_X86
+    {"avx512", has_avx512, {&cvg_kernels_avx512_f32, &cvg_kernels_avx512_f64}},
+    {"avx2", has_avx2, {&cvg_kernels_avx2_f32, &cvg_kernels_avx2_f64}},
+    {"fma", has_fma, {&cvg_kernels_fma_f32, &cvg_kernels_fma_f64}},
+#endif
+#ifdef CVG_HAVE_NEON
+    {"neon", always, {&cvg_kernels_neon_f32, &cvg_kernels_neon_f64}},
+#endif
     {"portable", always, {&cvg_kernels_portable_f32, &cvg_kernels_portable_f64}},
 };
 
@@ -38,4 +65,14 @@ const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, cvg_error *error)
     cvg_fail(error, CVG_INVALID_ARGUMENT,
              "the environment variable CVG_ISA is \"%.40s\"; no instruction set has that name", wanted);
     return NULL;
+}
+
+const char *cvg_cpu_name(int index)
+{
+    return index < SETS ? sets[index].name : NULL;
+}
+
+const struct cvg_kernels *cvg_cpu_set(int index, cvg_type type)
+{
+    return sets[index].available() ? sets[index].kernels[type] : NULL;
 }

@@ -11,4 +11,9 @@
  */
 const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, cvg_error *error);
 
+/* The instruction sets that were built, best first: names (NULL past the last), and kernels (NULL
+ * if the processor lacks them). */
+const char *cvg_cpu_name(int index);
+const struct cvg_kernels *cvg_cpu_set(int index, cvg_type type);
+
 #endif

@@ -188,7 +188,8 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     write_axes(&w, " +", s, s->pad_end);
     write_axes(&w, ", out", s, s->out);
     write_text(&w, "\nkernels: %s, %d x %d sums at a time\n", plan->kernels->isa,
-               plan->kernels->tile_rows, plan->kernels->lanes);
+               plan->kernels->tile[plan->kernels->main].rows,
+               plan->kernels->tile[plan->kernels->main].lanes);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
         write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", pass_names[pass], taken->name,

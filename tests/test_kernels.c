@@ -4,15 +4,14 @@
  */
 #include "check.h"
 #include "cli.h"
+#include "cpu.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cvg_kernels *const sets[] = {&cvg_kernels_portable_f32, &cvg_kernels_portable_f64};
-
-enum { MOST = 4096 };
+enum { MOST = 8192 };
 
 /* Arrays of either type. */
 struct space {
@@ -36,62 +35,94 @@ static void fill(struct array *array, struct random *random)
         array_set(array, i, (double)(random_bits(random) % 9) - 4);
 }
 
-static void check_tile(struct space *s, struct random *random)
+/* A microkernel's operands: offsets anywhere in the first 1,000 elements. */
+struct offsets {
+    int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS], a[64], b[64];
+};
+
+static struct offsets offsets_of(int lanes, struct random *random)
+{
+    struct offsets o;
+    for (int i = 0; i < CVG_TILE_ROWS; i++) {
+        o.row[i] = (int64_t)(random_bits(random) % 1000);
+        o.place[i] = (i * 5 % CVG_TILE_ROWS) * (lanes + 3); /* in any order */
+    }
+    for (int i = 0; i < 64; i++) {
+        o.a[i] = (int64_t)(random_bits(random) % 1000);
+        o.b[i] = (int64_t)(random_bits(random) % 1000);
+    }
+    return o;
+}
+
+static void check_tile(struct space *s, const struct cvg_tile *tile, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    for (int rows = 1; rows <= k->tile_rows; rows++)
-        for (int terms = 0; terms <= 33; terms++)
-            for (int first = 0; first < 2; first++) {
-                int64_t row[64], col[64], brow[64];
-                const int64_t ld = k->lanes + 3;
+    for (int rows = 1; rows <= tile->rows; rows++)
+        for (int count = 0; count <= 33; count += count < 6 ? 1 : 9)
+            for (int way = 0; way < 6; way++) {
+                const struct offsets o = offsets_of(tile->lanes, random);
+                const struct cvg_terms terms = {count, o.a, o.b, way / 2, 700, 900};
+                const int first = way % 2;
                 fill(&s->a, random);
                 fill(&s->b, random);
                 fill(&s->acc, random);
-                for (int i = 0; i < rows; i++)
-                    row[i] = (int64_t)(random_bits(random) % 1000);
-                for (int j = 0; j < terms; j++) {
-                    col[j] = (int64_t)(random_bits(random) % 1000);
-                    brow[j] = (int64_t)(random_bits(random) % 1000);
-                }
                 memcpy(s->old.data, s->acc.data, MOST * k->size);
-                k->tile(rows, terms, s->a.data, row, col, s->b.data, brow, s->acc.data, ld, first);
+                tile->run(rows, &terms, s->a.data, o.row, s->b.data, s->acc.data, o.place, first);
                 int good = 1;
-                for (int64_t at = 0; at < MOST; at++) {
-                    const int64_t i = at / ld, l = at % ld;
-                    double want = array_get(&s->old, at);
-                    if (i < rows && l < k->lanes) {
-                        want = first ? 0 : want;
-                        for (int j = 0; j < terms; j++)
-                            want += array_get(&s->a, row[i] + col[j]) * array_get(&s->b, brow[j] + l);
+                for (int i = 0; i < rows; i++)
+                    for (int l = 0; l < tile->lanes; l++) {
+                        double want = first ? 0 : array_get(&s->old, o.place[i] + l);
+                        for (int64_t n = 0; n < terms.blocks; n++)
+                            for (int j = 0; j < count; j++)
+                                want += array_get(&s->a, o.row[i] + n * terms.a_step + o.a[j]) *
+                                        array_get(&s->b, n * terms.b_step + o.b[j] + l);
+                        good &= array_get(&s->acc, o.place[i] + l) == want;
+                        array_set(&s->old, o.place[i] + l, want);
                     }
-                    good &= array_get(&s->acc, at) == want;
-                }
-                check(good, "%s %s: tile of %d rows, %d terms, first %d", k->isa, type_name(k->type), rows, terms,
-                      first);
+                good &= !memcmp(s->acc.data, s->old.data, MOST * k->size); /* and nothing else */
+                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d", k->isa, type_name(k->type), rows,
+                      tile->lanes, count, way / 2, first);
             }
 }
 
-/* A sum cut anywhere and continued has the bits of the whole, on numbers that round. */
-static void check_continued(struct space *s, struct random *random)
+/*
+ * On numbers that round: a sum cut anywhere and continued has the bits of the whole, and any
+ * tile has the bits of a plain loop, fused where the instruction set fuses.
+ */
+static void check_bits(struct space *s, const struct cvg_tile *tile, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    int64_t row[64], col[64], brow[64];
-    for (int i = 0; i < 64; i++) {
-        row[i] = (int64_t)(random_bits(random) % 1000);
-        col[i] = (int64_t)(random_bits(random) % 1000);
-        brow[i] = (int64_t)(random_bits(random) % 1000);
-    }
+    const struct offsets o = offsets_of(tile->lanes, random);
+    const struct cvg_terms whole = {40, o.a, o.b, 1, 0, 0};
     for (int64_t i = 0; i < MOST; i++) {
         array_set(&s->a, i, random_uniform(random));
         array_set(&s->b, i, random_uniform(random));
     }
+    memset(s->old.data, 0, MOST * k->size);
+    memset(s->acc.data, 0, MOST * k->size);
+    tile->run(tile->rows, &whole, s->a.data, o.row, s->b.data, s->old.data, o.place, 1);
     for (int cut = 0; cut <= 40; cut++) {
-        k->tile(k->tile_rows, 40, s->a.data, row, col, s->b.data, brow, s->old.data, k->lanes, 1);
-        k->tile(k->tile_rows, cut, s->a.data, row, col, s->b.data, brow, s->acc.data, k->lanes, 1);
-        k->tile(k->tile_rows, 40 - cut, s->a.data, row, col + cut, s->b.data, brow + cut, s->acc.data, k->lanes, 0);
-        check(!memcmp(s->acc.data, s->old.data, (size_t)(k->tile_rows * k->lanes) * k->size),
-              "%s %s: a sum cut at %d has other bits", k->isa, type_name(k->type), cut);
+        const struct cvg_terms low = {cut, o.a, o.b, 1, 0, 0};
+        const struct cvg_terms high = {40 - cut, o.a + cut, o.b + cut, 1, 0, 0};
+        tile->run(tile->rows, &low, s->a.data, o.row, s->b.data, s->acc.data, o.place, 1);
+        tile->run(tile->rows, &high, s->a.data, o.row, s->b.data, s->acc.data, o.place, 0);
+        check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: a sum cut at %d has other bits", k->isa,
+              type_name(k->type), cut);
     }
+    if (!strcmp(k->isa, "portable"))
+        return; /* fused or not, as the compiler has it */
+    int good = 1;
+    for (int i = 0; i < tile->rows; i++)
+        for (int l = 0; l < tile->lanes; l++) {
+            double want = 0;
+            for (int j = 0; j < 40; j++) {
+                const double a = array_get(&s->a, o.row[i] + o.a[j]), b = array_get(&s->b, o.b[j] + l);
+                want = k->type == CVG_F32 ? (double)fmaf((float)a, (float)b, (float)want) : fma(a, b, want);
+            }
+            good &= array_get(&s->old, o.place[i] + l) == want;
+        }
+    check(good, "%s %s: the tile of %d lanes is not a chain of fused multiply-adds", k->isa, type_name(k->type),
+          tile->lanes);
 }
 
 static void check_rows(struct space *s, struct random *random)
@@ -130,24 +161,47 @@ static void check_rows(struct space *s, struct random *random)
         }
 }
 
-static void check_turn_and_sum(struct space *s, struct random *random)
+/* turn, and unturn with each base. */
+static void check_turn(struct space *s, int lanes, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    for (int width = 1; width <= k->lanes; width++)
+    for (int width = 1; width <= lanes; width += width < 20 ? 1 : 11)
         for (int count = 0; count <= 35; count++) {
             int good = 1;
             fill(&s->a, random);
+            fill(&s->b, random);
             fill(&s->acc, random);
             memcpy(s->old.data, s->acc.data, MOST * k->size);
-            k->turn(s->acc.data, s->a.data, 41, width, count);
+            k->turn(s->acc.data, lanes, s->a.data, 41, width, count);
             for (int64_t at = 0; at < MOST; at++) {
-                const int64_t i = at / k->lanes, l = at % k->lanes;
+                const int64_t i = at / lanes, l = at % lanes;
                 const double want = i >= count ? array_get(&s->old, at)
                                                : l < width ? array_get(&s->a, l * 41 + i) : 0;
                 good &= array_get(&s->acc, at) == want;
             }
-            check(good, "%s %s: turn of %d x %d", k->isa, type_name(k->type), width, count);
+            check(good, "%s %s: turn of %d x %d to %d lanes", k->isa, type_name(k->type), width, count, lanes);
+            for (int base = 0; base < 3; base++) {
+                memcpy(s->acc.data, s->old.data, MOST * k->size);
+                k->unturn(s->acc.data, 41, s->a.data, lanes, width, count, 0.5, base == 1 ? s->b.data : NULL,
+                          base == 2);
+                good = 1;
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t l = at / 41, i = at % 41;
+                    double want = array_get(&s->old, at);
+                    if (l < width && i < count)
+                        want = 0.5 * array_get(&s->a, i * lanes + l) +
+                               (base == 1 ? array_get(&s->b, l) : base == 2 ? want : 0);
+                    good &= array_get(&s->acc, at) == want;
+                }
+                check(good, "%s %s: unturn of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width,
+                      count, lanes, base);
+            }
         }
+}
+
+static void check_sum(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
     for (int rows = 0; rows <= 5; rows++)
         for (int count = 0; count <= 67; count++) {
             double want = 0;
@@ -163,47 +217,67 @@ static void check_turn_and_sum(struct space *s, struct random *random)
 }
 
 /* The microkernel alone, on operands in the first-level cache. */
-static void bench_tile(struct space *s)
+static void bench_tile(struct space *s, const struct cvg_tile *tile)
 {
     const struct cvg_kernels *k = s->k;
-    const int64_t terms = 2048 / k->lanes;
-    int64_t row[64], col[2048], brow[2048];
+    const int64_t count = 2048 / tile->lanes;
+    int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS], a[2048], b[2048];
+    const struct cvg_terms terms = {count, a, b, 4, 0, 0};
     double best = INFINITY;
-    for (int64_t j = 0; j < terms; j++) {
-        col[j] = j;
-        brow[j] = j * k->lanes;
+    for (int64_t j = 0; j < count; j++) {
+        a[j] = j;
+        b[j] = j * tile->lanes;
     }
-    for (int i = 0; i < k->tile_rows; i++)
-        row[i] = i * terms % 1024;
+    for (int i = 0; i < tile->rows; i++) {
+        row[i] = i;
+        place[i] = i * tile->lanes;
+    }
     for (int repeat = 0; repeat < 200; repeat++) {
         const double begin = seconds();
         for (int i = 0; i < 100; i++)
-            k->tile(k->tile_rows, terms, s->a.data, row, col, s->b.data, brow, s->acc.data, k->lanes, 1);
+            tile->run(tile->rows, &terms, s->a.data, row, s->b.data, s->acc.data, place, 1);
         best = fmin(best, (seconds() - begin) / 100);
     }
-    const double rate = 2.0 * k->tile_rows * k->lanes * (double)terms / best;
-    printf("%-9s %s  tile %2d x %2d  %8.2f GFLOP/s  %5.1f %% of peak\n", k->isa, type_name(k->type), k->tile_rows,
-           k->lanes, rate * 1e-9, 100 * rate / peak_flops(k->type, 1));
+    const double rate = 2.0 * tile->rows * tile->lanes * (double)(terms.blocks * count) / best;
+    printf("%-9s %s  tile %2d x %3d  %8.2f GFLOP/s  %5.1f %% of peak%s\n", k->isa, type_name(k->type), tile->rows,
+           tile->lanes, rate * 1e-9, 100 * rate / peak_flops(k->type, 1), tile == &k->tile[k->main] ? "  main" : "");
+}
+
+static void check_set(const struct cvg_kernels *kernels, int bench)
+{
+    struct random random = {7};
+    const cvg_type type = kernels->type;
+    struct space s = {kernels, array_of(type), array_of(type), array_of(type), array_of(type)};
+    for (int i = 0; i < kernels->tiles; i++)
+        if (bench) {
+            bench_tile(&s, &kernels->tile[i]);
+        } else {
+            check(i == 0 || kernels->tile[i].lanes < kernels->tile[i - 1].lanes, "%s: tiles out of order", kernels->isa);
+            check(kernels->tile[i].lanes % kernels->tile[kernels->tiles - 1].lanes == 0, "%s: odd lanes", kernels->isa);
+            check_tile(&s, &kernels->tile[i], &random);
+            check_bits(&s, &kernels->tile[i], &random);
+            check_turn(&s, kernels->tile[i].lanes, &random);
+        }
+    if (!bench) {
+        check_rows(&s, &random);
+        check_sum(&s, &random);
+    }
+    array_free(&s.a);
+    array_free(&s.b);
+    array_free(&s.acc);
+    array_free(&s.old);
 }
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
-        const cvg_type type = sets[i]->type;
-        struct random random = {i + 1};
-        struct space s = {sets[i], array_of(type), array_of(type), array_of(type), array_of(type)};
-        if (argc > 1 && !strcmp(argv[1], "--bench")) {
-            bench_tile(&s);
-        } else {
-            check_tile(&s, &random);
-            check_continued(&s, &random);
-            check_rows(&s, &random);
-            check_turn_and_sum(&s, &random);
+    const int bench = argc > 1 && !strcmp(argv[1], "--bench");
+    for (int i = 0; cvg_cpu_name(i); i++)
+        for (int type = CVG_F32; type <= CVG_F64; type++) {
+            const struct cvg_kernels *kernels = cvg_cpu_set(i, (cvg_type)type);
+            if (kernels)
+                check_set(kernels, bench);
+            else
+                printf("SKIPPED %s %s: this processor lacks it\n", cvg_cpu_name(i), type_name((cvg_type)type));
         }
-        array_free(&s.a);
-        array_free(&s.b);
-        array_free(&s.acc);
-        array_free(&s.old);
-    }
-    return argc > 1 ? 0 : check_summary();
+    return bench ? 0 : check_summary();
 }

@@ -52,10 +52,17 @@ static inline int64_t cvg_times(int64_t a, int64_t b)
     return b && a > INT64_MAX / b ? INT64_MAX : a * b;
 }
 
-/* count rounded up to a multiple of the kernels' lanes. */
+/* The tile nearest the processor's peak. */
+static inline const struct cvg_tile *cvg_main_tile(const struct cvg_kernels *kernels)
+{
+    return &kernels->tile[kernels->main];
+}
+
+/* count rounded up to whole main tiles. */
 static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t count)
 {
-    return cvg_times(cvg_ceil_div(count, kernels->lanes), kernels->lanes);
+    const int64_t lanes = cvg_main_tile(kernels)->lanes;
+    return cvg_times(cvg_ceil_div(count, lanes), lanes);
 }
 
 /* The address of element index of an array. */

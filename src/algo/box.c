@@ -54,6 +54,99 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
     return a;
 }
 
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+/*
+ * The taps [*first, *end) that meet the source when the destinations meet it, at
+ * tap 0, from low to high.
+ */
+static void meeting_taps(const struct cvg_axis *a, int64_t low, int64_t high, int64_t *first,
+                         int64_t *end)
+{
+    const int64_t step = a->tap_source_step;
+    if (step > 0) {
+        *first = cvg_max(0, -floor_div(high, step));
+        *end = cvg_min(a->taps, floor_div(a->source_size - 1 - low, step) + 1);
+    } else {
+        *first = cvg_max(0, -floor_div(a->source_size - 1 - low, -step));
+        *end = cvg_min(a->taps, floor_div(high, -step) + 1);
+    }
+    *first = cvg_min(*first, a->taps);
+    *end = cvg_max(*first, *end);
+}
+
+/* Whether destination i of the axis has exactly the taps [first, end); both grow, or fall, with i. */
+static int has_taps(const struct cvg_axis *a, int64_t i, int64_t first, int64_t end)
+{
+    const int64_t source = a->source_first + i * a->source_step;
+    int64_t f, e;
+    meeting_taps(a, source, source, &f, &e);
+    return f == first && e == end;
+}
+
+int cvg_run_next(struct cvg_runs *w, struct cvg_run *run)
+{
+    const int64_t phases = w->gradient ? cvg_min(w->shape->stride[w->axis], w->end) : 1;
+    for (; w->phase < phases; w->phase++, w->next = 0) {
+        const struct cvg_axis a = w->gradient ? cvg_axis_phase(w->shape, w->axis, w->phase)
+                                              : cvg_axis_forward(w->shape, w->axis);
+        /* This phase's destinations in [begin, end), and where the walk is among them. */
+        const int64_t first = w->begin > a.first ? cvg_ceil_div(w->begin - a.first, a.step) : 0;
+        const int64_t end = w->end > a.first ? cvg_ceil_div(w->end - a.first, a.step) : 0;
+        const int64_t i = first + w->next;
+        if (i >= end)
+            continue;
+        const int64_t source = a.source_first + i * a.source_step;
+        int64_t last = end - 1, tap, tap_end;
+        if (w->clip) {
+            meeting_taps(&a, source, source, &tap, &tap_end);
+            for (int64_t low = i; low < last;) { /* the last one with the same taps */
+                const int64_t middle = low + (last - low + 1) / 2;
+                if (has_taps(&a, middle, tap, tap_end))
+                    low = middle;
+                else
+                    last = middle - 1;
+            }
+        } else {
+            meeting_taps(&a, source, a.source_first + last * a.source_step, &tap, &tap_end);
+        }
+        w->next = last + 1 - first;
+        *run = (struct cvg_run){
+            .at = a.first + i * a.step,
+            .step = a.step,
+            .count = last + 1 - i,
+            .source = source + tap * a.tap_source_step,
+            .source_step = a.source_step,
+            .tap = a.tap_first + tap * a.tap_step,
+            .tap_step = a.tap_step,
+            .taps = tap_end - tap,
+            .tap_source_step = a.tap_source_step,
+        };
+        return 1;
+    }
+    return 0;
+}
+
+void cvg_runs_extent(struct cvg_runs runs, int64_t *low, int64_t *high)
+{
+    struct cvg_run run;
+    int any = 0;
+    *low = *high = 0;
+    while (cvg_run_next(&runs, &run)) {
+        if (run.taps == 0)
+            continue;
+        const int64_t across = (run.taps - 1) * run.tap_source_step;
+        const int64_t first = run.source + cvg_min(0, across);
+        const int64_t end = run.source + (run.count - 1) * run.source_step + cvg_max(0, across) + 1;
+        *low = any ? cvg_min(*low, first) : first;
+        *high = any ? cvg_max(*high, end) : end;
+        any = 1;
+    }
+}
+
 struct cvg_axis cvg_axis_part(struct cvg_axis a, int64_t begin, int64_t count)
 {
     a.first += begin * a.step;

@@ -41,6 +41,37 @@ struct cvg_axis cvg_axis_forward(const struct cvg_shape *shape, int axis);
 /* One stride phase of an axis as grad_input walks it; phase < min(stride, in). */
 struct cvg_axis cvg_axis_phase(const struct cvg_shape *shape, int axis, int64_t phase);
 
+/*
+ * A run of destinations of one axis, at + i*step for i < count, that sum the same
+ * taps: tap + m*tap_step for m < taps.  Destination i and tap m meet the source
+ * element source + i*source_step + m*tap_source_step.
+ */
+struct cvg_run {
+    int64_t at, step, count;
+    int64_t source, source_step;
+    int64_t tap, tap_step, taps, tap_source_step;
+};
+
+/*
+ * Walks the runs of destinations [begin, end) of an axis.  With clip every run
+ * has exactly the taps that meet the source, so that nothing is read outside it;
+ * without, one run for each stride phase has the taps that any of it needs.
+ */
+struct cvg_runs {
+    const struct cvg_shape *shape;
+    int axis;
+    int gradient; /* 0: forward and grad_weight; 1: grad_input */
+    int clip;
+    int64_t begin, end;
+    int64_t phase, next; /* where the walk is; start at 0 */
+};
+
+/* The next run; 0 after the last. */
+int cvg_run_next(struct cvg_runs *runs, struct cvg_run *run);
+
+/* The source coordinates that runs read: *low and the end *high; both 0 if none. */
+void cvg_runs_extent(struct cvg_runs runs, int64_t *low, int64_t *high);
+
 /* Destinations [begin, begin + count) of an axis, its packed line laid out. */
 struct cvg_axis cvg_axis_part(struct cvg_axis axis, int64_t begin, int64_t count);
 

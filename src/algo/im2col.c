@@ -27,8 +27,6 @@ enum {
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
 };
 
-#define MAX_TILE_ROWS 32
-
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
 struct blocks {
     int64_t pixels, pixel_blocks; /* of out_size */
@@ -70,20 +68,24 @@ static void product(const struct piece *x, int64_t m, int64_t columns, int64_t i
                     int64_t b_row, char *sums, int64_t sums_panel, int64_t sums_row, int first)
 {
     const struct cvg_kernels *kernels = x->task->kernels;
+    const struct cvg_tile *tile = cvg_main_tile(kernels);
     const int64_t size = (int64_t)kernels->size;
-    int64_t row[MAX_TILE_ROWS];
+    const struct cvg_terms terms = {inner, x->by_col, x->by_row, 1, 0, 0};
+    int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
 
     for (int64_t l = 0; l < inner; l++) {
         x->by_col[l] = l * a_col;
         x->by_row[l] = l * b_row;
     }
-    for (int64_t i = 0; i < m; i += kernels->tile_rows) {
-        const int rows = (int)cvg_min(kernels->tile_rows, m - i);
-        for (int r = 0; r < rows; r++)
+    for (int64_t i = 0; i < m; i += tile->rows) {
+        const int rows = (int)cvg_min(tile->rows, m - i);
+        for (int r = 0; r < rows; r++) {
             row[r] = (i + r) * a_row;
-        for (int64_t panel = 0; panel * kernels->lanes < columns; panel++)
-            kernels->tile(rows, inner, a, row, x->by_col, b + panel * b_panel * size, x->by_row,
-                          sums + (panel * sums_panel + i * sums_row) * size, sums_row, first);
+            place[r] = (i + r) * sums_row;
+        }
+        for (int64_t panel = 0; panel * tile->lanes < columns; panel++)
+            tile->run(rows, &terms, a, row, b + panel * b_panel * size,
+                      sums + panel * sums_panel * size, place, first);
     }
 }
 
@@ -200,13 +202,13 @@ static void forward_piece(struct piece *x, int64_t job)
     const int64_t n = job / x->blocks.pixel_blocks / k_blocks / s->G;
     const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
     const int64_t k_count = cvg_min(CHANNELS, s->Kg - k);
-    const int64_t ld = cvg_to_lanes(kernels, pixels);
+    const int64_t ld = cvg_to_lanes(kernels, pixels), lanes = cvg_main_tile(kernels)->lanes;
 
     for (int64_t tap = 0; tap < s->taps; tap += x->blocks.taps) {
         const int64_t taps = cvg_min(x->blocks.taps, s->taps - tap);
         for_each_run(x, n * s->C + g * s->Cg, tap, taps, pixel, pixels, im2col_run);
         product(x, k_count, pixels, taps, cvg_at(t, t->weight, (g * s->Kg + k) * s->taps + tap),
-                s->taps, 1, x->col, kernels->lanes, x->blocks.ld, x->sums, kernels->lanes, ld,
+                s->taps, 1, x->col, lanes, x->blocks.ld, x->sums, lanes, ld,
                 tap == 0);
     }
     for (int64_t i = 0; i < k_count; i++) {
@@ -244,6 +246,7 @@ static void grad_input_piece(struct piece *x, int64_t job)
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
     const int64_t size = (int64_t)kernels->size, ld = x->blocks.ld;
+    const int64_t lanes = cvg_main_tile(kernels)->lanes;
     const int64_t channels = job_channels(s), c_blocks = cvg_ceil_div(s->Cg, channels);
     const int64_t c = job % c_blocks * channels, g = job / c_blocks % s->G;
     const int64_t n = job / c_blocks / s->G, first_channel = n * s->C + g * s->Cg;
@@ -267,7 +270,7 @@ static void grad_input_piece(struct piece *x, int64_t job)
                         1, pixels);
                 product(x, taps, pixels, k_count,
                         cvg_at(t, t->weight, (g * s->Kg + k) * s->taps + tap), 1, s->taps,
-                        x->lanes, kernels->lanes, ld, x->col, kernels->lanes, ld, k == 0);
+                        x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
             }
             for_each_run(x, first_channel, tap, taps, pixel, pixels, col2im_run);
         }
@@ -310,7 +313,7 @@ static void grad_weight_piece(struct piece *x, int64_t job, char *partial)
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
     const struct weight_cut cut = weight_cut_of(s);
-    const int64_t size = (int64_t)kernels->size, lanes = kernels->lanes;
+    const int64_t size = (int64_t)kernels->size, lanes = cvg_main_tile(kernels)->lanes;
     const int64_t tap = job % x->blocks.tap_blocks * x->blocks.taps;
     const int64_t k = job / x->blocks.tap_blocks % cut.k_blocks * WEIGHT_CHANNELS;
     const int64_t g = job / x->blocks.tap_blocks / cut.k_blocks % s->G;
@@ -328,7 +331,7 @@ static void grad_weight_piece(struct piece *x, int64_t job, char *partial)
         const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
         for_each_run(x, n * s->C + g * s->Cg, tap, taps, pixel, pixels, im2col_run);
         for (int64_t i = 0; i < k_count; i += lanes)
-            kernels->turn(x->lanes + i * pixels * size,
+            kernels->turn(x->lanes + i * pixels * size, (int)lanes,
                           cvg_at(t, t->grad_output,
                                  (n * s->K + g * s->Kg + k + i) * s->out_size + pixel),
                           s->out_size, (int)cvg_min(lanes, k_count - i), pixels);

@@ -5,8 +5,18 @@
  *   KERNELS      the name of the struct cvg_kernels to define
  *   KERNELS_ISA  its instruction set, KERNELS_TYPE its cvg_type
  *
- * and vec, VW (reals in a vec), TILE_ROWS, TILE_VECS, v_zero, v_load, v_store,
- * v_splat and v_fma from a simd_*.h, and includes this file.
+ * and includes a simd_*.h with
+ *
+ *   vec, VW            a vector, and how many reals it holds
+ *   v_zero v_load v_store v_splat v_fma
+ *   tvec, TW           the vector in which blocks are turned
+ *   t_load t_store t_splat t_mul t_add
+ *   t_turn             transposes TW of them
+ *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide: the sums, and the smaller
+ *                      of rows and vectors, and one more, must fit in the registers
+ *   MAIN_VECS          the width of the best tile
+ *
+ * and, if it has one, NARROW, a tile of half a vector from elsewhere; then this file.
  */
 #include "kernels.h"
 
@@ -24,71 +34,202 @@
 #define INLINE static inline
 #endif
 
-enum { LANES = TILE_VECS * VW };
+enum { MOST_VECS = 12 };
 
-/* One register tile; rows is a constant wherever this is inlined. */
-INLINE void tile_rows(const int rows, int64_t terms, const real *a, const int64_t *row,
-                      const int64_t *col, const real *b, const int64_t *brow, real *acc,
-                      int64_t ld, int first)
+/* One register tile; rows and vecs are constants wherever this is inlined. */
+INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *terms, const real *a,
+                      const int64_t *row, const real *b, real *acc, const int64_t *place,
+                      int first)
 {
-    vec sum[TILE_ROWS][TILE_VECS];
-    const real *at[TILE_ROWS];
+    const int64_t count = terms->count, *const a_at = terms->a, *const b_at = terms->b;
+    vec sum[CVG_TILE_ROWS][MOST_VECS];
+    const real *at[CVG_TILE_ROWS];
+    int64_t further = 0;
 
     UNROLL for (int i = 0; i < rows; i++) {
         at[i] = a + row[i];
-        UNROLL for (int v = 0; v < TILE_VECS; v++)
-            sum[i][v] = first ? v_zero() : v_load(acc + i * ld + v * VW);
+        UNROLL for (int v = 0; v < vecs; v++)
+            sum[i][v] = first ? v_zero() : v_load(acc + place[i] + v * VW);
     }
-    for (int64_t j = 0; j < terms; j++) {
-        const int64_t offset = col[j];
-        vec bj[TILE_VECS];
-        UNROLL for (int v = 0; v < TILE_VECS; v++)
-            bj[v] = v_load(b + brow[j] + v * VW);
-        UNROLL for (int i = 0; i < rows; i++) {
-            const vec aij = v_splat(at[i][offset]);
-            UNROLL for (int v = 0; v < TILE_VECS; v++)
-                sum[i][v] = v_fma(aij, bj[v], sum[i][v]);
+    for (int64_t block = 0; block < terms->blocks; block++) {
+        for (int64_t j = 0; j < count; j++) {
+            const int64_t offset = a_at[j] + further;
+            const real *const bj = b + b_at[j];
+            if (rows < vecs) {
+                vec aj[CVG_TILE_ROWS];
+                UNROLL for (int i = 0; i < rows; i++)
+                    aj[i] = v_splat(at[i][offset]);
+                UNROLL for (int v = 0; v < vecs; v++) {
+                    const vec bv = v_load(bj + v * VW);
+                    UNROLL for (int i = 0; i < rows; i++)
+                        sum[i][v] = v_fma(aj[i], bv, sum[i][v]);
+                }
+            } else {
+                vec bv[MOST_VECS];
+                UNROLL for (int v = 0; v < vecs; v++)
+                    bv[v] = v_load(bj + v * VW);
+                UNROLL for (int i = 0; i < rows; i++) {
+                    const vec aij = v_splat(at[i][offset]);
+                    UNROLL for (int v = 0; v < vecs; v++)
+                        sum[i][v] = v_fma(aij, bv[v], sum[i][v]);
+                }
+            }
         }
+        further += terms->a_step;
+        b += terms->b_step;
     }
     UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < TILE_VECS; v++)
-            v_store(acc + i * ld + v * VW, sum[i][v]);
+        UNROLL for (int v = 0; v < vecs; v++)
+            v_store(acc + place[i] + v * VW, sum[i][v]);
 }
 
-static void tile(int rows, int64_t terms, const void *a, const int64_t *row, const int64_t *col,
-                 const void *b, const int64_t *brow, void *acc, int64_t ld, int first)
+/* Chooses the code for a number of rows; vecs and most are constants, so only most cases stay. */
+INLINE void tile(const int vecs, const int most, int rows, const struct cvg_terms *terms,
+                 const void *a, const int64_t *row, const void *b, void *acc, const int64_t *place,
+                 int first)
 {
+    if (rows > most)
+        return;
     switch (rows) {
-    case 1: tile_rows(1, terms, a, row, col, b, brow, acc, ld, first); break;
-    case 2: tile_rows(2, terms, a, row, col, b, brow, acc, ld, first); break;
-    case 3: tile_rows(3, terms, a, row, col, b, brow, acc, ld, first); break;
-    case 4: tile_rows(4, terms, a, row, col, b, brow, acc, ld, first); break;
-#if TILE_ROWS > 4
-    case 5: tile_rows(5, terms, a, row, col, b, brow, acc, ld, first); break;
-    case 6: tile_rows(6, terms, a, row, col, b, brow, acc, ld, first); break;
-#endif
+    case 1: tile_rows(1, vecs, terms, a, row, b, acc, place, first); break;
+    case 2: if (most >= 2) tile_rows(2, vecs, terms, a, row, b, acc, place, first); break;
+    case 3: if (most >= 3) tile_rows(3, vecs, terms, a, row, b, acc, place, first); break;
+    case 4: if (most >= 4) tile_rows(4, vecs, terms, a, row, b, acc, place, first); break;
+    case 5: if (most >= 5) tile_rows(5, vecs, terms, a, row, b, acc, place, first); break;
+    case 6: if (most >= 6) tile_rows(6, vecs, terms, a, row, b, acc, place, first); break;
+    case 7: if (most >= 7) tile_rows(7, vecs, terms, a, row, b, acc, place, first); break;
+    case 8: if (most >= 8) tile_rows(8, vecs, terms, a, row, b, acc, place, first); break;
+    case 9: if (most >= 9) tile_rows(9, vecs, terms, a, row, b, acc, place, first); break;
+    case 10: if (most >= 10) tile_rows(10, vecs, terms, a, row, b, acc, place, first); break;
+    case 11: if (most >= 11) tile_rows(11, vecs, terms, a, row, b, acc, place, first); break;
+    case 12: if (most >= 12) tile_rows(12, vecs, terms, a, row, b, acc, place, first); break;
+    case 13: if (most >= 13) tile_rows(13, vecs, terms, a, row, b, acc, place, first); break;
+    case 14: if (most >= 14) tile_rows(14, vecs, terms, a, row, b, acc, place, first); break;
     default: break;
     }
 }
 
-static void gather(void *dst, const void *src, int64_t step, int64_t count)
+#ifdef TILE_1
+#define TILE_1_LINKAGE
+#else
+#define TILE_1 tile_1
+#define TILE_1_LINKAGE static
+#endif
+
+TILE_1_LINKAGE void TILE_1(int rows, const struct cvg_terms *terms, const void *a,
+                           const int64_t *row, const void *b, void *acc, const int64_t *place,
+                           int first)
 {
-    real *d = dst;
-    const real *s = src;
-    if (step == 1)
-        memcpy(d, s, (size_t)count * sizeof *d);
-    else
-        for (int64_t i = 0; i < count; i++)
-            d[i] = s[i * step];
+    tile(1, ROWS_1, rows, terms, a, row, b, acc, place, first);
 }
 
-static void turn(void *dst, const void *src, int64_t step, int width, int64_t count)
+static void tile_2(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
+                   const void *b, void *acc, const int64_t *place, int first)
+{
+    tile(2, ROWS_2, rows, terms, a, row, b, acc, place, first);
+}
+
+static void tile_3(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
+                   const void *b, void *acc, const int64_t *place, int first)
+{
+    tile(3, ROWS_3, rows, terms, a, row, b, acc, place, first);
+}
+
+static void tile_4(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
+                   const void *b, void *acc, const int64_t *place, int first)
+{
+    tile(4, ROWS_4, rows, terms, a, row, b, acc, place, first);
+}
+
+static void tile_6(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
+                   const void *b, void *acc, const int64_t *place, int first)
+{
+    tile(6, ROWS_6, rows, terms, a, row, b, acc, place, first);
+}
+
+static void tile_12(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
+                    const void *b, void *acc, const int64_t *place, int first)
+{
+    tile(12, ROWS_12, rows, terms, a, row, b, acc, place, first);
+}
+
+/* gather() for a step that is a constant where this is inlined. */
+INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        dst[i] = src[i * step];
+}
+
+static void gather(void *dst, const void *src, int64_t step, int64_t count)
+{
+    switch (step) {
+    case 1: memcpy(dst, src, (size_t)count * sizeof(real)); break;
+    case 2: gather_step(dst, src, 2, count); break;
+    default: gather_step(dst, src, step, count); break;
+    }
+}
+
+static void turn(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count)
 {
     real *d = dst;
     const real *s = src;
-    for (int l = 0; l < LANES; l++)
-        for (int64_t i = 0; i < count; i++)
-            d[i * LANES + l] = l < width ? s[l * step + i] : 0;
+    int64_t done = 0; /* of count, in whole blocks */
+    int l = 0;
+    for (; l + TW <= width; l += TW)
+        for (done = 0; done + TW <= count; done += TW) {
+            tvec block[TW];
+            UNROLL for (int i = 0; i < TW; i++)
+                block[i] = t_load(s + (l + i) * step + done);
+            t_turn(block);
+            UNROLL for (int i = 0; i < TW; i++)
+                t_store(d + (done + i) * lanes + l, block[i]);
+        }
+    for (int64_t i = done; i < count; i++)
+        for (int m = 0; m < l; m++)
+            d[i * lanes + m] = s[m * step + i];
+    for (int64_t i = 0; i < count; i++) {
+        for (int m = l; m < width; m++)
+            d[i * lanes + m] = s[m * step + i];
+        for (int m = width; m < lanes; m++)
+            d[i * lanes + m] = 0;
+    }
+}
+
+/* One element of unturn(). */
+INLINE void unturn_one(real *d, const real *s, real scale, const real *bias, int accumulate)
+{
+    const real value = scale * *s;
+    *d = bias ? *bias + value : accumulate ? *d + value : value;
+}
+
+static void unturn(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
+                   double scale, const void *bias, int accumulate)
+{
+    real *d = dst;
+    const real *s = src, *base = bias;
+    const tvec factor = t_splat((real)scale);
+    int64_t done = 0;
+    int l = 0;
+    for (; l + TW <= width; l += TW)
+        for (done = 0; done + TW <= count; done += TW) {
+            tvec block[TW];
+            UNROLL for (int i = 0; i < TW; i++)
+                block[i] = t_load(s + (done + i) * lanes + l);
+            t_turn(block);
+            UNROLL for (int i = 0; i < TW; i++) {
+                real *const to = d + (l + i) * step + done;
+                tvec value = t_mul(factor, block[i]);
+                if (base)
+                    value = t_add(t_splat(base[l + i]), value);
+                else if (accumulate)
+                    value = t_add(t_load(to), value);
+                t_store(to, value);
+            }
+        }
+    for (int m = 0; m < width; m++)
+        for (int64_t i = m < l ? done : 0; i < count; i++)
+            unturn_one(d + m * step + i, s + i * lanes + m, (real)scale, base ? base + m : NULL,
+                       accumulate);
 }
 
 /* put() for steps that are constants where this is inlined. */
@@ -146,11 +287,26 @@ const struct cvg_kernels KERNELS = {
     .isa = KERNELS_ISA,
     .type = KERNELS_TYPE,
     .size = sizeof(real),
-    .tile_rows = TILE_ROWS,
-    .lanes = LANES,
-    .tile = tile,
+    .tile = {
+        {12 * VW, ROWS_12, tile_12},
+        {6 * VW, ROWS_6, tile_6},
+        {4 * VW, ROWS_4, tile_4},
+        {3 * VW, ROWS_3, tile_3},
+        {2 * VW, ROWS_2, tile_2},
+        {VW, ROWS_1, TILE_1},
+#ifdef NARROW
+        {VW / 2, NARROW_ROWS, NARROW},
+#endif
+    },
+#ifdef NARROW
+    .tiles = 7,
+#else
+    .tiles = 6,
+#endif
+    .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
     .gather = gather,
     .turn = turn,
+    .unturn = unturn,
     .put = put,
     .sum = sum,
     .load = load,

@@ -11,29 +11,57 @@
 
 #include "convgrad.h"
 
+/* The products of one sum: pairs of offsets, walked through blocks times, further on each time. */
+struct cvg_terms {
+    int64_t count;
+    const int64_t *a, *b;
+    int64_t blocks, a_step, b_step;
+};
+
+/*
+ * The microkernel: for i < rows and l < lanes, block after block and j in order,
+ *
+ *   acc[place[i] + l] = (first ? 0 : acc[place[i] + l]) +
+ *       sum over block < blocks, j < count of
+ *           a[row[i] + block*a_step + terms.a[j]] * b[block*b_step + terms.b[j] + l]
+ *
+ * A sum continued with first = 0 has the bits of one uninterrupted sum.
+ */
+typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a,
+                         const int64_t *row, const void *b, void *acc, const int64_t *place,
+                         int first);
+
+/* The microkernel for one number of lanes and up to so many rows. */
+struct cvg_tile {
+    int lanes, rows;
+    cvg_tile_fn *run;
+};
+
+enum { CVG_TILES = 7, CVG_TILE_ROWS = 14 }; /* at most */
+
 struct cvg_kernels {
     const char *isa;
     cvg_type type;
-    size_t size;   /* bytes of one element */
-    int tile_rows; /* the largest tile() has tile_rows x lanes sums */
-    int lanes;
+    size_t size; /* bytes of one element */
 
-    /*
-     * The microkernel: for i < rows <= tile_rows and l < lanes, j in order,
-     *
-     *   acc[i*ld + l] = (first ? 0 : acc[i*ld + l]) + sum over j < terms of
-     *                   a[row[i] + col[j]] * b[brow[j] + l]
-     *
-     * A sum continued with first = 0 has the bits of one uninterrupted sum.
-     */
-    void (*tile)(int rows, int64_t terms, const void *a, const int64_t *row, const int64_t *col,
-                 const void *b, const int64_t *brow, void *acc, int64_t ld, int first);
+    struct cvg_tile tile[CVG_TILES]; /* widest first */
+    int tiles;
+    int main; /* the tile nearest the processor's peak */
+    /* Every count of lanes is a multiple of the narrowest tile's. */
 
     /* dst[i] = src[i*step], i < count */
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);
 
     /* dst[i*lanes + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
-    void (*turn)(void *dst, const void *src, int64_t step, int width, int64_t count);
+    void (*turn)(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count);
+
+    /*
+     * The way back: dst[l*step + i] = base + (scale * src[i*lanes + l]), i < count, l < width,
+     * each operation rounded, where base is bias[l], or with accumulate dst[l*step + i], or
+     * neither (bias is NULL).
+     */
+    void (*unturn)(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
+                   double scale, const void *bias, int accumulate);
 
     /*
      * dst[i*dst_step] = base[i*base_step] + (scale * src[i*src_step]), i < count,
@@ -54,5 +82,15 @@ struct cvg_kernels {
 };
 
 extern const struct cvg_kernels cvg_kernels_portable_f32, cvg_kernels_portable_f64;
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CVG_HAVE_X86 1
+extern const struct cvg_kernels cvg_kernels_fma_f32, cvg_kernels_fma_f64;
+extern const struct cvg_kernels cvg_kernels_avx2_f32, cvg_kernels_avx2_f64;
+extern const struct cvg_kernels cvg_kernels_avx512_f32, cvg_kernels_avx512_f64;
+extern cvg_tile_fn cvg_tile_avx2_narrow_f32, cvg_tile_avx2_narrow_f64; /* serve AVX-512, too */
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define CVG_HAVE_NEON 1
+extern const struct cvg_kernels cvg_kernels_neon_f32, cvg_kernels_neon_f64;
+#endif
 
 #endif

@@ -5,10 +5,12 @@
  */
 #include <math.h>
 #include <string.h>
+#ifdef X86_FMA /* x86 with fused multiply-add, which the compiler may not know of */
+#include <immintrin.h>
+#endif
 
-enum { VW = 16 / sizeof(real) };
-#define TILE_ROWS 6
-#define TILE_VECS 2
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2 };
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 3, ROWS_6 = 2, ROWS_12 = 1 };
 
 #if defined(__GNUC__) || defined(__clang__)
 typedef real vec __attribute__((vector_size(16)));
@@ -50,7 +52,10 @@ static inline void v_store(real *p, vec v)
 /* a*b + c: fused where the target has the instruction, two roundings elsewhere. */
 static inline vec v_fma(vec a, vec b, vec c)
 {
-#if defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)
+#if defined(X86_FMA)
+    return sizeof(real) == sizeof(float) ? (vec)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c)
+                                         : (vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+#elif defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)
     for (int i = 0; i < VW; i++)
         AT(c, i) = sizeof(real) == sizeof(float)
                        ? (real)fmaf((float)AT(a, i), (float)AT(b, i), (float)AT(c, i))
@@ -63,4 +68,33 @@ static inline vec v_fma(vec a, vec b, vec c)
         AT(c, i) += AT(a, i) * AT(b, i);
     return c;
 #endif
+}
+
+typedef vec tvec;
+
+static inline tvec t_splat(real x) { return v_splat(x); }
+static inline tvec t_load(const real *p) { return v_load(p); }
+static inline void t_store(real *p, tvec v) { v_store(p, v); }
+
+static inline tvec t_mul(tvec a, tvec b)
+{
+    for (int i = 0; i < TW; i++)
+        AT(a, i) *= AT(b, i);
+    return a;
+}
+
+static inline tvec t_add(tvec a, tvec b)
+{
+    for (int i = 0; i < TW; i++)
+        AT(a, i) += AT(b, i);
+    return a;
+}
+
+static inline void t_turn(tvec block[TW])
+{
+    real x[TW][TW];
+    memcpy(x, block, sizeof x);
+    for (int i = 0; i < TW; i++)
+        for (int j = 0; j < TW; j++)
+            AT(block[i], j) = x[j][i];
 }

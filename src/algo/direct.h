@@ -1,0 +1,45 @@
+/*
+ * The parts of the direct algorithm.  forward and grad_input are one sum, seen
+ * from its destination:
+ *
+ *   dst[m][i] = sum over l, tap of weight[m][l][tap] * source[l][source(i, tap)]
+ *
+ *   pass        dst         m  source       l   taps and source(i, tap)
+ *   forward     output      k  input        c   all taps; strided input
+ *   grad_input  grad_input  c  grad_output  k   the taps of one stride phase (box.h)
+ *
+ * It has two forms: with channels as lanes (direct_channels.c), and, where there
+ * are too few of them, with pixels as lanes (direct_pixels.c).
+ */
+#ifndef CVG_DIRECT_H
+#define CVG_DIRECT_H
+
+#include "algo.h"
+
+/* The names of the table above, for one pass. */
+struct cvg_gather {
+    int gradient; /* 1: grad_input */
+    int64_t M, L; /* channels of one group */
+    int64_t m_step, l_step; /* between channels in the weight */
+    int64_t source_size, dst_size; /* elements of one channel */
+    const int64_t *source_extent, *dst_extent; /* their three sizes */
+};
+
+struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
+
+/* One form of a pass: what it takes from an arena, and how it runs. */
+struct cvg_form {
+    void (*layout)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass,
+                   int workers, struct cvg_arena *arena);
+    void (*run)(const struct cvg_task *task, cvg_pass pass);
+};
+
+extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_weight;
+
+/* The tile for the next of so many lanes, at most as wide as the main one. */
+const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t lanes);
+
+/* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
+int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count);
+
+#endif

@@ -1,0 +1,17 @@
+/* AVX2 kernels, float. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_X86
+typedef float real;
+
+#include "target.h"
+TARGET("avx2,fma")
+#include "simd_avx2.h"
+
+#define KERNELS cvg_kernels_avx2_f32
+#define KERNELS_ISA "avx2"
+#define KERNELS_TYPE CVG_F32
+#define TILE_1 cvg_tile_avx2_narrow_f32
+#include "body.h"
+TARGET_END
+#endif

@@ -1,0 +1,17 @@
+/* AVX2 kernels, double. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_X86
+typedef double real;
+
+#include "target.h"
+TARGET("avx2,fma")
+#include "simd_avx2.h"
+
+#define KERNELS cvg_kernels_avx2_f64
+#define KERNELS_ISA "avx2"
+#define KERNELS_TYPE CVG_F64
+#define TILE_1 cvg_tile_avx2_narrow_f64
+#include "body.h"
+TARGET_END
+#endif

@@ -1,0 +1,18 @@
+/* AVX-512 kernels, float. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_X86
+typedef float real;
+
+#include "target.h"
+TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+#include "simd_avx512.h"
+
+#define KERNELS cvg_kernels_avx512_f32
+#define KERNELS_ISA "avx512"
+#define KERNELS_TYPE CVG_F32
+#define NARROW cvg_tile_avx2_narrow_f32
+#define NARROW_ROWS 12
+#include "body.h"
+TARGET_END
+#endif

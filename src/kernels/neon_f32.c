@@ -1,0 +1,13 @@
+/* NEON kernels, float. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_NEON
+typedef float real;
+
+#include "simd_neon.h"
+
+#define KERNELS cvg_kernels_neon_f32
+#define KERNELS_ISA "neon"
+#define KERNELS_TYPE CVG_F32
+#include "body.h"
+#endif

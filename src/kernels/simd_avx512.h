@@ -1,0 +1,35 @@
+/* AVX-512: 64-byte vectors, 32 registers. */
+#include "simd_x86.h"
+
+typedef real vec __attribute__((vector_size(64)));
+enum { VW = 64 / sizeof(real), MAIN_VECS = 2 };
+enum { ROWS_1 = 14, ROWS_2 = 14, ROWS_3 = 9, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
+
+static inline vec v_zero(void)
+{
+    return (vec)_mm512_setzero_ps();
+}
+
+static inline vec v_splat(real x)
+{
+    return IS_FLOAT ? (vec)_mm512_set1_ps((float)x) : (vec)_mm512_set1_pd((double)x);
+}
+
+static inline vec v_load(const real *p)
+{
+    return IS_FLOAT ? (vec)_mm512_loadu_ps(p) : (vec)_mm512_loadu_pd(p);
+}
+
+static inline void v_store(real *p, vec v)
+{
+    if (IS_FLOAT)
+        _mm512_storeu_ps(p, (__m512)v);
+    else
+        _mm512_storeu_pd(p, (__m512d)v);
+}
+
+static inline vec v_fma(vec a, vec b, vec c)
+{
+    return IS_FLOAT ? (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c)
+                    : (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}

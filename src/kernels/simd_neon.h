@@ -1,0 +1,62 @@
+/* NEON of AArch64: 16-byte vectors, 32 registers. */
+#include <arm_neon.h>
+
+typedef real vec __attribute__((vector_size(16)));
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, IS_FLOAT = sizeof(real) == sizeof(float) };
+enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
+
+static inline vec v_splat(real x)
+{
+    return IS_FLOAT ? (vec)vdupq_n_f32((float)x) : (vec)vdupq_n_f64((double)x);
+}
+
+static inline vec v_zero(void) { return v_splat(0); }
+
+static inline vec v_load(const real *p)
+{
+    return IS_FLOAT ? (vec)vld1q_f32((const float *)p) : (vec)vld1q_f64((const double *)p);
+}
+
+static inline void v_store(real *p, vec v)
+{
+    if (IS_FLOAT)
+        vst1q_f32((float *)p, (float32x4_t)v);
+    else
+        vst1q_f64((double *)p, (float64x2_t)v);
+}
+
+static inline vec v_fma(vec a, vec b, vec c)
+{
+    return IS_FLOAT ? (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b)
+                    : (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+
+typedef vec tvec;
+
+static inline tvec t_splat(real x) { return v_splat(x); }
+static inline tvec t_load(const real *p) { return v_load(p); }
+static inline void t_store(real *p, tvec v) { v_store(p, v); }
+static inline tvec t_mul(tvec a, tvec b) { return a * b; }
+static inline tvec t_add(tvec a, tvec b) { return a + b; }
+
+/* 4 x 4: pairs of 32 bits, then of 64 */
+static inline void turn_f32(float32x4_t r[4])
+{
+    const float64x2_t a = (float64x2_t)vtrn1q_f32(r[0], r[1]), b = (float64x2_t)vtrn2q_f32(r[0], r[1]);
+    const float64x2_t c = (float64x2_t)vtrn1q_f32(r[2], r[3]), d = (float64x2_t)vtrn2q_f32(r[2], r[3]);
+    r[0] = (float32x4_t)vtrn1q_f64(a, c);
+    r[1] = (float32x4_t)vtrn1q_f64(b, d);
+    r[2] = (float32x4_t)vtrn2q_f64(a, c);
+    r[3] = (float32x4_t)vtrn2q_f64(b, d);
+}
+
+static inline void t_turn(tvec block[TW])
+{
+    if (IS_FLOAT) {
+        turn_f32((float32x4_t *)block);
+    } else {
+        const float64x2_t a = (float64x2_t)block[0], b = (float64x2_t)block[1];
+        block[0] = (vec)vtrn1q_f64(a, b);
+        block[1] = (vec)vtrn2q_f64(a, b);
+    }
+}

@@ -1,0 +1,69 @@
+/*
+ * What the x86 vectors share: 32-byte vectors, in which AVX2 computes and in
+ * which AVX-512, too, turns blocks.  real is defined by the includer; where a
+ * function asks for its size, the other branch is never run.
+ */
+#include <immintrin.h>
+
+typedef real tvec __attribute__((vector_size(32)));
+enum { TW = 32 / sizeof(real), IS_FLOAT = sizeof(real) == sizeof(float) };
+
+static inline tvec t_splat(real x)
+{
+    return IS_FLOAT ? (tvec)_mm256_set1_ps((float)x) : (tvec)_mm256_set1_pd((double)x);
+}
+
+static inline tvec t_load(const real *p)
+{
+    return IS_FLOAT ? (tvec)_mm256_loadu_ps((const float *)p)
+                    : (tvec)_mm256_loadu_pd((const double *)p);
+}
+
+static inline void t_store(real *p, tvec v)
+{
+    if (IS_FLOAT)
+        _mm256_storeu_ps((float *)p, (__m256)v);
+    else
+        _mm256_storeu_pd((double *)p, (__m256d)v);
+}
+
+static inline tvec t_mul(tvec a, tvec b) { return a * b; }
+static inline tvec t_add(tvec a, tvec b) { return a + b; }
+
+/* 8 x 8: pairs, then pairs of pairs, then halves. */
+static inline void turn_f32(__m256 r[8])
+{
+    __m256 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            u[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
+            u[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+/* 4 x 4 */
+static inline void turn_f64(__m256d r[4])
+{
+    const __m256d a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    const __m256d c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
+
+static inline void t_turn(tvec block[TW])
+{
+    if (IS_FLOAT)
+        turn_f32((__m256 *)block);
+    else
+        turn_f64((__m256d *)block);
+}
