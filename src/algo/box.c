@@ -1,7 +1,5 @@
 #include "box.h"
 
-#include <string.h>
-
 static int64_t gcd(int64_t a, int64_t b)
 {
     while (b) {
@@ -176,18 +174,6 @@ struct cvg_axis cvg_axis_part(struct cvg_axis a, int64_t begin, int64_t count)
     return a;
 }
 
-int64_t cvg_axis_slot(const struct cvg_axis *a, int64_t m)
-{
-    return m % a->period * a->length + m / a->period * a->shift + a->lead;
-}
-
-/* The source coordinate that a slot of the packed line holds. */
-static int64_t slot_source(const struct cvg_axis *a, int64_t slot)
-{
-    return a->source_first + slot / a->length * a->tap_source_step +
-           (slot % a->length - a->lead) * a->source_step;
-}
-
 static int64_t slots(const struct cvg_axis *a)
 {
     return cvg_times(a->classes, a->length);
@@ -196,54 +182,64 @@ static int64_t slots(const struct cvg_axis *a)
 struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg_axis column)
 {
     struct cvg_box box = {.axis = {depth, row, column}};
-    box.rows = slots(&box.axis[1]);
-    box.columns = slots(&box.axis[2]);
-    box.channel = cvg_times(slots(&box.axis[0]), cvg_times(box.rows, box.columns));
+    box.cells = cvg_times(depth.length, cvg_times(row.length, column.length));
+    box.channel = cvg_times(slots(&depth), cvg_times(slots(&row), slots(&column)));
     return box;
 }
 
-/* Copies one packed line of the last axis from a source row, zeros outside it. */
-static void pack_line(const struct cvg_axis *a, const struct cvg_kernels *kernels,
-                      const char *row, char *line)
+int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
+{
+    const int64_t tap[3] = {a, b, c};
+    int64_t class = 0, at = 0;
+    for (int i = 0; i < 3; i++) {
+        const struct cvg_axis *x = &box->axis[i];
+        class = class * x->classes + tap[i] % x->period;
+        at = at * x->length + tap[i] / x->period * x->shift + x->lead;
+    }
+    return class * box->cells + at;
+}
+
+/* The slots of one class that lie inside the source, and the coordinate of the first. */
+struct inside {
+    int64_t low, high, source;
+};
+
+static struct inside inside_of(const struct cvg_axis *a, int64_t class)
 {
     const int64_t step = a->source_step;
-    for (int64_t class = 0; class < a->classes; class++, line += a->length * (int64_t)kernels->size) {
-        const int64_t from = slot_source(a, class * a->length);
-        /* Slots [low, high) of the class lie inside the row. */
-        const int64_t low = from < 0 ? cvg_min(cvg_ceil_div(-from, step), a->length) : 0;
-        const int64_t inside = from < a->source_size ? (a->source_size - 1 - from) / step + 1 : 0;
-        const int64_t high = cvg_max(low, cvg_min(inside, a->length));
-        memset(line, 0, (size_t)low * kernels->size);
-        if (high > low)
-            kernels->gather(line + low * (int64_t)kernels->size,
-                            row + (from + low * step) * (int64_t)kernels->size, step, high - low);
-        memset(line + high * (int64_t)kernels->size, 0, (size_t)(a->length - high) * kernels->size);
-    }
+    const int64_t from = a->source_first + class * a->tap_source_step - a->lead * step;
+    const int64_t end = from < a->source_size ? (a->source_size - 1 - from) / step + 1 : 0;
+    struct inside in;
+    in.low = from < 0 ? cvg_min(cvg_ceil_div(-from, step), a->length) : 0;
+    in.high = cvg_max(in.low, cvg_min(end, a->length));
+    in.source = from + in.low * step;
+    return in;
 }
 
 void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
                   const void *source, int64_t channel_size, int64_t channels, void *packed)
 {
-    const int64_t planes = slots(&box->axis[0]), line_bytes = box->columns * (int64_t)kernels->size;
-    const int64_t height = box->axis[1].source_size, width = box->axis[2].source_size;
-    char *line = packed;
-    if (box->channel == 0)
-        return;
-    for (int64_t c = 0; c < channels; c++)
-        for (int64_t plane = 0; plane < planes; plane++) {
-            const int64_t d = slot_source(&box->axis[0], plane);
-            const int in_depth = d >= 0 && d < box->axis[0].source_size;
-            for (int64_t r = 0; r < box->rows; r++, line += line_bytes) {
-                const int64_t h = slot_source(&box->axis[1], r);
-                if (in_depth && h >= 0 && h < height)
-                    pack_line(&box->axis[2], kernels,
-                              (const char *)source + (c * channel_size + (d * height + h) * width) *
-                                                         (int64_t)kernels->size,
-                              line);
-                else
-                    memset(line, 0, (size_t)line_bytes);
+    const struct cvg_axis *x = box->axis;
+    const int64_t height = x[1].source_size, width = x[2].source_size;
+    const int64_t size = (int64_t)kernels->size;
+    char *class = packed;
+    for (int64_t c0 = 0; c0 < x[0].classes; c0++)
+        for (int64_t c1 = 0; c1 < x[1].classes; c1++)
+            for (int64_t c2 = 0; c2 < x[2].classes; c2++, class += box->cells * size) {
+                const struct inside d = inside_of(&x[0], c0), h = inside_of(&x[1], c1);
+                const struct inside w = inside_of(&x[2], c2);
+                for (int64_t c = 0; c < channels; c++)
+                    for (int64_t i = d.low; i < d.high; i++) {
+                        const int64_t plane = d.source + (i - d.low) * x[0].source_step;
+                        kernels->copy(class + (c * box->channel + (i * x[1].length + h.low) *
+                                                                      x[2].length + w.low) * size,
+                                      x[2].length,
+                                      (const char *)source + (c * channel_size + (plane * height +
+                                                              h.source) * width + w.source) * size,
+                                      x[1].source_step * width, x[2].source_step, h.high - h.low,
+                                      w.high - w.low);
+                    }
             }
-        }
 }
 
 /* Part sizes from the last axis outwards: whole axes while they fit into positions. */

@@ -14,11 +14,15 @@
  * every so-many-th tap reaches them, and with those alone the source advances
  * by 1.  So no pass ever multiplies by the zeros of a stuffed gradient.
  *
- * A packed line holds the source elements that a run of destinations meets,
- * at slot(i, m) = slot(m) + i.  Taps whose sources interleave at whole steps
- * share a class of slots; when the taps lie so far apart that sharing saves
- * nothing, each has slots of its own.  A line therefore never has more than
- * taps * count slots, however large stride, dilation or padding are.
+ * A box holds the source elements that a block of destinations meets, so laid
+ * out that neighbouring destinations read neighbouring elements: a line of each
+ * axis holds the sources of a run of destinations at slot(i, m) = slot(m) + i.
+ * Taps whose sources interleave at whole steps share a class of slots; when the
+ * taps lie so far apart that sharing saves nothing, each has slots of its own.
+ * An axis therefore never has more than taps * count slots, however large
+ * stride, dilation or padding are.  Classes of all three axes come first, then
+ * the three lines: all that one tap reads lies within length[0] x length[1] x
+ * length[2] elements.
  */
 #ifndef CVG_BOX_H
 #define CVG_BOX_H
@@ -30,7 +34,7 @@ struct cvg_axis {
     int64_t source_first, source_step, source_size;
     int64_t tap_first, tap_step, taps;    /* filter coordinates: tap_first + m*tap_step, m < taps */
     int64_t tap_source_step;
-    /* The packed line, see cvg_axis_part. */
+    /* The slots, see cvg_axis_part. */
     int64_t classes, length; /* slots = classes * length */
     int64_t period, shift, lead;
 };
@@ -75,28 +79,24 @@ void cvg_runs_extent(struct cvg_runs runs, int64_t *low, int64_t *high);
 /* Destinations [begin, begin + count) of an axis, its packed line laid out. */
 struct cvg_axis cvg_axis_part(struct cvg_axis axis, int64_t begin, int64_t count);
 
-/* The first slot of tap m: destination i meets it at this slot + i. */
-int64_t cvg_axis_slot(const struct cvg_axis *axis, int64_t m);
-
-/* A box: the packed lines of three axes, channel by channel. */
+/* A box: the product of three axes, channel by channel. */
 struct cvg_box {
     struct cvg_axis axis[3];
-    int64_t rows, columns; /* slots of axes 1 and 2 */
-    int64_t channel;       /* slots of one channel; INT64_MAX stands for more than fits */
+    int64_t cells;   /* slots of one class: the product of the three lengths */
+    int64_t channel; /* slots of one channel; INT64_MAX stands for more than fits */
 };
 
 struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg_axis column);
 
-/* Copies channels of source (of size elements each, laid out as in[] says) into packed. */
+/* Where destination 0 meets tap (a, b, c), in its channel; destination i lies further on. */
+int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c);
+
+/*
+ * Copies what lies inside the source (channels of channel_size elements each, laid out as
+ * the axes say) into the box; what lies outside must already be zero there.
+ */
 void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
                   const void *source, int64_t channel_size, int64_t channels, void *packed);
-
-/* The slot of tap (a, b, c) in its channel. */
-static inline int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
-{
-    return (cvg_axis_slot(&box->axis[0], a) * box->rows + cvg_axis_slot(&box->axis[1], b)) *
-               box->columns + cvg_axis_slot(&box->axis[2], c);
-}
 
 /*
  * A pass cut into pieces: every axis into stride phases (one, in forward) and

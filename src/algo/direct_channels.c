@@ -11,15 +11,12 @@
  * zeros of a stuffed gradient.  The source is read in place, or, for the
  * caches' sake, from a window: a copy of the rows that the region meets.
  */
-#include "box.h"
 #include "direct.h"
-
-#include <string.h>
+#include "window.h"
 
 enum {
     POSITIONS = 256,        /* destinations of one region */
     LEAST_POSITIONS = 56,
-    REGION_COLUMNS = 64,    /* of these in one row */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     TERMS = 512,            /* products between two stores of a tile: 32 KiB of a panel */
     TABLE = 64,             /* offsets in the table of terms, when a channel has fewer taps */
@@ -27,103 +24,63 @@ enum {
     LEAST_CHANNELS = 32,
     ENOUGH_JOBS = 16,
     MANY = 1 << 20,         /* a batch that needs the most scratch */
-    FEW_ROWS = 4,           /* border columns of fewer rows are computed with the padding */
+    CLASS = 12,             /* destinations that a class must have, on average */
 };
 
 /* One pass, cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_gather view;
-    int64_t images, image_blocks;
-    int64_t part[3], parts[3]; /* the region of one job, and regions along each axis */
+    struct cvg_regions regions;
     int64_t m_count, m_blocks;
-    int unpadded; /* columns never meet padding */
+    int padded;   /* columns meet padding */
     int in_place; /* no window */
-    int clip;     /* border columns are classes of their own; else the window is padded */
-    int64_t window; /* elements of one channel, image by image */
+    int clip[3];  /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
 };
 
-static int64_t regions(const struct cut *cut)
+static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
 {
-    return cvg_times(cut->image_blocks, cut->parts[0] * cut->parts[1] * cut->parts[2]);
+    return cvg_times(cut->regions.count, s->G * cvg_ceil_div(cut->view.M, cut->m_count));
 }
 
-static struct cvg_runs runs_of(const struct cvg_shape *s, const struct cut *cut, int axis,
-                               int64_t begin, int64_t count)
+/* Runs along one axis of the first region. */
+static int64_t first_runs(const struct cvg_regions *regions, int axis)
 {
-    return (struct cvg_runs){
-        .shape = s,
-        .axis = axis,
-        .gradient = cut->view.gradient,
-        .clip = axis < 2 || cut->clip,
-        .begin = begin,
-        .end = begin + count,
-    };
+    const struct cvg_region first = cvg_region_at(regions, 0);
+    struct cvg_runs runs = cvg_region_runs(regions, &first, axis, 1);
+    struct cvg_run run;
+    int64_t count = 0;
+    while (cvg_run_next(&runs, &run))
+        count++;
+    return count;
 }
 
-/* Splits extent into equal parts of at most most. */
-static int64_t even(int64_t extent, int64_t most)
+/* Whether classes stay large when border columns are classes of their own. */
+static int clip_columns(const struct cvg_regions *regions)
 {
-    return cvg_ceil_div(extent, cvg_ceil_div(extent, most));
-}
-
-static void cut_regions(const struct cvg_shape *s, struct cut *cut, int64_t positions)
-{
-    const int64_t *extent = cut->view.dst_extent;
-    cut->part[2] = even(extent[2], extent[2] <= positions && extent[0] * extent[1] == 1
-                                       ? positions : cvg_min(positions, REGION_COLUMNS));
-    cut->part[1] = even(extent[1], cvg_max(1, positions / cut->part[2]));
-    cut->part[0] = even(extent[0], cvg_max(1, positions / (cut->part[1] * cut->part[2])));
-    const int64_t one = cut->part[0] * cut->part[1] * cut->part[2];
-    cut->images = one == cut->view.dst_size && s->N > 0
-                      ? even(s->N, cvg_max(1, positions / one)) : 1;
-    cut->image_blocks = cvg_ceil_div(s->N, cut->images);
-    for (int i = 0; i < 3; i++)
-        cut->parts[i] = cvg_ceil_div(extent[i], cut->part[i]);
-}
-
-/* The most source elements along one axis that the destinations of one region meet. */
-static int64_t window_extent(const struct cvg_shape *s, const struct cut *cut, int axis)
-{
-    const int64_t across = cvg_times(s->filter[axis] - 1, s->dilation[axis]);
-    const int64_t extent = cut->view.source_extent[axis], part = cut->part[axis] - 1;
-    if (cut->view.gradient)
-        return cvg_min((part + across) / s->stride[axis] + 1, extent + 2 * part);
-    const int64_t far = cvg_times(part, s->stride[axis]);
-    /* Taps that never meet the source are left out, so the others are not far off. */
-    return cvg_min(far + across + 1, extent + 2 * far);
-}
-
-/* A channel of the window; an odd number of cache lines, so that channels differ in their sets. */
-static int64_t window_size(const struct cvg_shape *s, const struct cut *cut)
-{
-    int64_t elements = cut->images;
-    for (int i = 0; i < 3; i++)
-        elements = cvg_times(elements, window_extent(s, cut, i));
-    return elements > INT64_MAX - 32 ? elements : (elements + 15) / 32 * 32 + 16;
+    const int64_t classes = first_runs(regions, 0) * first_runs(regions, 1) *
+                            first_runs(regions, 2);
+    return cvg_region_at(regions, 0).positions >= CLASS * classes;
 }
 
 static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
 {
-    struct cut cut = {.view = cvg_gather_of(s, pass)};
+    struct cut cut = {.view = cvg_gather_of(s, pass), .clip = {1, 1, 1}};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
-    cut_regions(s, &cut, POSITIONS);
-    while (cut.m_count > LEAST_CHANNELS &&
-           cvg_times(regions(&cut), s->G * cvg_ceil_div(cut.view.M, cut.m_count)) < ENOUGH_JOBS)
+    cut.regions = cvg_regions_of(s, cut.view.gradient, POSITIONS);
+    while (cut.m_count > LEAST_CHANNELS && jobs(s, &cut) < ENOUGH_JOBS)
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
-    if (cvg_times(regions(&cut), s->G * cut.m_blocks) < ENOUGH_JOBS)
-        cut_regions(s, &cut, LEAST_POSITIONS);
+    if (jobs(s, &cut) < ENOUGH_JOBS)
+        cut.regions = cvg_regions_of(s, cut.view.gradient, LEAST_POSITIONS);
 
-    int64_t low, high;
-    cvg_runs_extent(runs_of(s, &cut, 2, 0, cut.view.dst_extent[2]), &low, &high);
-    cut.unpadded = low >= 0 && high <= cut.view.source_extent[2];
-    cut.clip = cut.unpadded || cut.images * cut.part[0] * cut.part[1] >= FEW_ROWS;
-    cut.in_place = cut.clip && s->filter_size == 1;
-    cut.window = window_size(s, &cut);
+    cut.padded = cvg_axis_padded(&cut.regions, 2);
+    cut.clip[2] = !cut.padded || clip_columns(&cut.regions);
+    cut.in_place = cut.clip[2] && s->filter_size == 1;
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, TERMS / s->filter_size));
     if (!cut.in_place)
-        cut.l_count = cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cut.window));
+        cut.l_count = cvg_min(cut.l_count,
+                              cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions)));
     return cut;
 }
 
@@ -146,12 +103,14 @@ static struct scratch carve(const struct cvg_shape *shape, cvg_pass pass,
     struct cvg_shape s = *shape;
     s.N = MANY;
     const struct cut cut = cut_of(&s, pass);
-    const int64_t positions = cut.images * cut.part[0] * cut.part[1] * cut.part[2];
+    const int64_t *part = cut.regions.part;
+    const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
     const int64_t terms = cvg_times(cvg_max(1, TABLE / s.filter_size), s.filter_size);
-    int64_t window = cvg_min(cvg_max(cut.window, WINDOW_ELEMENTS),
-                             cvg_times(cut.view.L, cut.window));
-    if (cut.unpadded && s.filter_size == 1)
-        window = 0; /* in place at any batch */
+    const int64_t channel = cvg_window_size(&cut.regions);
+    const int64_t window = s.filter_size == 1 && !cut.padded
+                               ? 0 /* in place at any batch */
+                               : cvg_min(cvg_max(channel, WINDOW_ELEMENTS),
+                                         cvg_times(cut.view.L, channel));
     struct scratch x;
     x.window = cvg_arena_take(arena, window, kernels->size);
     x.sums = cvg_arena_take(arena, positions * cvg_panel_lanes(kernels, cut.m_count),
@@ -220,99 +179,6 @@ static void pack_job(void *context, int64_t job, int worker)
     }
 }
 
-/* ---- the regions ---- */
-
-struct region {
-    int64_t n, images;
-    int64_t begin[3], count[3];
-};
-
-static struct region region_of(const struct cvg_shape *s, const struct cut *cut, int64_t index)
-{
-    struct region r;
-    for (int i = 2; i >= 0; i--) {
-        r.begin[i] = index % cut->parts[i] * cut->part[i];
-        r.count[i] = cvg_min(cut->part[i], cut->view.dst_extent[i] - r.begin[i]);
-        index /= cut->parts[i];
-    }
-    r.n = index * cut->images;
-    r.images = cvg_min(cut->images, s->N - r.n);
-    return r;
-}
-
-/* Where a region's source lies: coordinates from first on, so many elements apart. */
-struct window {
-    const char *base;
-    int64_t first[3], count[3];
-    int64_t image, channel, step[3];
-};
-
-static struct window window_of(const struct call *call, const struct region *region)
-{
-    const struct cvg_shape *s = call->task->shape;
-    const struct cut *cut = &call->cut;
-    struct window w = {0};
-    for (int i = 0; i < 3; i++) {
-        int64_t high;
-        cvg_runs_extent(runs_of(s, cut, i, region->begin[i], region->count[i]), &w.first[i], &high);
-        w.count[i] = high - w.first[i];
-    }
-    if (cut->in_place) {
-        const int64_t *extent = cut->view.source_extent;
-        w.first[0] = w.first[1] = w.first[2] = 0;
-        w.step[1] = extent[2];
-        w.step[0] = extent[1] * extent[2];
-        w.channel = cut->view.source_size;
-        w.image = s->G * cut->view.L * cut->view.source_size;
-    } else {
-        w.step[1] = w.count[2];
-        w.step[0] = w.count[1] * w.count[2];
-        w.image = w.count[0] * w.step[0];
-        w.channel = cut->window;
-    }
-    w.step[2] = 1;
-    return w;
-}
-
-/* Copies columns [first, first + count) of a source row; outside it they are zero. */
-static void copy_row(const struct cvg_kernels *kernels, char *to, const char *row, int64_t extent,
-                     int64_t first, int64_t count)
-{
-    const int64_t size = (int64_t)kernels->size;
-    const int64_t low = cvg_min(count, cvg_max(0, -first));
-    const int64_t high = cvg_max(low, cvg_min(count, extent - first));
-    memset(to, 0, (size_t)(low * size));
-    memcpy(to + low * size, row + (first + low) * size, (size_t)((high - low) * size));
-    memset(to + high * size, 0, (size_t)((count - high) * size));
-}
-
-/* Fills the window with l_count channels from l on. */
-static void fill_window(const struct call *call, const struct window *w,
-                        const struct region *region, int64_t channel, int64_t l_count, char *to)
-{
-    const struct cvg_task *t = call->task;
-    const struct cvg_gather *view = &call->cut.view;
-    const int64_t *extent = view->source_extent;
-    const int64_t size = (int64_t)t->kernels->size, channels = t->shape->G * view->L;
-    const int whole = w->first[2] == 0 && w->count[2] == extent[2];
-
-    for (int64_t l = 0; l < l_count; l++)
-        for (int64_t n = 0; n < region->images; n++)
-            for (int64_t d = 0; d < w->count[0]; d++) {
-                const int64_t from = ((region->n + n) * channels + channel + l) * view->source_size +
-                                     ((w->first[0] + d) * extent[1] + w->first[1]) * extent[2];
-                const char *row = cvg_at(t, call->source, from);
-                char *line = to + (l * w->channel + n * w->image + d * w->step[0]) * size;
-                if (whole) {
-                    memcpy(line, row, (size_t)(w->step[0] * size));
-                    continue;
-                }
-                for (int64_t h = 0; h < w->count[1]; h++)
-                    copy_row(t->kernels, line + h * w->step[1] * size, row + h * extent[2] * size,
-                             extent[2], w->first[2], w->count[2]);
-            }
-}
-
 /* ---- classes: destinations that sum the same taps ---- */
 
 struct class {
@@ -322,18 +188,15 @@ struct class {
 
 struct classes {
     struct cvg_runs walk[3];
-    const struct cvg_shape *shape;
-    const struct cut *cut;
-    const struct region *region;
+    int64_t images;
     struct class now;
 };
 
-static struct classes classes_of(const struct cvg_shape *s, const struct cut *cut,
-                                 const struct region *region)
+static struct classes classes_of(const struct cut *cut, const struct cvg_region *region)
 {
-    struct classes c = {.shape = s, .cut = cut, .region = region};
+    struct classes c = {.images = region->images};
     for (int i = 0; i < 3; i++)
-        c.walk[i] = runs_of(s, cut, i, region->begin[i], region->count[i]);
+        c.walk[i] = cvg_region_runs(&cut->regions, region, i, cut->clip[i]);
     cvg_run_next(&c.walk[0], &c.now.run[0]);
     cvg_run_next(&c.walk[1], &c.now.run[1]);
     return c;
@@ -352,13 +215,13 @@ static int next_class(struct classes *c)
         }
     }
     c->now.first += c->now.count;
-    c->now.count = c->region->images * run[0].count * run[1].count * run[2].count;
+    c->now.count = c->images * run[0].count * run[1].count * run[2].count;
     return 1;
 }
 
 /* Fills in where the destinations of a class read (at their first taps) and are summed. */
-static void list_destinations(const struct class *class, const struct window *w,
-                              const struct region *region, const struct scratch *x)
+static void list_destinations(const struct class *class, const struct cvg_window *w,
+                              const struct cvg_region *region, const struct scratch *x)
 {
     const struct cvg_run *run = class->run;
     int64_t i = class->first;
@@ -384,7 +247,7 @@ static void list_destinations(const struct class *class, const struct window *w,
 
 /* Fills the table of terms of a class for channels l; returns the terms of one channel. */
 static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
-                          const struct window *w, int64_t channels, int lanes,
+                          const struct cvg_window *w, int64_t channels, int lanes,
                           const struct scratch *x)
 {
     const struct cvg_run *run = class->run;
@@ -409,7 +272,7 @@ static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
 
 /* Adds the products of l_count channels to the sums of one class in one panel. */
 static void add_class(const struct cvg_kernels *kernels, const struct cvg_shape *s,
-                      const struct class *class, const struct window *w, int64_t l_count,
+                      const struct class *class, const struct cvg_window *w, int64_t l_count,
                       int64_t table, const struct cvg_tile *tile, const char *weight, char *sums,
                       const struct scratch *x, int first)
 {
@@ -437,7 +300,7 @@ static void add_class(const struct cvg_kernels *kernels, const struct cvg_shape 
 }
 
 /* Writes the sums of a panel, channels m on of the destination, to the region. */
-static void write_panel(const struct call *call, const struct region *region, int64_t channel,
+static void write_panel(const struct call *call, const struct cvg_region *region, int64_t channel,
                         int width, int lanes, const char *sums)
 {
     const struct cvg_task *t = call->task;
@@ -474,30 +337,31 @@ static void region_job(void *context, int64_t job, int worker)
     const int64_t begin = job % cut->m_blocks * cut->m_count;
     const int64_t end = cvg_min(begin + cut->m_count, view->M);
     const int64_t g = job / cut->m_blocks % s->G;
-    const struct region region = region_of(s, cut, job / cut->m_blocks / s->G);
-    const int64_t positions = region.images * region.count[0] * region.count[1] * region.count[2];
-    struct window w = window_of(call, &region);
+    const struct cvg_region region = cvg_region_at(&cut->regions, job / cut->m_blocks / s->G);
+    struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place,
+                                        s->G * view->L);
     struct cvg_arena arena = cvg_arena_on(t->workspace);
     arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
     const struct scratch x = carve(s, view->gradient ? CVG_GRAD_INPUT : CVG_FORWARD, t->kernels, &arena);
 
-    for (struct classes c = classes_of(s, cut, &region); next_class(&c);)
+    for (struct classes c = classes_of(cut, &region); next_class(&c);)
         list_destinations(&c.now, &w, &region, &x);
     for (int64_t l = 0; l < view->L; l += cut->l_count) {
         const int64_t l_count = cvg_min(cut->l_count, view->L - l), channel = g * view->L + l;
         if (cut->in_place) {
             w.base = cvg_at(t, call->source, region.n * w.image + channel * w.channel);
         } else {
-            fill_window(call, &w, &region, channel, l_count, x.window);
+            cvg_window_fill(&cut->regions, &region, &w, t->kernels, call->source, s->G * view->L,
+                            channel, l_count, x.window);
             w.base = x.window;
         }
-        for (struct classes c = classes_of(s, cut, &region); next_class(&c);)
+        for (struct classes c = classes_of(cut, &region); next_class(&c);)
             for (int64_t m = begin; m < end;) {
                 const struct cvg_tile *tile = cvg_panel_tile(t->kernels, end - m);
                 const int64_t weight = g * call->weight_size +
                                        (m * view->L + l * tile->lanes) * s->filter_size;
                 add_class(t->kernels, s, &c.now, &w, l_count, table_channels(s, cut), tile,
-                          call->weight + weight * size, x.sums + (m - begin) * positions * size,
+                          call->weight + weight * size, x.sums + (m - begin) * region.positions * size,
                           &x, l == 0);
                 m += tile->lanes;
             }
@@ -505,7 +369,7 @@ static void region_job(void *context, int64_t job, int worker)
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
         write_panel(call, &region, g * view->M + m, (int)cvg_min(lanes, end - m), lanes,
-                    x.sums + (m - begin) * positions * size);
+                    x.sums + (m - begin) * region.positions * size);
         m += lanes;
     }
 }
@@ -523,8 +387,7 @@ static void run(const struct cvg_task *task, cvg_pass pass)
     carve(s, pass, task->kernels, &one);
     call.scratch_size = one.used;
     cvg_parallel(task->threads, task->workers, s->G * call.cut.m_blocks, pack_job, &call);
-    cvg_parallel(task->threads, task->workers, regions(&call.cut) * s->G * call.cut.m_blocks,
-                 region_job, &call);
+    cvg_parallel(task->threads, task->workers, jobs(s, &call.cut), region_job, &call);
 }
 
 const struct cvg_form cvg_direct_channels = {layout, run};

@@ -1,223 +1,371 @@
 /*
- * grad_weight: lanes of k, tile rows of (c, tap), sums over output positions,
- * with grad_output turned to lanes:
+ * grad_weight with lanes of k:
  *
  *   grad_weight[k][c][tap] = sum over n, i of input[c][source(i, tap)] * grad_output[k][i]
+ *
+ * A job owns a block of k and a block of c and sums over regions of the output.
+ * For each region grad_output is turned to lanes; the input is read in place or
+ * from a window.  Tile rows are channels c that share a tap, and the sum runs
+ * over just those positions at which the tap meets the input.  With few channels
+ * that would leave tiles almost empty: then the window has its padding, all taps
+ * share all positions, and tile rows are (c, tap).
  */
-#include "box.h"
 #include "direct.h"
 #include "parts.h"
+#include "window.h"
 
 #include <string.h>
 
 enum {
-    POSITIONS = 256,       /* of one unit of the sum */
-    BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
-    WEIGHT_TAPS = 256,     /* (c, tap) of one job */
-    WEIGHT_CHANNELS = 64,  /* k of one job */
+    POSITIONS = 256,         /* of one region */
+    WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
+    SUMS = 32768,            /* of one job */
+    K_COUNT = 64,            /* k of one job */
+    TAPS = 256,              /* of one job */
+    FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
+    LEAST_CHANNELS = 8,      /* of one job, if there are as many */
+    MANY = 1 << 20,          /* a batch that needs the most scratch */
 };
 
-struct weight_sum {
+/* The pass cut into jobs; by the shape alone. */
+struct cut {
+    struct cvg_regions regions;
+    int64_t k_count, k_blocks, c_count, c_blocks, taps, tap_blocks;
+    int few;      /* tile rows are (c, tap) */
+    int in_place; /* no window */
+    int clip[3];
+    int64_t jobs, parts; /* jobs of one part of the sum */
+};
+
+static struct cut cut_of(const struct cvg_shape *s)
+{
+    struct cut cut = {.regions = cvg_regions_of(s, 0, POSITIONS), .few = s->Cg <= FEW_CHANNELS};
+    const int padded = cvg_axis_padded(&cut.regions, 0) || cvg_axis_padded(&cut.regions, 1) ||
+                       cvg_axis_padded(&cut.regions, 2);
+    for (int i = 0; i < 3; i++)
+        cut.clip[i] = !cut.few;
+    cut.in_place = s->filter_size == 1 && (!cut.few || !padded);
+    cut.k_count = cvg_min(s->Kg, K_COUNT);
+    cut.taps = cvg_min(s->filter_size, TAPS);
+    int64_t c = SUMS / (cut.taps * cut.k_count);
+    if (!cut.in_place)
+        c = cvg_min(c, WINDOW_ELEMENTS / cvg_window_size(&cut.regions));
+    c = cvg_min(s->Cg, cvg_max(LEAST_CHANNELS, c));
+    cut.c_blocks = cvg_ceil_div(s->Cg, c);
+    cut.c_count = cvg_ceil_div(s->Cg, cut.c_blocks);
+    cut.k_blocks = cvg_ceil_div(s->Kg, cut.k_count);
+    cut.tap_blocks = cvg_ceil_div(s->filter_size, cut.taps);
+    cut.jobs = s->G * cut.k_blocks * cut.c_blocks * cut.tap_blocks;
+    cut.parts = cvg_parts(s, cut.jobs, cut.regions.count);
+    return cut;
+}
+
+struct scratch {
+    char *window, *lanes, *sums;
+    int64_t *a, *b;       /* of each position: where input and grad_output lie */
+    int64_t *row, *place; /* of each tile row: where it reads and is summed */
+};
+
+/* The scratch of one worker, enough for any batch. */
+static struct scratch carve(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
+                            struct cvg_arena *arena)
+{
+    struct cvg_shape s = *shape;
+    s.N = MANY;
+    const struct cut cut = cut_of(&s);
+    const int64_t *part = cut.regions.part;
+    const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
+    const int64_t k_lanes = cvg_panel_lanes(kernels, cut.k_count);
+    /* A smaller batch has smaller regions, and perhaps more channels. */
+    const int64_t most = cvg_min(s.Cg, cvg_max(LEAST_CHANNELS, SUMS / (cut.taps * cut.k_count)));
+    const int64_t rows = cut.few ? most * cut.taps : most;
+    const int64_t channel = cvg_window_size(&cut.regions);
+    struct scratch x;
+    x.window = cvg_arena_take(arena, cut.in_place ? 0
+                                     : cvg_max(cvg_times(cut.c_count, channel),
+                                               cvg_min(WINDOW_ELEMENTS, cvg_times(most, channel))),
+                              kernels->size);
+    x.lanes = cvg_arena_take(arena, positions * k_lanes, kernels->size);
+    x.sums = cvg_arena_take(arena, most * cut.taps * k_lanes, kernels->size);
+    x.a = cvg_arena_take(arena, positions, sizeof *x.a);
+    x.b = cvg_arena_take(arena, positions, sizeof *x.b);
+    x.row = cvg_arena_take(arena, rows, sizeof *x.row);
+    x.place = cvg_arena_take(arena, rows, sizeof *x.place);
+    return x;
+}
+
+/* What all jobs of a call share. */
+struct call {
     const struct cvg_task *task;
-    struct cvg_pieces pieces;
-    int64_t taps_block; /* of the Cg * filter_size taps of one k: whole channels if they fit */
-    int64_t tap_blocks, k_blocks, parts;
+    struct cut cut;
     char *partial; /* parts sums of the whole weight, if there are several */
     size_t scratch_base, scratch_size;
 };
 
-struct weight_scratch {
-    char *box, *lanes, *sums;
-    int64_t *row, *col, *brow;
-};
-
-/* Channels that a block of taps touches at most. */
-static int64_t block_channels(const struct weight_sum *sum, const struct cvg_shape *s)
-{
-    return sum->taps_block % s->filter_size ? 2 : sum->taps_block / s->filter_size;
-}
-
-static struct weight_scratch weight_carve(const struct weight_sum *sum, const struct cvg_shape *s,
-                                          const struct cvg_kernels *kernels,
-                                          struct cvg_arena *arena)
-{
-    struct weight_scratch scratch;
-    const int64_t *part = sum->pieces.part, positions = part[0] * part[1] * part[2];
-    const int64_t k_lanes = cvg_to_lanes(kernels, cvg_min(s->Kg, WEIGHT_CHANNELS));
-    const int64_t box = cvg_times(block_channels(sum, s), sum->pieces.bound.channel);
-    scratch.box = cvg_arena_take(arena, box, kernels->size);
-    scratch.lanes = cvg_arena_take(arena, k_lanes * positions, kernels->size);
-    scratch.sums = cvg_arena_take(arena, k_lanes * sum->taps_block, kernels->size);
-    scratch.row = cvg_arena_take(arena, sum->taps_block, sizeof *scratch.row);
-    scratch.col = cvg_arena_take(arena, positions, sizeof *scratch.col);
-    scratch.brow = cvg_arena_take(arena, positions, sizeof *scratch.brow);
-    return scratch;
-}
-
-/* Jobs of one part of the sum. */
-static int64_t weight_jobs(const struct weight_sum *sum, const struct cvg_shape *s)
-{
-    return s->G * sum->tap_blocks * sum->k_blocks;
-}
-
-static struct weight_sum weight_sum_of(const struct cvg_shape *s)
-{
-    struct weight_sum sum = {0};
-    sum.pieces = cvg_pieces_forward(s, POSITIONS);
-    sum.taps_block = WEIGHT_TAPS;
-    if (s->filter_size < WEIGHT_TAPS) {
-        const int64_t fit = cvg_min(BOX_ELEMENTS / cvg_max(1, sum.pieces.bound.channel),
-                                    WEIGHT_TAPS / s->filter_size);
-        sum.taps_block = cvg_max(1, cvg_min(fit, s->Cg)) * s->filter_size;
-    }
-    sum.tap_blocks = cvg_ceil_div(s->taps, sum.taps_block);
-    sum.k_blocks = cvg_ceil_div(s->Kg, WEIGHT_CHANNELS);
-    sum.parts = cvg_parts(s, weight_jobs(&sum, s), cvg_times(s->N, sum.pieces.count));
-    return sum;
-}
-
 /* Takes room for partial sums, which all workers share; the scratch of each worker follows. */
-static void weight_carve_shared(struct weight_sum *sum, const struct cvg_shape *s,
-                                const struct cvg_kernels *kernels, struct cvg_arena *arena)
+static void carve_shared(struct call *call, const struct cvg_shape *s,
+                         const struct cvg_kernels *kernels, struct cvg_arena *arena)
 {
-    struct cvg_arena measure = cvg_arena_on(NULL);
-    weight_carve(sum, s, kernels, &measure);
-    arena->overflow |= measure.overflow;
-    sum->scratch_size = measure.used;
-    const int64_t most = cvg_parts_most(weight_jobs(sum, s));
+    struct cvg_shape many = *s;
+    struct cvg_arena one = cvg_arena_on(NULL);
+    many.N = MANY; /* fewer jobs, so more parts */
+    const int64_t most = cvg_parts_most(cut_of(&many).jobs);
     if (most > 1)
-        sum->partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps), kernels->size);
-    sum->scratch_base = arena->used;
+        call->partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps), kernels->size);
+    call->scratch_base = arena->used;
+    carve(s, kernels, &one);
+    call->scratch_size = one.used;
+    arena->overflow |= one.overflow;
 }
 
-/* grad_output of k_count channels at the box's positions, as lanes: panels of [position][lane]. */
-static void turn_gradient(const struct cvg_task *t, const struct cvg_box *box, int64_t n,
+/* grad_output of k_count channels in a region, as lanes: panels of [position][lane]. */
+static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region,
                           int64_t channel, int64_t k_count, char *lanes)
 {
     const struct cvg_shape *s = t->shape;
-    const struct cvg_kernels *kernels = t->kernels;
-    const struct cvg_axis *x = box->axis;
-    const int width_lanes = cvg_main_tile(kernels)->lanes;
-    for (int64_t k = 0; k < k_count; k += width_lanes) {
-        const int width = (int)cvg_min(width_lanes, k_count - k);
-        for (int64_t a = 0; a < x[0].count; a++)
-            for (int64_t b = 0; b < x[1].count; b++) {
-                const int64_t from = (n * s->K + channel + k) * s->out_size +
-                                     ((x[0].first + a) * s->out[1] + x[1].first + b) * s->out[2] +
-                                     x[2].first;
-                kernels->turn(lanes, width_lanes, cvg_at(t, t->grad_output, from), s->out_size, width,
-                              x[2].count);
-                lanes += x[2].count * width_lanes * (int64_t)kernels->size;
-            }
+    const int64_t *count = region->count, size = (int64_t)t->kernels->size;
+    /* Whole rows, and whole planes, follow each other in memory. */
+    const int rows_join = count[2] == s->out[2];
+    const int planes_join = rows_join && count[1] == s->out[1];
+    const int64_t length = count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1);
+    const int64_t rows = rows_join ? 1 : count[1], planes = planes_join ? 1 : count[0];
+
+    for (int64_t k = 0; k < k_count;) {
+        const int width = cvg_panel_tile(t->kernels, k_count - k)->lanes;
+        for (int64_t n = 0; n < region->images; n++)
+            for (int64_t o = 0; o < planes; o++)
+                for (int64_t p = 0; p < rows; p++, lanes += length * width * size) {
+                    const int64_t from = ((region->n + n) * s->K + channel + k) * s->out_size +
+                                         ((region->begin[0] + o) * s->out[1] + region->begin[1] +
+                                          p) * s->out[2] + region->begin[2];
+                    t->kernels->turn(lanes, width, cvg_at(t, t->grad_output, from), s->out_size,
+                                     (int)cvg_min(width, k_count - k), length);
+                }
+        k += width;
     }
 }
 
-/* Fills the box offsets of taps [tap, tap + taps), whose first channel is packed first. */
-static void weight_rows(const struct cvg_shape *s, const struct cvg_box *box, int64_t tap,
-                        int64_t taps, int64_t *row)
+/* The positions [*first, *end) of a region along one axis at which a tap meets the input. */
+static void meeting_positions(const struct cvg_shape *s, const struct cvg_region *region, int axis,
+                              int64_t tap, int clip, int64_t *first, int64_t *end)
 {
-    const int64_t first = tap / s->filter_size;
-    for (int64_t j = 0; j < taps; j++) {
-        const int64_t c = (tap + j) / s->filter_size, rest = (tap + j) % s->filter_size;
-        row[j] = (c - first) * box->channel +
-                 cvg_box_slot(box, rest / s->filter[2] / s->filter[1],
-                              rest / s->filter[2] % s->filter[1], rest % s->filter[2]);
+    const int64_t stride = s->stride[axis], begin = region->begin[axis];
+    const int64_t far = s->pad[axis] - tap * s->dilation[axis]; /* p*stride - far is met */
+    *first = begin;
+    *end = begin + region->count[axis];
+    if (clip) {
+        const int64_t last = s->in[axis] - 1 + far;
+        if (far > 0)
+            *first = cvg_max(*first, cvg_ceil_div(far, stride));
+        *end = last < 0 ? *first : cvg_min(*end, last / stride + 1);
     }
+    *end = cvg_max(*first, *end);
 }
 
-/* Fills the offsets of the box's positions; returns their number. */
-static int64_t weight_positions(const struct cvg_box *box, int lanes,
-                                const struct weight_scratch *scratch)
+/* Lists the positions of a region at which a tap meets the input; returns their number. */
+static int64_t list_positions(const struct cvg_shape *s, const struct cut *cut,
+                              const struct cvg_region *region, const struct cvg_window *w,
+                              const int64_t tap[3], const struct scratch *x)
 {
-    const struct cvg_axis *x = box->axis;
-    int64_t j = 0;
-    for (int64_t a = 0; a < x[0].count; a++)
-        for (int64_t b = 0; b < x[1].count; b++)
-            for (int64_t c = 0; c < x[2].count; c++, j++) {
-                scratch->col[j] = (a * box->rows + b) * box->columns + c;
-                scratch->brow[j] = j * lanes;
+    int64_t first[3], end[3], at[3], j = 0;
+    for (int i = 0; i < 3; i++) {
+        meeting_positions(s, region, i, tap[i], cut->clip[i], &first[i], &end[i]);
+        at[i] = tap[i] * s->dilation[i] - s->pad[i] - w->first[i];
+    }
+    for (int64_t n = 0; n < region->images; n++)
+        for (int64_t o = first[0]; o < end[0]; o++)
+            for (int64_t p = first[1]; p < end[1]; p++) {
+                const int64_t a = n * w->image + (o * s->stride[0] + at[0]) * w->step[0] +
+                                  (p * s->stride[1] + at[1]) * w->step[1] + at[2];
+                const int64_t b = ((n * region->count[0] + o - region->begin[0]) *
+                                       region->count[1] + p - region->begin[1]) *
+                                      region->count[2] - region->begin[2];
+                for (int64_t q = first[2]; q < end[2]; q++, j++) {
+                    x->a[j] = a + q * s->stride[2];
+                    x->b[j] = b + q;
+                }
             }
     return j;
 }
 
-/* Job: one part of the sum, group, block of k, and block of taps. */
-static void weight_job(void *context, int64_t job, int worker)
+static void split_tap(const struct cvg_shape *s, int64_t index, int64_t tap[3])
 {
-    const struct weight_sum *sum = context;
-    const struct cvg_task *t = sum->task;
+    tap[2] = index % s->filter[2];
+    tap[1] = index / s->filter[2] % s->filter[1];
+    tap[0] = index / s->filter[2] / s->filter[1];
+}
+
+/* One job: blocks of group, k, c and taps, and what it works on. */
+struct job {
+    const struct cvg_task *task;
+    const struct cut *cut;
+    int64_t g, k, k_count, c, c_count, tap, taps;
+    const struct scratch *x;
+};
+
+/*
+ * Adds listed positions to the sums of rows tile rows, whose places count lanes: of a panel w
+ * lanes wide the sums of (c, tap) begin at (c*taps + tap) * w.
+ */
+static void add_rows(const struct job *job, int64_t positions, int64_t region_positions,
+                     const struct cvg_window *w, int64_t rows)
+{
+    const struct cvg_kernels *kernels = job->task->kernels;
+    const int64_t size = (int64_t)kernels->size;
+    const struct scratch *x = job->x;
+    int64_t scale = 1; /* of the offsets in b */
+    for (int64_t k = 0; k < job->k_count;) {
+        const struct cvg_tile *tile = cvg_panel_tile(kernels, job->k_count - k);
+        const int64_t tiles = cvg_ceil_div(rows, tile->rows);
+        const struct cvg_terms terms = {positions, x->a, x->b, 1, 0, 0};
+        if (scale != tile->lanes)
+            for (int64_t j = 0; j < positions; j++)
+                x->b[j] = x->b[j] / scale * tile->lanes;
+        scale = tile->lanes;
+        for (int64_t i = 0, done = 0; i < tiles; i++) {
+            const int count = (int)((rows - done) / (tiles - i)); /* as even as can be */
+            int64_t place[CVG_TILE_ROWS];
+            for (int r = 0; r < count; r++)
+                place[r] = x->place[done + r] * tile->lanes;
+            tile->run(count, &terms, w->base, x->row + done,
+                      x->lanes + k * region_positions * size,
+                      x->sums + k * job->c_count * job->taps * size, place, 0);
+            done += count;
+        }
+        k += tile->lanes;
+    }
+}
+
+/* Adds the products of one region. */
+static void add_region(const struct job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
     const struct cvg_shape *s = t->shape;
-    const struct cvg_kernels *kernels = t->kernels;
-    const int64_t size = (int64_t)kernels->size, lanes = cvg_main_tile(kernels)->lanes;
-    const int64_t tap = job % sum->tap_blocks * sum->taps_block;
-    const int64_t k = job / sum->tap_blocks % sum->k_blocks * WEIGHT_CHANNELS;
-    const int64_t g = job / sum->tap_blocks / sum->k_blocks % s->G;
-    const int64_t part = job / sum->tap_blocks / sum->k_blocks / s->G;
-    const int64_t taps = cvg_min(sum->taps_block, s->taps - tap);
-    const int64_t k_count = cvg_min(WEIGHT_CHANNELS, s->Kg - k);
-    const int64_t c = tap / s->filter_size;
-    const int64_t channels = (tap + taps - 1) / s->filter_size - c + 1;
-    const int64_t units = s->N * sum->pieces.count;
-    const int64_t per_part = cvg_ceil_div(units, sum->parts);
-    const int64_t begin = part * per_part, end = cvg_min(units, begin + per_part);
+    const struct cut *cut = job->cut;
+    const struct scratch *x = job->x;
+    const struct cvg_region region = cvg_region_at(&cut->regions, index);
+    struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place, s->C);
+    const int64_t channel = job->g * s->Cg + job->c;
+    int64_t tap[3], rows = 0;
 
+    turn_gradient(t, &region, job->g * s->Kg + job->k, job->k_count, x->lanes);
+    if (cut->in_place) {
+        w.base = cvg_at(t, t->input, region.n * w.image + channel * w.channel);
+    } else {
+        cvg_window_fill(&cut->regions, &region, &w, t->kernels, t->input, s->C, channel,
+                        job->c_count, x->window);
+        w.base = x->window;
+    }
+    if (!cut->few) {
+        for (int64_t i = 0; i < job->taps; i++) {
+            for (int64_t c = 0; c < job->c_count; c++) {
+                x->row[c] = c * w.channel;
+                x->place[c] = c * job->taps + i;
+            }
+            split_tap(s, job->tap + i, tap);
+            add_rows(job, list_positions(s, cut, &region, &w, tap, x), region.positions, &w,
+                     job->c_count);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < job->taps; i++) {
+        int meets = 1; /* a tap that nowhere meets the input has no place in the window */
+        split_tap(s, job->tap + i, tap);
+        for (int axis = 0; axis < 3; axis++) {
+            int64_t first, end;
+            meeting_positions(s, &region, axis, tap[axis], 1, &first, &end);
+            meets &= first < end;
+        }
+        for (int64_t c = 0; meets && c < job->c_count; c++, rows++) {
+            x->row[rows] = c * w.channel + tap[0] * s->dilation[0] * w.step[0] +
+                           tap[1] * s->dilation[1] * w.step[1] + tap[2] * s->dilation[2];
+            x->place[rows] = c * job->taps + i;
+        }
+    }
+    add_rows(job, list_positions(s, cut, &region, &w, (const int64_t[3]){0, 0, 0}, x),
+             region.positions, &w, rows);
+}
+
+/* Writes the finished sums to the result, or to this part's partial sums. */
+static void write_sums(const struct job *job, char *partial)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_shape *s = t->shape;
+    const int64_t size = (int64_t)t->kernels->size;
+    const int joined = job->taps == s->filter_size; /* channels follow each other */
+    const int64_t length = joined ? job->c_count * job->taps : job->taps;
+    for (int64_t k = 0; k < job->k_count;) {
+        const int lanes = cvg_panel_tile(t->kernels, job->k_count - k)->lanes;
+        const int width = (int)cvg_min(lanes, job->k_count - k);
+        const char *from = job->x->sums + k * job->c_count * job->taps * size;
+        for (int64_t c = 0; c < (joined ? 1 : job->c_count); c++, from += length * lanes * size) {
+            const int64_t to = ((job->g * s->Kg + job->k + k) * s->Cg + job->c + c) *
+                                   s->filter_size + job->tap;
+            if (partial)
+                t->kernels->unturn(partial + to * size, s->taps, from, lanes, width, length, 1,
+                                   NULL, 0);
+            else
+                t->kernels->unturn(cvg_at(t, t->result, to), s->taps, from, lanes, width, length,
+                                   t->scale, NULL, t->accumulate);
+        }
+        k += lanes;
+    }
+}
+
+static void weight_job(void *context, int64_t index, int worker)
+{
+    const struct call *call = context;
+    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
     struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = sum->scratch_base + (size_t)worker * sum->scratch_size;
-    const struct weight_scratch scratch = weight_carve(sum, s, kernels, &arena);
+    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
+    const struct scratch x = carve(s, t->kernels, &arena);
+    struct job job = {.task = t, .cut = cut, .x = &x};
 
-    if (begin >= end)
-        memset(scratch.sums, 0, (size_t)(cvg_to_lanes(kernels, k_count) * taps * size));
-    for (int64_t unit = begin; unit < end; unit++) {
-        const int64_t n = unit / sum->pieces.count;
-        struct cvg_box box;
-        cvg_piece_forward(s, &sum->pieces, unit % sum->pieces.count, &box);
-        cvg_box_pack(&box, kernels, cvg_at(t, t->input, (n * s->C + g * s->Cg + c) * s->in_size),
-                     s->in_size, channels, scratch.box);
-        turn_gradient(t, &box, n, g * s->Kg + k, k_count, scratch.lanes);
-        weight_rows(s, &box, tap, taps, scratch.row);
-        const int64_t terms = weight_positions(&box, (int)lanes, &scratch);
-        const struct cvg_terms list = {terms, scratch.col, scratch.brow, 1, 0, 0};
-        const struct cvg_tile *tile = cvg_main_tile(kernels);
-        int64_t place[CVG_TILE_ROWS];
-        for (int i = 0; i < CVG_TILE_ROWS; i++)
-            place[i] = i * lanes;
-        for (int64_t panel = 0; panel * lanes < k_count; panel++)
-            for (int64_t i = 0; i < taps; i += tile->rows)
-                tile->run((int)cvg_min(tile->rows, taps - i), &list, scratch.box, scratch.row + i,
-                          scratch.lanes + panel * terms * lanes * size,
-                          scratch.sums + (panel * taps + i) * lanes * size, place, unit == begin);
-    }
-    for (int64_t i = 0; i < k_count; i++) {
-        const char *from = scratch.sums + (i / lanes * taps * lanes + i % lanes) * size;
-        const int64_t to = (g * s->Kg + k + i) * s->taps + tap;
-        if (sum->parts > 1)
-            kernels->put(sum->partial + (part * s->K * s->taps + to) * size, 1, from, lanes, taps,
-                         1, NULL, 0);
-        else
-            cvg_put_result(t, to, 1, from, lanes, taps);
-    }
+    job.tap = index % cut->tap_blocks * cut->taps;
+    job.taps = cvg_min(cut->taps, s->filter_size - job.tap);
+    index /= cut->tap_blocks;
+    job.c = index % cut->c_blocks * cut->c_count;
+    job.c_count = cvg_min(cut->c_count, s->Cg - job.c);
+    index /= cut->c_blocks;
+    job.k = index % cut->k_blocks * cut->k_count;
+    job.k_count = cvg_min(cut->k_count, s->Kg - job.k);
+    index /= cut->k_blocks;
+    job.g = index % s->G;
+    const int64_t part = index / s->G;
+    const int64_t each = cvg_ceil_div(cut->regions.count, cut->parts);
+    if (job.c_count <= 0)
+        return; /* an uneven last block */
+
+    memset(x.sums, 0, (size_t)(job.c_count * job.taps * cvg_panel_lanes(t->kernels, job.k_count)) *
+                          t->kernels->size);
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
+        add_region(&job, i);
+    write_sums(&job, cut->parts > 1
+                         ? call->partial + part * s->K * s->taps * (int64_t)t->kernels->size
+                         : NULL);
 }
 
 static void run(const struct cvg_task *task, cvg_pass pass)
 {
-    struct weight_sum sum = weight_sum_of(task->shape);
+    struct call call = {.task = task, .cut = cut_of(task->shape)};
     struct cvg_arena arena = cvg_arena_on(task->workspace);
     (void)pass;
-    weight_carve_shared(&sum, task->shape, task->kernels, &arena);
-    sum.task = task;
-    cvg_parallel(task->threads, task->workers, sum.parts * weight_jobs(&sum, task->shape),
-                 weight_job, &sum);
-    if (sum.parts > 1)
-        cvg_parts_add(task, sum.parts, sum.partial);
+    carve_shared(&call, task->shape, task->kernels, &arena);
+    cvg_parallel(task->threads, task->workers, call.cut.parts * call.cut.jobs, weight_job, &call);
+    if (call.cut.parts > 1)
+        cvg_parts_add(task, call.cut.parts, call.partial);
 }
 
 static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
                    int workers, struct cvg_arena *arena)
 {
-    struct weight_sum sum = weight_sum_of(s);
+    struct call call = {0};
     (void)pass;
-    weight_carve_shared(&sum, s, kernels, arena);
+    carve_shared(&call, s, kernels, arena);
     for (int worker = 0; worker < workers; worker++)
-        weight_carve(&sum, s, kernels, arena);
+        carve(s, kernels, arena);
 }
 
 const struct cvg_form cvg_direct_weight = {layout, run};

@@ -55,6 +55,8 @@ INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *te
         for (int64_t j = 0; j < count; j++) {
             const int64_t offset = a_at[j] + further;
             const real *const bj = b + b_at[j];
+            if (rows > 2)
+                __builtin_prefetch(at[rows - 1] + offset + 64 / sizeof(real));
             if (rows < vecs) {
                 vec aj[CVG_TILE_ROWS];
                 UNROLL for (int i = 0; i < rows; i++)
@@ -166,6 +168,48 @@ static void gather(void *dst, const void *src, int64_t step, int64_t count)
     case 1: memcpy(dst, src, (size_t)count * sizeof(real)); break;
     case 2: gather_step(dst, src, 2, count); break;
     default: gather_step(dst, src, step, count); break;
+    }
+}
+
+static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
+                 int64_t rows, int64_t count)
+{
+    real *d = dst;
+    const real *s = src;
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        if (step != 1 || count < TW) {
+            gather(d, s, step, count);
+            continue;
+        }
+        for (int64_t i = 0; i + TW < count; i += TW)
+            t_store(d + i, t_load(s + i));
+        t_store(d + count - TW, t_load(s + count - TW)); /* may write some again */
+    }
+}
+
+static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
+                     int64_t rows, int64_t count, double scale, const void *bias, int accumulate)
+{
+    const real factor = (real)scale, base = bias ? *(const real *)bias : 0;
+    const tvec factors = t_splat(factor), bases = t_splat(base);
+    const real *s = src;
+    real *d = dst;
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        int64_t i = 0;
+        if (step == 1 && bias)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_add(bases, t_mul(factors, t_load(s + i))));
+        else if (step == 1 && accumulate)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_add(t_load(d + i), t_mul(factors, t_load(s + i))));
+        else if (step == 1)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_mul(factors, t_load(s + i)));
+        for (; i < count; i++) {
+            const real value = factor * s[i];
+            real *const to = d + i * step;
+            *to = bias ? base + value : accumulate ? *to + value : value;
+        }
     }
 }
 
@@ -305,6 +349,8 @@ const struct cvg_kernels KERNELS = {
 #endif
     .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
     .gather = gather,
+    .copy = copy,
+    .put_rows = put_rows,
     .turn = turn,
     .unturn = unturn,
     .put = put,

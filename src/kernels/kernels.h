@@ -52,6 +52,18 @@ struct cvg_kernels {
     /* dst[i] = src[i*step], i < count */
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);
 
+    /* dst[r*dst_row + i] = src[r*src_row + i*step], r < rows, i < count */
+    void (*copy)(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
+                 int64_t rows, int64_t count);
+
+    /*
+     * dst[r*dst_row + i*step] = base + (scale * src[r*src_row + i]), r < rows, i < count, each
+     * operation rounded, where base is *bias, or with accumulate dst[...], or neither (bias is
+     * NULL).
+     */
+    void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
+                     int64_t rows, int64_t count, double scale, const void *bias, int accumulate);
+
     /* dst[i*lanes + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
     void (*turn)(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count);
 

@@ -1,0 +1,168 @@
+#include "window.h"
+
+#include <string.h>
+
+enum { REGION_COLUMNS = 64 }; /* of a region in one row */
+
+/* Splits extent into equal parts of at most most. */
+static int64_t even(int64_t extent, int64_t most)
+{
+    return cvg_ceil_div(extent, cvg_ceil_div(extent, most));
+}
+
+struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
+{
+    struct cvg_regions r = {.shape = s, .gradient = gradient};
+    r.extent = gradient ? s->in : s->out;
+    r.source_extent = gradient ? s->out : s->in;
+    const int one_row = r.extent[0] == 1 && r.extent[1] == 1;
+    r.part[2] = even(r.extent[2], one_row ? positions : cvg_min(positions, REGION_COLUMNS));
+    r.part[1] = even(r.extent[1], cvg_max(1, positions / r.part[2]));
+    r.part[0] = even(r.extent[0], cvg_max(1, positions / (r.part[1] * r.part[2])));
+    r.images = 1;
+    r.count = 1;
+    for (int i = 0; i < 3; i++) {
+        r.parts[i] = cvg_ceil_div(r.extent[i], r.part[i]);
+        r.count = cvg_times(r.count, r.parts[i]);
+    }
+    if (r.count == 1 && s->N > 0)
+        r.images = even(s->N, cvg_max(1, positions / (r.part[0] * r.part[1] * r.part[2])));
+    r.image_blocks = cvg_ceil_div(s->N, r.images);
+    r.count = cvg_times(r.count, r.image_blocks);
+    return r;
+}
+
+struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index)
+{
+    struct cvg_region r = {.positions = 1};
+    for (int i = 2; i >= 0; i--) {
+        r.begin[i] = index % regions->parts[i] * regions->part[i];
+        r.count[i] = cvg_min(regions->part[i], regions->extent[i] - r.begin[i]);
+        r.positions *= r.count[i];
+        index /= regions->parts[i];
+    }
+    r.n = index * regions->images;
+    r.images = cvg_min(regions->images, regions->shape->N - r.n);
+    r.positions *= r.images;
+    return r;
+}
+
+struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region,
+                                int axis, int clip)
+{
+    return (struct cvg_runs){
+        .shape = regions->shape,
+        .axis = axis,
+        .gradient = regions->gradient,
+        .clip = clip,
+        .begin = region->begin[axis],
+        .end = region->begin[axis] + region->count[axis],
+    };
+}
+
+int cvg_axis_padded(const struct cvg_regions *regions, int axis)
+{
+    const struct cvg_region all = {.count = {regions->extent[0], regions->extent[1],
+                                             regions->extent[2]}};
+    int64_t low, high;
+    cvg_runs_extent(cvg_region_runs(regions, &all, axis, 0), &low, &high);
+    return low < 0 || high > regions->source_extent[axis];
+}
+
+/* The most source elements along one axis that the destinations of one region meet. */
+static int64_t window_extent(const struct cvg_regions *r, int axis)
+{
+    const struct cvg_shape *s = r->shape;
+    const int64_t across = cvg_times(s->filter[axis] - 1, s->dilation[axis]);
+    const int64_t part = r->part[axis] - 1;
+    /* Taps that never meet the source are left out, so the others are not far off. */
+    if (r->gradient)
+        return cvg_min((part + across) / s->stride[axis] + 1, r->source_extent[axis] + 2 * part);
+    const int64_t far = cvg_times(part, s->stride[axis]);
+    return cvg_min(far + across + 1, r->source_extent[axis] + 2 * far);
+}
+
+int64_t cvg_window_size(const struct cvg_regions *r)
+{
+    int64_t elements = r->images;
+    for (int i = 0; i < 3; i++)
+        elements = cvg_times(elements, window_extent(r, i));
+    /* An odd number of cache lines, so that channels differ in their cache sets. */
+    return elements > INT64_MAX - 32 ? elements : (elements + 15) / 32 * 32 + 16;
+}
+
+struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
+                                const int clip[3], int in_place, int64_t image_channels)
+{
+    const int64_t *extent = regions->source_extent;
+    struct cvg_window w = {.channel = cvg_window_size(regions)};
+    for (int i = 0; i < 3; i++) {
+        int64_t high;
+        cvg_runs_extent(cvg_region_runs(regions, region, i, clip[i]), &w.first[i], &high);
+        w.count[i] = high - w.first[i];
+    }
+    w.step[2] = 1;
+    w.step[1] = w.count[2];
+    w.step[0] = w.count[1] * w.step[1];
+    w.image = w.count[0] * w.step[0];
+    if (in_place) {
+        w.first[0] = w.first[1] = w.first[2] = 0;
+        w.step[1] = extent[2];
+        w.step[0] = extent[1] * extent[2];
+        w.channel = extent[0] * w.step[0];
+        w.image = image_channels * w.channel;
+    }
+    return w;
+}
+
+/* Copies columns [first, first + count) of a source row; outside it they are zero. */
+static void copy_row(int64_t size, char *to, const char *row, int64_t extent, int64_t first,
+                     int64_t count)
+{
+    const int64_t low = cvg_min(count, cvg_max(0, -first));
+    const int64_t high = cvg_max(low, cvg_min(count, extent - first));
+    memset(to, 0, (size_t)(low * size));
+    memcpy(to + low * size, row + (first + low) * size, (size_t)((high - low) * size));
+    memset(to + high * size, 0, (size_t)((count - high) * size));
+}
+
+/* Copies the window's part of one channel of one image. */
+static void copy_channel(const struct cvg_regions *regions, const struct cvg_window *w,
+                         int64_t size, const char *source, char *to)
+{
+    const int64_t *extent = regions->source_extent;
+    const int whole = w->first[2] == 0 && w->count[2] == extent[2];
+    for (int64_t d = 0; d < w->count[0]; d++, to += w->step[0] * size) {
+        const int64_t plane = w->first[0] + d;
+        const int inside = plane >= 0 && plane < extent[0];
+        if (inside && whole && w->first[1] >= 0 && w->first[1] + w->count[1] <= extent[1]) {
+            memcpy(to, source + (plane * extent[1] + w->first[1]) * extent[2] * size,
+                   (size_t)(w->step[0] * size));
+            continue;
+        }
+        for (int64_t h = 0; h < w->count[1]; h++) {
+            const int64_t row = w->first[1] + h;
+            char *line = to + h * w->step[1] * size;
+            if (inside && row >= 0 && row < extent[1])
+                copy_row(size, line, source + (plane * extent[1] + row) * extent[2] * size,
+                         extent[2], w->first[2], w->count[2]);
+            else
+                memset(line, 0, (size_t)(w->count[2] * size));
+        }
+    }
+}
+
+void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region *region,
+                     const struct cvg_window *window, const struct cvg_kernels *kernels,
+                     const void *source, int64_t image_channels, int64_t channel, int64_t count,
+                     void *to)
+{
+    const int64_t *extent = regions->source_extent, size = (int64_t)kernels->size;
+    const int64_t channel_size = extent[0] * extent[1] * extent[2];
+    for (int64_t c = 0; c < count; c++)
+        for (int64_t n = 0; n < region->images; n++)
+            copy_channel(regions, window, size,
+                         (const char *)source +
+                             ((region->n + n) * image_channels + channel + c) * channel_size * size,
+                         (char *)to + (c * window->channel + n * window->image) * size);
+}

@@ -1,0 +1,65 @@
+/*
+ * Regions and windows: the destination of a pass cut into regions of a few
+ * hundred positions, and the part of the source that a region meets, in place or
+ * copied, so that the microkernel reads it from near caches.
+ */
+#ifndef CVG_WINDOW_H
+#define CVG_WINDOW_H
+
+#include "box.h"
+
+/* A destination cut into regions: some images, or a part of one; by the shape alone. */
+struct cvg_regions {
+    const struct cvg_shape *shape;
+    int gradient; /* 0: the destination is the output; 1: the input, as in grad_input */
+    const int64_t *extent, *source_extent; /* of one channel */
+    int64_t images, image_blocks;
+    int64_t part[3], parts[3]; /* positions of one region, and regions, along each axis */
+    int64_t count;             /* of regions */
+};
+
+struct cvg_region {
+    int64_t n, images;
+    int64_t begin[3], count[3];
+    int64_t positions;
+};
+
+/* Regions of at most about positions destinations. */
+struct cvg_regions cvg_regions_of(const struct cvg_shape *shape, int gradient, int64_t positions);
+
+struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index);
+
+/* The walk over runs of one axis of a region. */
+struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region,
+                                int axis, int clip);
+
+/* Whether some tap of some destination lies outside the source, along an axis. */
+int cvg_axis_padded(const struct cvg_regions *regions, int axis);
+
+/* Where a region's source lies: coordinates from first on, so many elements apart. */
+struct cvg_window {
+    const char *base; /* of the region's first image */
+    int64_t first[3], count[3];
+    int64_t image, channel, step[3];
+};
+
+/* The elements of one channel, at most, in a copied window of any region. */
+int64_t cvg_window_size(const struct cvg_regions *regions);
+
+/*
+ * The window of a region, its base yet unset.  An axis that is not clipped has its padding, too.
+ * In place, channels are source_size elements apart and channels of an image follow each other.
+ */
+struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
+                                const int clip[3], int in_place, int64_t image_channels);
+
+/*
+ * Copies count channels, from channel on of image_channels, to where the window says; padding is
+ * zero.
+ */
+void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region *region,
+                     const struct cvg_window *window, const struct cvg_kernels *kernels,
+                     const void *source, int64_t image_channels, int64_t channel, int64_t count,
+                     void *to);
+
+#endif
