@@ -199,6 +199,94 @@ static void check_turn(struct space *s, int lanes, struct random *random)
         }
 }
 
+/* copy, and put_rows with each base: rows apart, steps, and every count around the vectors. */
+static void check_plane(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    for (int count = 0; count <= 37; count++)
+        for (int step = 1; step <= 3; step++)
+            for (int rows = 0; rows <= 3; rows++) {
+                int good = 1;
+                fill(&s->a, random);
+                fill(&s->b, random);
+                fill(&s->acc, random);
+                memcpy(s->old.data, s->acc.data, MOST * k->size);
+                k->copy(s->acc.data, 41, s->a.data, 130, step, rows, count);
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t r = at / 41, i = at % 41;
+                    good &= array_get(&s->acc, at) == (r < rows && i < count ? array_get(&s->a, r * 130 + i * step)
+                                                                             : array_get(&s->old, at));
+                }
+                check(good, "%s %s: copy of %d x %d by %d", k->isa, type_name(k->type), rows, count, step);
+                for (int base = 0; base < 3; base++) {
+                    memcpy(s->acc.data, s->old.data, MOST * k->size);
+                    k->put_rows(s->acc.data, 130, step, s->a.data, 41, rows, count, 0.5,
+                                base == 1 ? s->b.data : NULL, base == 2);
+                    good = 1;
+                    for (int64_t at = 0; at < MOST; at++) {
+                        const int64_t r = at / 130, i = at % 130;
+                        double want = array_get(&s->old, at);
+                        if (r < rows && i % step == 0 && i / step < count)
+                            want = 0.5 * array_get(&s->a, r * 41 + i / step) +
+                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
+                        good &= array_get(&s->acc, at) == want;
+                    }
+                    check(good, "%s %s: put_rows of %d x %d by %d, base %d", k->isa, type_name(k->type), rows, count,
+                          step, base);
+                }
+            }
+}
+
+/* dot on integers, for every block and tail, with NaN just past every line; then its bits, and fold. */
+static void check_dot(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    enum { ROW = 11, LINE = 40 };
+    int64_t a_at[CVG_DOT_ROWS], b_at[CVG_DOT_COLUMNS];
+    for (int rows = 1; rows <= CVG_DOT_ROWS; rows++)
+        for (int columns = 1; columns <= k->dot_columns[rows - 1]; columns++)
+            for (int count = 1; count < LINE; count++) {
+                const int lines = count % 3 + 1;
+                fill(&s->a, random);
+                fill(&s->b, random);
+                fill(&s->acc, random);
+                for (int i = 0; i < CVG_DOT_ROWS; i++)
+                    a_at[i] = i * 200;
+                for (int j = 0; j < CVG_DOT_COLUMNS; j++)
+                    b_at[j] = (j * 4 % CVG_DOT_COLUMNS) * 200;
+                for (int r = 0; r < lines; r++) {
+                    for (int i = 0; i < CVG_DOT_ROWS; i++)
+                        array_set(&s->a, a_at[i] + r * LINE + count, NAN);
+                    for (int j = 0; j < CVG_DOT_COLUMNS; j++)
+                        array_set(&s->b, b_at[j] + r * LINE + count, NAN);
+                }
+                memcpy(s->old.data, s->acc.data, MOST * k->size);
+                k->dot(rows, columns, s->a.data, a_at, LINE, s->b.data, b_at, LINE, lines, count, s->acc.data, ROW);
+                for (int i = 0; i < rows; i++)
+                    for (int j = 0; j < columns; j++)
+                        for (int r = 0; r < lines; r++)
+                            for (int t = 0; t < count; t++) {
+                                const int64_t to = (i * ROW + j) * 16 + t % 16;
+                                array_set(&s->old, to, array_get(&s->old, to) +
+                                                           array_get(&s->a, a_at[i] + r * LINE + t) *
+                                                               array_get(&s->b, b_at[j] + r * LINE + t));
+                            }
+                check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: dot of %d x %d, %d lines of %d", k->isa,
+                      type_name(k->type), rows, columns, lines, count);
+            }
+    for (int rows = 1; rows < CVG_DOT_ROWS; rows++)
+        check(k->dot_columns[rows] <= k->dot_columns[rows - 1] && k->dot_columns[0] > 0, "%s: dot_columns", k->isa);
+
+    fill(&s->a, random);
+    k->fold(s->acc.data, s->a.data, 20);
+    for (int i = 0; i < 20; i++) {
+        double want = 0;
+        for (int l = 0; l < 16; l++)
+            want += array_get(&s->a, i * 16 + l);
+        check(array_get(&s->acc, i) == want, "%s %s: fold", k->isa, type_name(k->type));
+    }
+}
+
 static void check_sum(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
@@ -260,6 +348,8 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         }
     if (!bench) {
         check_rows(&s, &random);
+        check_plane(&s, &random);
+        check_dot(&s, &random);
         check_sum(&s, &random);
     }
     array_free(&s.a);

@@ -47,7 +47,7 @@ const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     if (pass == CVG_GRAD_WEIGHT)
-        return &cvg_direct_weight;
+        return s->Kg <= FEW_CHANNELS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
     return cvg_gather_of(s, pass).M <= FEW_CHANNELS ? &cvg_direct_pixels : &cvg_direct_channels;
 }
 

@@ -9,7 +9,8 @@
  *   grad_input  grad_input  c  grad_output  k   the taps of one stride phase (box.h)
  *
  * It has two forms: with channels as lanes (direct_channels.c), and, where there
- * are too few of them, with pixels as lanes (direct_pixels.c).
+ * are too few of them, with pixels as lanes (direct_pixels.c).  grad_weight has
+ * two as well: lanes of k (direct_weight.c), or dot products (direct_dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
@@ -34,7 +35,8 @@ struct cvg_form {
     void (*run)(const struct cvg_task *task, cvg_pass pass);
 };
 
-extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_weight;
+extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels; /* forward, grad_input */
+extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
 
 /* The tile for the next of so many lanes, at most as wide as the main one. */
 const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t lanes);

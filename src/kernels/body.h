@@ -8,13 +8,15 @@
  * and includes a simd_*.h with
  *
  *   vec, VW            a vector, and how many reals it holds
- *   v_zero v_load v_store v_splat v_fma
+ *   v_zero v_load v_load_part v_store v_splat v_fma
  *   tvec, TW           the vector in which blocks are turned
  *   t_load t_store t_splat t_mul t_add
  *   t_turn             transposes TW of them
- *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide: the sums, and the smaller
- *                      of rows and vectors, and one more, must fit in the registers
+ *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide, cut to CVG_TILE_ROWS: the
+ *                      sums, and the smaller of rows and vectors, and one more, must fit in
+ *                      the registers
  *   MAIN_VECS          the width of the best tile
+ *   DOT_SUMS           the registers that dot() may fill with sums
  *
  * and, if it has one, NARROW, a tile of half a vector from elsewhere; then this file.
  */
@@ -35,6 +37,7 @@
 #endif
 
 enum { MOST_VECS = 12 };
+#define CUT(rows) ((rows) < CVG_TILE_ROWS ? (rows) : CVG_TILE_ROWS)
 
 /* One register tile; rows and vecs are constants wherever this is inlined. */
 INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *terms, const real *a,
@@ -122,19 +125,19 @@ TILE_1_LINKAGE void TILE_1(int rows, const struct cvg_terms *terms, const void *
                            const int64_t *row, const void *b, void *acc, const int64_t *place,
                            int first)
 {
-    tile(1, ROWS_1, rows, terms, a, row, b, acc, place, first);
+    tile(1, CUT(ROWS_1), rows, terms, a, row, b, acc, place, first);
 }
 
 static void tile_2(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
                    const void *b, void *acc, const int64_t *place, int first)
 {
-    tile(2, ROWS_2, rows, terms, a, row, b, acc, place, first);
+    tile(2, CUT(ROWS_2), rows, terms, a, row, b, acc, place, first);
 }
 
 static void tile_3(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
                    const void *b, void *acc, const int64_t *place, int first)
 {
-    tile(3, ROWS_3, rows, terms, a, row, b, acc, place, first);
+    tile(3, CUT(ROWS_3), rows, terms, a, row, b, acc, place, first);
 }
 
 static void tile_4(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
@@ -153,6 +156,107 @@ static void tile_12(int rows, const struct cvg_terms *terms, const void *a, cons
                     const void *b, void *acc, const int64_t *place, int first)
 {
     tile(12, ROWS_12, rows, terms, a, row, b, acc, place, first);
+}
+
+enum { FOLD = 16, DOT_VECS = FOLD / VW }; /* partial sums of a dot product, and their vectors */
+
+/* The columns of a block of so many rows: as many sums as fit into the registers. */
+#define DOT_FIT(rows) (DOT_SUMS / DOT_VECS / (rows))
+#define DOT_MOST(rows) (DOT_FIT(rows) < CVG_DOT_COLUMNS ? DOT_FIT(rows) : CVG_DOT_COLUMNS)
+
+/* Adds the products of vector v of lanes, of which left are there, to the sums of a block. */
+INLINE void dot_step(const int rows, const int columns, const int v, const int64_t left,
+                     const real *a, const int64_t *a_at, const real *b, const int64_t *b_at,
+                     vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS])
+{
+    vec av[CVG_DOT_ROWS];
+    UNROLL for (int i = 0; i < rows; i++)
+        av[i] = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
+    UNROLL for (int j = 0; j < columns; j++) {
+        const vec bv = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+        UNROLL for (int i = 0; i < rows; i++)
+            sum[i][j][v] = v_fma(av[i], bv, sum[i][j][v]);
+    }
+}
+
+/* dot() where rows and columns are constants. */
+INLINE void dot_block(const int rows, const int columns, const real *a, const int64_t *a_at,
+                      int64_t a_line, const real *b, const int64_t *b_at, int64_t b_line,
+                      int64_t lines, int64_t count, real *sums, int64_t sums_row)
+{
+    vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            UNROLL for (int v = 0; v < DOT_VECS; v++)
+                sum[i][j][v] = v_load(sums + (i * sums_row + j) * FOLD + v * VW);
+    for (int64_t r = 0; r < lines; r++, a += a_line, b += b_line) {
+        int64_t t = 0;
+        for (; t + FOLD <= count; t += FOLD)
+            UNROLL for (int v = 0; v < DOT_VECS; v++)
+                dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
+        UNROLL for (int v = 0; v < DOT_VECS; v++) {
+            const int64_t left = count - t - v * VW;
+            if (left >= VW)
+                dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
+            else if (left > 0)
+                dot_step(rows, columns, v, left, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
+        }
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int j = 0; j < columns; j++)
+            UNROLL for (int v = 0; v < DOT_VECS; v++)
+                v_store(sums + (i * sums_row + j) * FOLD + v * VW, sum[i][j][v]);
+}
+
+/* Chooses the code for a number of columns; rows is a constant. */
+INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *a_at,
+                     int64_t a_line, const real *b, const int64_t *b_at, int64_t b_line,
+                     int64_t lines, int64_t count, real *sums, int64_t row)
+{
+    const int most = DOT_MOST(rows);
+    switch (columns) {
+    case 1: if (most >= 1) dot_block(rows, 1, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 2: if (most >= 2) dot_block(rows, 2, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 3: if (most >= 3) dot_block(rows, 3, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 4: if (most >= 4) dot_block(rows, 4, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 5: if (most >= 5) dot_block(rows, 5, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 6: if (most >= 6) dot_block(rows, 6, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 7: if (most >= 7) dot_block(rows, 7, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 8: if (most >= 8) dot_block(rows, 8, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    case 9: if (most >= 9) dot_block(rows, 9, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
+    default: break;
+    }
+}
+
+static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line,
+                const void *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count,
+                void *sums, int64_t sums_row)
+{
+    switch (rows) {
+    case 1: dot_rows(1, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
+    case 2: dot_rows(2, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
+    case 3: dot_rows(3, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
+    case 4: dot_rows(4, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
+    default: break;
+    }
+}
+
+/* Adds 16 partial sums pairwise; they are overwritten. */
+INLINE real fold_one(real *partial)
+{
+    for (int width = FOLD / 2; width; width /= 2)
+        for (int l = 0; l < width; l++)
+            partial[l] += partial[l + width];
+    return partial[0];
+}
+
+static void fold(void *dst, const void *src, int64_t count)
+{
+    real partial[FOLD];
+    for (int64_t i = 0; i < count; i++) {
+        memcpy(partial, (const real *)src + i * FOLD, sizeof partial);
+        ((real *)dst)[i] = fold_one(partial);
+    }
 }
 
 /* gather() for a step that is a constant where this is inlined. */
@@ -301,20 +405,17 @@ static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, 
 
 static double sum(const void *src, int64_t rows, int64_t step, int64_t count)
 {
-    real partial[16] = {0};
+    real partial[FOLD] = {0};
     for (int64_t r = 0; r < rows; r++) {
         const real *s = (const real *)src + r * step;
         int64_t i = 0;
-        for (; i + 16 <= count; i += 16)
-            for (int l = 0; l < 16; l++)
+        for (; i + FOLD <= count; i += FOLD)
+            for (int l = 0; l < FOLD; l++)
                 partial[l] += s[i + l];
         for (int l = 0; i + l < count; l++)
             partial[l] += s[i + l];
     }
-    for (int width = 8; width; width /= 2)
-        for (int l = 0; l < width; l++)
-            partial[l] += partial[l + width];
-    return partial[0];
+    return fold_one(partial);
 }
 
 static double load(const void *src, int64_t index)
@@ -335,11 +436,11 @@ const struct cvg_kernels KERNELS = {
         {12 * VW, ROWS_12, tile_12},
         {6 * VW, ROWS_6, tile_6},
         {4 * VW, ROWS_4, tile_4},
-        {3 * VW, ROWS_3, tile_3},
-        {2 * VW, ROWS_2, tile_2},
-        {VW, ROWS_1, TILE_1},
+        {3 * VW, CUT(ROWS_3), tile_3},
+        {2 * VW, CUT(ROWS_2), tile_2},
+        {VW, CUT(ROWS_1), TILE_1},
 #ifdef NARROW
-        {VW / 2, NARROW_ROWS, NARROW},
+        {VW / 2, CUT(NARROW_ROWS), NARROW},
 #endif
     },
 #ifdef NARROW
@@ -348,6 +449,9 @@ const struct cvg_kernels KERNELS = {
     .tiles = 6,
 #endif
     .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
+    .dot = dot,
+    .dot_columns = {DOT_MOST(1), DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
+    .fold = fold,
     .gather = gather,
     .copy = copy,
     .put_rows = put_rows,

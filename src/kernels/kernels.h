@@ -37,7 +37,13 @@ struct cvg_tile {
     cvg_tile_fn *run;
 };
 
-enum { CVG_TILES = 7, CVG_TILE_ROWS = 14 }; /* at most */
+/* At most; clang 14 keeps arrays that are walked in more than 8 steps in memory. */
+#ifdef __clang__
+enum { CVG_TILE_ROWS = 8, CVG_DOT_COLUMNS = 8 };
+#else
+enum { CVG_TILE_ROWS = 14, CVG_DOT_COLUMNS = 9 };
+#endif
+enum { CVG_TILES = 7, CVG_DOT_ROWS = 4 };
 
 struct cvg_kernels {
     const char *isa;
@@ -48,6 +54,22 @@ struct cvg_kernels {
     int tiles;
     int main; /* the tile nearest the processor's peak */
     /* Every count of lanes is a multiple of the narrowest tile's. */
+
+    /*
+     * Dot products in 16 partial sums each, for i < rows and j < columns:
+     *
+     *   sums[(i*sums_row + j)*16 + t % 16] += sum over r < lines, t < count, in this order, of
+     *       a[a_at[i] + r*a_line + t] * b[b_at[j] + r*b_line + t]
+     *
+     * columns <= dot_columns[rows - 1], which is 0 where so many rows are too many.
+     */
+    void (*dot)(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line,
+                const void *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count,
+                void *sums, int64_t sums_row);
+    int dot_columns[CVG_DOT_ROWS];
+
+    /* dst[i] = the 16 partial sums from src[16*i] on, added pairwise, i < count */
+    void (*fold)(void *dst, const void *src, int64_t count);
 
     /* dst[i] = src[i*step], i < count */
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);

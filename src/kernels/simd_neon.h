@@ -1,8 +1,10 @@
 /* NEON of AArch64: 16-byte vectors, 32 registers. */
 #include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
 
 typedef real vec __attribute__((vector_size(16)));
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, IS_FLOAT = sizeof(real) == sizeof(float) };
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, DOT_SUMS = 24, IS_FLOAT = sizeof(real) == sizeof(float) };
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
 static inline vec v_splat(real x)
@@ -15,6 +17,14 @@ static inline vec v_zero(void) { return v_splat(0); }
 static inline vec v_load(const real *p)
 {
     return IS_FLOAT ? (vec)vld1q_f32((const float *)p) : (vec)vld1q_f64((const double *)p);
+}
+
+/* The first count elements; the others are 0. */
+static inline vec v_load_part(const real *p, int64_t count)
+{
+    vec v = v_zero();
+    memcpy(&v, p, count < VW ? (size_t)count * sizeof *p : sizeof v);
+    return v;
 }
 
 static inline void v_store(real *p, vec v)

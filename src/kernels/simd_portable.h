@@ -4,12 +4,13 @@
  * without them they are small arrays.
  */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 #ifdef X86_FMA /* x86 with fused multiply-add, which the compiler may not know of */
 #include <immintrin.h>
 #endif
 
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2 };
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, DOT_SUMS = 12 };
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 3, ROWS_6 = 2, ROWS_12 = 1 };
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -41,6 +42,14 @@ static inline vec v_load(const real *p)
 {
     vec v;
     memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The first count elements; the others are 0. */
+static inline vec v_load_part(const real *p, int64_t count)
+{
+    vec v = v_zero();
+    memcpy(&v, p, count < VW ? (size_t)count * sizeof *p : sizeof v);
     return v;
 }
 

@@ -4,6 +4,7 @@
  * function asks for its size, the other branch is never run.
  */
 #include <immintrin.h>
+#include <stdint.h>
 
 typedef real tvec __attribute__((vector_size(32)));
 enum { TW = 32 / sizeof(real), IS_FLOAT = sizeof(real) == sizeof(float) };
