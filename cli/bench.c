@@ -1,18 +1,17 @@
-/* convgrad bench: time of each pass, beside the machine's peak in the same run. */
+/* convgrad bench: time of each pass, ours and peers', beside the machine's peak in the same run. */
+#include "bench.h"
+
 #include "cli.h"
+#include "peer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { LEAST_RUNS = 5, MOST_RUNS = 1000 };
-
-/* One layer's tensors; grad tensors are results and operands alike. */
-struct layer {
-    struct array input, weight, output, grad_output, grad_input, grad_weight;
-};
 
 static struct array random_tensor(cvg_type type, int64_t count, struct random *random)
 {
@@ -69,116 +68,218 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What is timed: an algorithm of ours, or a peer. */
 struct candidate {
+    const char *name;
     cvg_algo algo;
+    const struct peer *peer; /* NULL: ours */
     cvg_plan *plan;
-    void *workspace;
+    void *workspace; /* ours; the peer's state */
     double *times;
     int runs;
 };
 
+static void run_candidate(const struct candidate *c, cvg_pass pass, const struct layer *layer)
+{
+    if (c->peer)
+        c->peer->run(c->workspace);
+    else
+        run_pass(c->plan, pass, layer, c->workspace);
+}
+
 /* Times one pass by all candidates in turn, so that a slow spell of the machine hits all alike. */
-static void time_pass(struct candidate *candidates, int count, cvg_pass pass, const struct layer *layer,
-                      double min_time)
+static void time_pass(struct candidate *const *candidates, int count, cvg_pass pass,
+                      const struct layer *layer, double min_time)
 {
     double spent = 0;
     for (int i = 0; i < count; i++) {
-        candidates[i].runs = 0;
-        run_pass(candidates[i].plan, pass, layer, candidates[i].workspace);
+        candidates[i]->runs = 0;
+        run_candidate(candidates[i], pass, layer);
     }
-    while (candidates[0].runs < LEAST_RUNS ||
-           (spent < min_time * count && candidates[0].runs < MOST_RUNS))
+    while (count && (candidates[0]->runs < LEAST_RUNS ||
+                     (spent < min_time * count && candidates[0]->runs < MOST_RUNS)))
         for (int i = 0; i < count; i++) {
             const double begin = seconds();
-            run_pass(candidates[i].plan, pass, layer, candidates[i].workspace);
+            run_candidate(candidates[i], pass, layer);
             const double time = seconds() - begin;
-            candidates[i].times[candidates[i].runs++] = time;
+            candidates[i]->times[candidates[i]->runs++] = time;
             spent += time;
         }
     for (int i = 0; i < count; i++)
-        qsort(candidates[i].times, (size_t)candidates[i].runs, sizeof(double), by_value);
+        qsort(candidates[i]->times, (size_t)candidates[i]->runs, sizeof(double), by_value);
 }
 
 struct bench {
-    const struct args *args;
     FILE *json;
     int threads, terminal;
     double min_time;
     cvg_pass passes[CVG_PASS_COUNT];
-    cvg_algo algos[CVG_ALGO_COUNT];
-    int pass_count, algo_count;
+    int pass_count;
+    struct candidate candidates[CVG_ALGO_COUNT + PEERS_MOST];
+    int count;
+    struct report report;
 };
 
-static void report(const struct bench *bench, const char *problem, const cvg_conv *conv, cvg_pass pass,
-                   const struct candidate *c, double peak)
+static void write_line(struct bench *bench, int problem, const char *text, const cvg_conv *conv,
+                       cvg_pass pass, int index, double peak)
 {
+    const struct candidate *c = &bench->candidates[index];
     const double least = c->times[0], median = c->times[c->runs / 2];
     const double flops = 2 * problem_sizes(conv).macs;
-    const size_t bytes = cvg_plan_workspace_size(c->plan, pass);
-    const int threads = cvg_plan_threads(c->plan, pass);
-    printf("  %-11s %-9s %s %3d threads  min %10.4f ms  median %10.4f ms  %8.2f GFLOP/s  %5.1f %% of peak"
-           "  workspace %zu\n",
-           pass_names[pass], cvg_algo_name(c->algo), type_name(conv->type), threads, least * 1e3,
-           median * 1e3, flops / least * 1e-9, 100 * flops / least / peak, bytes);
+    const size_t bytes = c->peer ? 0 : cvg_plan_workspace_size(c->plan, pass);
+    const int threads = c->peer ? bench->threads : cvg_plan_threads(c->plan, pass);
+    char algo[32] = "null", peer[32] = "null", room[40] = "";
+    if (c->peer) {
+        snprintf(peer, sizeof peer, "\"%s\"", c->name);
+    } else {
+        snprintf(algo, sizeof algo, "\"%s\"", c->name);
+        snprintf(room, sizeof room, "  workspace %zu", bytes);
+    }
+    printf("  %-11s %-14s %s %3d threads  min %10.4f ms  median %10.4f ms  %8.2f GFLOP/s  %5.1f %% of peak%s\n",
+           pass_names[pass], c->name, type_name(conv->type), threads, least * 1e3, median * 1e3,
+           flops / least * 1e-9, 100 * flops / least / peak, room);
     fflush(stdout);
+    report_add(&bench->report, problem, pass, index, 100 * flops / least / peak);
     if (bench->json)
         fprintf(bench->json,
-                "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":\"%s\",\"peer\":null,"
+                "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":%s,\"peer\":%s,"
                 "\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,"
                 "\"workspace_bytes\":%zu,\"peak_gflops\":%.6g}\n",
-                problem, pass_names[pass], type_name(conv->type), cvg_algo_name(c->algo), threads, least,
-                median, flops / least * 1e-9, bytes, peak * 1e-9);
+                text, pass_names[pass], type_name(conv->type), algo, peer, threads, least, median,
+                flops / least * 1e-9, bytes, peak * 1e-9);
 }
 
-static void bench_problem(const struct bench *bench, const struct problem *problem, cvg_type type)
+/* Opens the peers for a pass; leaves those that can do it in ready, with all of ours. */
+static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass,
+                           struct layer *layer, struct candidate **ready)
+{
+    int count = 0;
+    for (int i = 0; i < bench->count; i++) {
+        struct candidate *c = &bench->candidates[i];
+        cvg_error why;
+        if (c->peer && !(c->workspace = c->peer->open(conv, pass, layer, bench->threads, &why)))
+            printf("  %-11s %-14s %s refused: %s\n", pass_names[pass], c->name, type_name(conv->type),
+                   why.text);
+        else
+            ready[count++] = c;
+    }
+    return count;
+}
+
+/* A peer that computes something else proves nothing: dies of a result unlike ours. */
+static void compare_peers(struct candidate *const *ready, int count, cvg_pass pass, struct layer *layer)
+{
+    struct array *result = layer_result(layer, pass);
+    double *ours = NULL, most = 0;
+    for (int i = 0; i < count; i++) {
+        const int kept = ours != NULL;
+        if (ready[i]->peer && (!ready[i]->peer->fills_layer || !kept))
+            continue;
+        run_candidate(ready[i], pass, layer);
+        if (!kept)
+            ours = cli_alloc((size_t)result->count, sizeof *ours);
+        for (int64_t at = 0; at < result->count; at++) {
+            const double value = array_get(result, at);
+            if (!kept) {
+                ours[at] = value;
+                most = fmax(most, fabs(value));
+            } else if (!(fabs(value - ours[at]) <= 1e-3 * most)) { /* far above any rounding */
+                die(EXIT_WRONG, "%s by %s: element %lld is %g, and %g by %s", pass_names[pass],
+                    ready[i]->name, (long long)at, value, ours[at], ready[0]->name);
+            }
+        }
+    }
+    free(ours);
+}
+
+static void bench_problem(struct bench *bench, const struct problem *problem, cvg_type type)
 {
     char text[256];
     cvg_conv conv = problem->conv;
-    struct candidate candidates[CVG_ALGO_COUNT];
 
     conv.type = type;
     problem_print(&conv, text, sizeof text);
     struct layer layer = layer_of(&conv);
-    for (int i = 0; i < bench->algo_count; i++) {
-        candidates[i].algo = bench->algos[i];
-        candidates[i].plan = plan_of(&conv, bench->algos[i], bench->threads, 1);
-        candidates[i].workspace = workspace_of(candidates[i].plan);
-        candidates[i].times = cli_alloc(MOST_RUNS, sizeof(double));
+    const int row = report_row(&bench->report, *problem->name ? problem->name : text, &conv);
+    for (int i = 0; i < bench->count; i++) {
+        struct candidate *c = &bench->candidates[i];
+        c->times = cli_alloc(MOST_RUNS, sizeof(double));
+        if (c->peer)
+            continue;
+        c->plan = plan_of(&conv, c->algo, bench->threads, 1);
+        c->workspace = workspace_of(c->plan);
     }
-    const int threads = cvg_plan_threads(candidates[0].plan, CVG_FORWARD);
-    const double peak = peak_flops(type, threads);
+    const double peak = peak_flops(type, bench->threads);
+    bench->report.peak = fmax(bench->report.peak, peak);
     printf("%s%s%s: FMA peak %.1f GFLOP/s on %d threads\n", text, *problem->name ? " " : "", problem->name,
-           peak * 1e-9, threads);
+           peak * 1e-9, bench->threads);
     for (int p = 0; p < bench->pass_count; p++) {
+        const cvg_pass pass = bench->passes[p];
+        struct candidate *ready[CVG_ALGO_COUNT + PEERS_MOST];
         if (bench->terminal)
-            fprintf(stderr, "\rtiming %s %s ... ", text, pass_names[bench->passes[p]]);
-        time_pass(candidates, bench->algo_count, bench->passes[p], &layer, bench->min_time);
+            fprintf(stderr, "\rtiming %s %s ... ", text, pass_names[pass]);
+        const int count = open_candidates(bench, &conv, pass, &layer, ready);
+        compare_peers(ready, count, pass, &layer);
+        time_pass(ready, count, pass, &layer, bench->min_time);
         if (bench->terminal)
             fprintf(stderr, "\r%79s\r", "");
-        for (int i = 0; i < bench->algo_count; i++)
-            report(bench, text, &conv, bench->passes[p], &candidates[i], peak);
+        for (int i = 0; i < count; i++) {
+            write_line(bench, row, text, &conv, pass, (int)(ready[i] - bench->candidates), peak);
+            if (ready[i]->peer)
+                ready[i]->peer->close(ready[i]->workspace);
+        }
     }
-    for (int i = 0; i < bench->algo_count; i++) {
-        cvg_plan_destroy(candidates[i].plan);
-        free(candidates[i].workspace);
-        free(candidates[i].times);
+    for (int i = 0; i < bench->count; i++) {
+        struct candidate *c = &bench->candidates[i];
+        if (!c->peer) {
+            cvg_plan_destroy(c->plan);
+            free(c->workspace);
+        }
+        free(c->times);
     }
     layer_free(&layer);
 }
 
+/* Fills in the candidates: our algorithms, then the peers asked for. */
+static void choose_candidates(struct bench *bench, const struct args *args)
+{
+    cvg_algo algos[CVG_ALGO_COUNT];
+    const int algo_count = args_algos(args, algos);
+    const char *text = args->option[OPT_PEER];
+    for (int i = 0; i < algo_count; i++)
+        bench->candidates[bench->count++] = (struct candidate){.name = cvg_algo_name(algos[i]), .algo = algos[i]};
+    while (text) {
+        const size_t length = strcspn(text, ",");
+        int found = 0;
+        for (int i = 0; peers[i]; i++)
+            if (strlen(peers[i]->library) == length && !strncmp(peers[i]->library, text, length) &&
+                bench->count < CVG_ALGO_COUNT + PEERS_MOST) {
+                bench->candidates[bench->count++] = (struct candidate){.name = peers[i]->name, .peer = peers[i]};
+                found = 1;
+            }
+        if (!found)
+            die(EXIT_BAD_INPUT, "--peer is \"%.*s\"; this build knows%s", (int)length, text, peer_list());
+        text = text[length] ? text + length + 1 : NULL;
+    }
+    for (int i = 0; i < bench->count; i++)
+        bench->report.names[i] = bench->candidates[i].name;
+    bench->report.count = bench->count;
+    bench->report.ours = algo_count;
+}
+
 int command_bench(const struct args *args)
 {
-    struct bench bench = {.args = args, .terminal = isatty(STDERR_FILENO)};
+    struct bench bench = {.terminal = isatty(STDERR_FILENO)};
     struct problem *problems;
     cvg_type types[2];
     cvg_error error;
 
-    if (args->option[OPT_PEER])
-        die(EXIT_BAD_INPUT, "--peer is \"%s\"; this build knows no peers", args->option[OPT_PEER]);
     bench.pass_count = args_passes(args, bench.passes);
-    bench.algo_count = args_algos(args, bench.algos);
+    choose_candidates(&bench, args);
     bench.min_time = args_number(args, OPT_MIN_TIME, 0.3, 0);
     args_threads(args, "1", &bench.threads, 1);
+    if (bench.threads == 0)
+        bench.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
     const int type_count = args_types(args, CVG_F32, types);
     int count = args_problems(args, &problems);
     if (count == 0) {
@@ -186,11 +287,19 @@ int command_bench(const struct args *args)
         problem_parse(&problems[0], "mb64ic3ih28oc4kh3ph1n\"the textbook's layer\"", &error);
         count = 1;
     }
+    if (args->option[OPT_PLOT])
+        plot_check(args->option[OPT_PLOT]);
     if (args->option[OPT_JSON] && !(bench.json = fopen(args->option[OPT_JSON], "w")))
         die(EXIT_WRONG, "--json: %s: %s", args->option[OPT_JSON], strerror(errno));
+    bench.report.rows = cli_alloc((size_t)(count * type_count), sizeof *bench.report.rows);
     for (int i = 0; i < count; i++)
         for (int t = 0; t < type_count; t++)
             bench_problem(&bench, &problems[i], types[t]);
+    if (bench.report.row_count > 1)
+        report_print(&bench.report);
+    if (args->option[OPT_PLOT])
+        report_plot(&bench.report, args->option[OPT_PLOT], bench.threads);
+    free(bench.report.rows);
     free(problems);
     if (bench.json) {
         const int failed = ferror(bench.json);

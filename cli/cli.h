@@ -23,7 +23,7 @@ double seconds(void);
 enum option {
     OPT_ALGO, OPT_BIAS, OPT_DILATION, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_INPUT,
     OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD,
-    OPT_PASS, OPT_PEER, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
+    OPT_PASS, OPT_PEER, OPT_PLOT, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
     OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 
@@ -82,8 +82,14 @@ struct random {
 uint64_t random_bits(struct random *random);
 double random_uniform(struct random *random); /* in [-1, 1), a multiple of 2^-23 */
 
-/* The FMA peak in flop/s of so many threads, measured now. */
+/*
+ * The FMA peak in flop/s of so many threads, measured now, by the widest vectors that the
+ * processor has and that the environment variable CVG_ISA allows.
+ */
 double peak_flops(cvg_type type, int threads);
+
+/* The bytes/s at which so many threads read memory that no cache holds, measured now. */
+double peak_bytes(int threads);
 
 /* ---- commands: what main returns ---- */
 

@@ -16,6 +16,7 @@ static const char usage[] =
     "          [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
     "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
+    "          [--peer onednn,openblas] [--plot FILE.svg]\n"
     "  run forward   --input F --weight F [--bias F] -o DIR\n"
     "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
     "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
@@ -61,6 +62,7 @@ static const struct {
     {"--pad", OPT_PAD, GEOMETRY},
     {"--pass", OPT_PASS, BENCH},
     {"--peer", OPT_PEER, BENCH},
+    {"--plot", OPT_PLOT, BENCH},
     {"--seed", OPT_SEED, VERIFY},
     {"--shapes", OPT_SHAPES, TABLES},
     {"--stride", OPT_STRIDE, GEOMETRY},

@@ -5,6 +5,8 @@
 #include "cli.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
@@ -71,10 +73,13 @@ static struct spin best_spin(cvg_type type)
     int bytes = 16;
     spin_fn *run = f32 ? spin_portable_f32 : spin_portable_f64;
 #ifdef X86
-    if (__builtin_cpu_supports("avx512f")) {
+    const char *isa = getenv("CVG_ISA");
+    const int any = !isa || !*isa;
+    if (__builtin_cpu_supports("avx512f") && (any || !strcmp(isa, "avx512"))) {
         bytes = 64;
         run = f32 ? spin_avx512_f32 : spin_avx512_f64;
-    } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               (any || !strcmp(isa, "avx2"))) {
         bytes = 32;
         run = f32 ? spin_avx2_f32 : spin_avx2_f64;
     }
@@ -103,5 +108,37 @@ double peak_flops(cvg_type type, int threads)
         const double rate = 4 * threads * spin.flops / (seconds() - begin);
         best = rate > best ? rate : best;
     }
+    return best;
+}
+
+enum { STREAM_BYTES = 64 << 20, STREAM_SUMS = 16 }; /* of one thread */
+
+/* Reads its part of an array in words of 8 bytes. */
+static void stream_task(void *context, int index)
+{
+    const uint64_t *words = (const uint64_t *)context + (size_t)index * (STREAM_BYTES / 8);
+    static volatile uint64_t sink;
+    uint64_t sum[STREAM_SUMS] = {0}, total = 0;
+    for (size_t i = 0; i < STREAM_BYTES / 8; i += STREAM_SUMS)
+        for (int l = 0; l < STREAM_SUMS; l++)
+            sum[l] += words[i + l];
+    for (int l = 0; l < STREAM_SUMS; l++)
+        total += sum[l];
+    if (total == 1)
+        sink = total; /* never: the words are 0 */
+    (void)sink;
+}
+
+double peak_bytes(int threads)
+{
+    void *words = cli_alloc((size_t)threads, STREAM_BYTES);
+    double best = 0;
+    memset(words, 0, (size_t)threads * STREAM_BYTES); /* real pages */
+    for (int i = 0; i < 5; i++) {
+        const double begin = seconds();
+        thread_each(NULL, threads, stream_task, words);
+        best = fmax(best, (double)threads * STREAM_BYTES / (seconds() - begin));
+    }
+    free(words);
     return best;
 }

@@ -1,8 +1,9 @@
 /*
  * Every algorithm, pass, type, instruction set and thread count against the oracle, and
- * with the same bits wherever multiply-add is fused: exactly on small integers, within a derived bound on real numbers.  Results start as NaN, the
- * workspace as 0xA5; every buffer is a heap block of its exact size (which
- * AddressSanitizer watches) behind a guard zone, off by one element.
+ * with the same bits wherever multiply-add is fused: exactly on small integers, within a
+ * derived bound on real numbers.  Results start as NaN, the workspace as 0xA5; every buffer
+ * is a heap block of its exact size (which AddressSanitizer watches) behind a guard zone, off
+ * by one element.
  */
 #include "check.h"
 #include "cli.h"
@@ -51,6 +52,10 @@ static const struct {
     {"g4mb3ic16ih11iw37oc16kh3kw3ph1pw1", "four channels a group: dot products"},
     {"g20mb2ic20ih9iw33oc60kh3kw3sh2sw2ph1pw1", "depthwise, multiplier 3, rows of several vectors"},
     {"mb2ic2ih9iw20oc3kh3kw3dh1dw2ph2pw3", "dot products of dilated rows"},
+    {"mb3ic40ih13iw11oc30kh1kw1ph0pw0", "dense 1x1: pixels left over"},
+    {"g2mb2ic6ih20iw20oc34kh1kw1ph0pw0", "dense 1x1: groups, several blocks of pixels"},
+    {"mb1ic400ih10iw10oc7kh1kw1ph0pw0", "dense 1x1: more than one block of source channels"},
+    {"mb2ic3ih20iw20oc50kh3kw3ph1pw1", "short sums: pixels with a packed weight"},
     {"mb0ic3ih5iw5oc4kh3kw3ph1pw1", "batch 0: zero gradients"},
     {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},
     {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},

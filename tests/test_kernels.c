@@ -59,15 +59,17 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
     const struct cvg_kernels *k = s->k;
     for (int rows = 1; rows <= tile->rows; rows++)
         for (int count = 0; count <= 33; count += count < 6 ? 1 : 9)
-            for (int way = 0; way < 6; way++) {
-                const struct offsets o = offsets_of(tile->lanes, random);
-                const struct cvg_terms terms = {count, o.a, o.b, way / 2, 700, 900};
-                const int first = way % 2;
+            for (int way = 0; way < 12; way++) {
+                struct offsets o = offsets_of(tile->lanes, random);
+                const struct cvg_terms terms = {count, o.a, o.b, way / 2 % 3, 700, 900};
+                const int first = way % 2, near = way / 6;
+                for (int i = 0; near && i < rows; i++)
+                    o.row[i] = i;
                 fill(&s->a, random);
                 fill(&s->b, random);
                 fill(&s->acc, random);
                 memcpy(s->old.data, s->acc.data, MOST * k->size);
-                tile->run(rows, &terms, s->a.data, o.row, s->b.data, s->acc.data, o.place, first);
+                tile->run(rows, &terms, s->a.data, near ? NULL : o.row, s->b.data, s->acc.data, o.place, first);
                 int good = 1;
                 for (int i = 0; i < rows; i++)
                     for (int l = 0; l < tile->lanes; l++) {
@@ -80,8 +82,8 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
                         array_set(&s->old, o.place[i] + l, want);
                     }
                 good &= !memcmp(s->acc.data, s->old.data, MOST * k->size); /* and nothing else */
-                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d", k->isa, type_name(k->type), rows,
-                      tile->lanes, count, way / 2, first);
+                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d, near %d", k->isa,
+                      type_name(k->type), rows, tile->lanes, count, way / 2 % 3, first, near);
             }
 }
 

@@ -1,7 +1,13 @@
 /* Method 1: loops over plain tensors, all on the microkernel. */
 #include "direct.h"
 
-enum { FEW_CHANNELS = 6 }; /* of lanes' worth, pixels make better lanes */
+#include <string.h>
+
+enum {
+    DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
+    PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
+};
 
 struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
 {
@@ -44,11 +50,47 @@ const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t
     return tile;
 }
 
+void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g,
+                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to)
+{
+    const struct cvg_shape *s = t->shape;
+    const int64_t from = g * s->Kg * s->taps + m * view->m_step + l * view->l_step;
+    if (view->l_step == s->filter_size) { /* forward: one row for each m */
+        t->kernels->turn(to, lanes, cvg_at(t, t->weight, from), view->m_step, width,
+                         l_count * s->filter_size);
+        return;
+    }
+    if (s->filter_size == 1) { /* rows of m */
+        if (width < lanes)
+            memset(to, 0, (size_t)(l_count * lanes) * t->kernels->size);
+        t->kernels->copy(to, lanes, cvg_at(t, t->weight, from), view->l_step, 1, l_count, width);
+        return;
+    }
+    for (int64_t i = 0; i < l_count; i++)
+        t->kernels->turn(to + i * s->filter_size * lanes * (int64_t)t->kernels->size, lanes,
+                         cvg_at(t, t->weight, from + i * view->l_step), view->m_step, width,
+                         s->filter_size);
+}
+
+/* Whether a pixel depends on the pixels in its place alone. */
+static int is_dense(const struct cvg_shape *s)
+{
+    int dense = s->filter_size == 1;
+    for (int i = 0; i < 3; i++)
+        dense &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
+    return dense;
+}
+
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     if (pass == CVG_GRAD_WEIGHT)
-        return s->Kg <= FEW_CHANNELS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
-    return cvg_gather_of(s, pass).M <= FEW_CHANNELS ? &cvg_direct_pixels : &cvg_direct_channels;
+        return s->Kg <= CVG_FEW_CHANNELS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
+    const struct cvg_gather view = cvg_gather_of(s, pass);
+    if (is_dense(s) && s->out_size >= DENSE_PIXELS)
+        return &cvg_direct_dense;
+    if (view.M <= PIXEL_CHANNELS || view.L * s->filter_size <= SHORT_SUM)
+        return &cvg_direct_pixels;
+    return &cvg_direct_channels;
 }
 
 static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,

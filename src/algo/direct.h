@@ -35,7 +35,17 @@ struct cvg_form {
     void (*run)(const struct cvg_task *task, cvg_pass pass);
 };
 
-extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels; /* forward, grad_input */
+/* Up to as many destination channels, the weight is read in place. */
+enum { CVG_FEW_CHANNELS = 6 };
+
+/*
+ * Packs the weights of channels m .. m + width - 1 and l .. l + l_count - 1 of group g to
+ * to[l][tap][lane], lanes wide; lanes past width are 0.
+ */
+void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
+                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
+
+extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense; /* forward, grad_input */
 extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
 
 /* The tile for the next of so many lanes, at most as wide as the main one. */

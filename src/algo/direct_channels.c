@@ -15,19 +15,20 @@
 #include "window.h"
 
 enum {
-    POSITIONS = 256,        /* destinations of one region */
+    POSITIONS = 512,        /* destinations of one region */
     LEAST_POSITIONS = 56,
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
-    TERMS = 512,            /* products between two stores of a tile: 32 KiB of a panel */
-    TABLE = 64,             /* offsets in the table of terms, when a channel has fewer taps */
+    PANEL_BYTES = 16384,    /* of the weight, read between two stores of a tile, about */
+    FEW_REGIONS = 3,        /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,         /* m of one job, at most */
     LEAST_CHANNELS = 32,
     ENOUGH_JOBS = 16,
     MANY = 1 << 20,         /* a batch that needs the most scratch */
     CLASS = 12,             /* destinations that a class must have, on average */
+    TALL = 12,              /* rows of a tile that has not registers for as many addresses */
 };
 
-/* One pass, cut into jobs; by the shape alone. */
+/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
 struct cut {
     struct cvg_gather view;
     struct cvg_regions regions;
@@ -36,6 +37,7 @@ struct cut {
     int in_place; /* no window */
     int clip[3];  /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
+    int pack_once; /* the weight, for all regions */
 };
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
@@ -63,7 +65,8 @@ static int clip_columns(const struct cvg_regions *regions)
     return cvg_region_at(regions, 0).positions >= CLASS * classes;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                         cvg_pass pass)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass), .clip = {1, 1, 1}};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
@@ -77,21 +80,18 @@ static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
     cut.padded = cvg_axis_padded(&cut.regions, 2);
     cut.clip[2] = !cut.padded || clip_columns(&cut.regions);
     cut.in_place = cut.clip[2] && s->filter_size == 1;
-    cut.l_count = cvg_min(cut.view.L, cvg_max(1, TERMS / s->filter_size));
+    const int64_t terms = PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size);
+    cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
         cut.l_count = cvg_min(cut.l_count,
                               cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions)));
+    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
+    cut.pack_once = cut.regions.count >= FEW_REGIONS;
     return cut;
 }
 
-/* Channels in the table of terms. */
-static int64_t table_channels(const struct cvg_shape *s, const struct cut *cut)
-{
-    return cvg_min(cut->l_count, cvg_max(1, TABLE / s->filter_size));
-}
-
 struct scratch {
-    char *window, *sums;
+    char *window, *weight, *sums;
     int64_t *row, *place; /* of each destination: where it reads and where its sums lie */
     int64_t *a, *b;       /* of each term */
 };
@@ -102,10 +102,11 @@ static struct scratch carve(const struct cvg_shape *shape, cvg_pass pass,
 {
     struct cvg_shape s = *shape;
     s.N = MANY;
-    const struct cut cut = cut_of(&s, pass);
+    const struct cut cut = cut_of(&s, kernels, pass);
     const int64_t *part = cut.regions.part;
     const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
-    const int64_t terms = cvg_times(cvg_max(1, TABLE / s.filter_size), s.filter_size);
+    const int64_t most = PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size);
+    const int64_t terms = cvg_max(cvg_min(most, cvg_times(cut.view.L, s.filter_size)), s.filter_size);
     const int64_t channel = cvg_window_size(&cut.regions);
     const int64_t window = s.filter_size == 1 && !cut.padded
                                ? 0 /* in place at any batch */
@@ -113,6 +114,8 @@ static struct scratch carve(const struct cvg_shape *shape, cvg_pass pass,
                                          cvg_times(cut.view.L, channel));
     struct scratch x;
     x.window = cvg_arena_take(arena, window, kernels->size);
+    x.weight = cvg_arena_take(arena, cvg_times(terms, cvg_panel_lanes(kernels, cut.m_count)),
+                              kernels->size);
     x.sums = cvg_arena_take(arena, positions * cvg_panel_lanes(kernels, cut.m_count),
                             kernels->size);
     x.row = cvg_arena_take(arena, positions, sizeof *x.row);
@@ -132,7 +135,9 @@ static int64_t packed_size(const struct cvg_shape *s, const struct cut *cut,
 static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
                    int workers, struct cvg_arena *arena)
 {
-    const struct cut cut = cut_of(s, pass);
+    struct cvg_shape many = *s;
+    many.N = MANY;
+    const struct cut cut = cut_of(&many, kernels, pass);
     cvg_arena_take(arena, cvg_times(s->G, packed_size(s, &cut, kernels)), kernels->size);
     for (int worker = 0; worker < workers; worker++)
         carve(s, pass, kernels, arena);
@@ -148,35 +153,32 @@ struct call {
     size_t scratch_base, scratch_size;
 };
 
-/* ---- packing the weight: job = group and block of m ---- */
+/* ---- packing the weight ---- */
 
+/* Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other. */
+static void pack_panels(const struct call *call, int64_t g, int64_t begin, int64_t end, int64_t l,
+                        int64_t l_count, char *to)
+{
+    const struct cvg_task *t = call->task;
+    for (int64_t m = begin; m < end;) {
+        const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
+        cvg_pack_weight(t, &call->cut.view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
+        to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
+        m += lanes;
+    }
+}
+
+/* Job: a group and block of m, for the whole call. */
 static void pack_job(void *context, int64_t job, int worker)
 {
     const struct call *call = context;
     const struct cvg_task *t = call->task;
-    const struct cvg_shape *s = t->shape;
     const struct cvg_gather *view = &call->cut.view;
-    const int64_t g = job / call->cut.m_blocks, size = (int64_t)t->kernels->size;
-    const int64_t begin = job % call->cut.m_blocks * call->cut.m_count;
-    const int64_t end = cvg_min(begin + call->cut.m_count, view->M);
+    const int64_t g = job / call->cut.m_blocks, begin = job % call->cut.m_blocks * call->cut.m_count;
     (void)worker;
-
-    for (int64_t m = begin; m < end;) {
-        const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
-        const int width = (int)cvg_min(lanes, end - m);
-        char *to = call->weight + (g * call->weight_size + m * view->L * s->filter_size) * size;
-        const int64_t from = g * s->Kg * s->taps + m * view->m_step;
-        if (view->l_step == s->filter_size) { /* forward: one row for each m */
-            t->kernels->turn(to, lanes, cvg_at(t, t->weight, from), view->m_step, width,
-                             view->L * s->filter_size);
-        } else {
-            for (int64_t l = 0; l < view->L; l++)
-                t->kernels->turn(to + l * s->filter_size * lanes * size, lanes,
-                                 cvg_at(t, t->weight, from + l * view->l_step), view->m_step, width,
-                                 s->filter_size);
-        }
-        m += lanes;
-    }
+    pack_panels(call, g, begin, cvg_min(begin + call->cut.m_count, view->M), 0, view->L,
+                cvg_at(t, call->weight,
+                       g * call->weight_size + begin * view->L * t->shape->filter_size));
 }
 
 /* ---- classes: destinations that sum the same taps ---- */
@@ -252,51 +254,57 @@ static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
 {
     const struct cvg_run *run = class->run;
     int64_t j = 0;
-    for (int64_t l = 0; l < channels; l++)
-        for (int64_t a = 0; a < run[0].taps; a++)
-            for (int64_t b = 0; b < run[1].taps; b++)
-                for (int64_t c = 0; c < run[2].taps; c++, j++) {
-                    const int64_t t = run[0].tap + a * run[0].tap_step;
-                    const int64_t r = run[1].tap + b * run[1].tap_step;
-                    const int64_t q = run[2].tap + c * run[2].tap_step;
-                    x->a[j] = l * w->channel + a * run[0].tap_source_step * w->step[0] +
-                              b * run[1].tap_source_step * w->step[1] +
-                              c * run[2].tap_source_step;
-                    x->b[j] = (l * s->filter_size + (t * s->filter[1] + r) * s->filter[2] + q) *
-                              lanes;
-                }
-    return run[0].taps * run[1].taps * run[2].taps;
+    for (int64_t a = 0; a < run[0].taps; a++)
+        for (int64_t b = 0; b < run[1].taps; b++)
+            for (int64_t c = 0; c < run[2].taps; c++, j++) {
+                const int64_t t = run[0].tap + a * run[0].tap_step;
+                const int64_t r = run[1].tap + b * run[1].tap_step;
+                const int64_t q = run[2].tap + c * run[2].tap_step;
+                x->a[j] = a * run[0].tap_source_step * w->step[0] +
+                          b * run[1].tap_source_step * w->step[1] + c * run[2].tap_source_step;
+                x->b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
+            }
+    const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
+    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
+        x->a[i] = x->a[i - j] + a_step;
+        x->b[i] = x->b[i - j] + b_step;
+    }
+    return j;
 }
 
 /* ---- job: one region, group and block of m ---- */
 
-/* Adds the products of l_count channels to the sums of one class in one panel. */
-static void add_class(const struct cvg_kernels *kernels, const struct cvg_shape *s,
-                      const struct class *class, const struct cvg_window *w, int64_t l_count,
-                      int64_t table, const struct cvg_tile *tile, const char *weight, char *sums,
-                      const struct scratch *x, int first)
+/* Adds the products to the sums of count destinations, from at on, in one panel. */
+static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at,
+                     int64_t count, int near, const char *source, const struct cvg_tile *tile,
+                     const char *weight, char *sums, const struct scratch *x, int first)
 {
-    const int64_t size = (int64_t)kernels->size, channels = cvg_min(table, l_count);
-    const int64_t taps = list_terms(s, class, w, channels, tile->lanes, x);
-    const int64_t blocks = l_count / channels, rest = l_count % channels;
-    const int64_t a_step = channels * w->channel;
-    const int64_t b_step = channels * s->filter_size * tile->lanes;
-    const struct cvg_terms terms = {channels * taps, x->a, x->b, blocks, a_step, b_step};
-    const struct cvg_terms tail = {rest * taps, x->a, x->b, 1, 0, 0};
-    const int64_t tiles = cvg_ceil_div(class->count, tile->rows);
-
-    for (int64_t i = 0, done = 0; i < tiles; i++) {
-        const int rows = (int)((class->count - done) / (tiles - i)); /* as even as can be */
-        const int64_t at = class->first + done;
+    const int64_t tiles = cvg_ceil_div(count, tile->rows);
+    for (int64_t i = 0, end = at + count; i < tiles; i++) {
+        const int rows = (int)((end - at) / (tiles - i)); /* as even as can be */
         int64_t place[CVG_TILE_ROWS];
         for (int r = 0; r < rows; r++)
             place[r] = x->place[at + r] * tile->lanes;
-        tile->run(rows, &terms, w->base, x->row + at, weight, sums, place, first);
-        if (rest)
-            tile->run(rows, &tail, w->base + blocks * a_step * size, x->row + at,
-                      weight + blocks * b_step * size, sums, place, 0);
-        done += rows;
+        if (near)
+            tile->run(rows, terms, source + x->row[at] * (int64_t)kernels->size, NULL, weight, sums, place, first);
+        else
+            tile->run(rows, terms, source, x->row + at, weight, sums, place, first);
+        at += rows;
     }
+}
+
+/* Adds the products to the sums of one class in one panel. */
+static void add_class(const struct cvg_kernels *kernels, const struct class *class, const struct cvg_terms *terms,
+                      const char *source, const struct cvg_tile *tile, const char *weight,
+                      char *sums, const struct scratch *x, int first)
+{
+    /* Tall tiles are best off with rows that are neighbours: those of one line. */
+    const int64_t line = class->run[2].count;
+    const int split = tile->rows >= TALL && class->run[2].source_step == 1 &&
+                      line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
+    const int64_t count = split ? line : class->count;
+    for (int64_t done = 0; done < class->count; done += count)
+        add_rows(kernels, terms, class->first + done, count, split, source, tile, weight, sums, x, first);
 }
 
 /* Writes the sums of a panel, channels m on of the destination, to the region. */
@@ -355,16 +363,29 @@ static void region_job(void *context, int64_t job, int worker)
                             channel, l_count, x.window);
             w.base = x.window;
         }
-        for (struct classes c = classes_of(cut, &region); next_class(&c);)
-            for (int64_t m = begin; m < end;) {
+        /* Where the weight of this block of l lies: its panel of m, and between channels m. */
+        const char *weight = x.weight;
+        int64_t panel = l_count * s->filter_size;
+        if (cut->pack_once) {
+            weight = call->weight + (g * call->weight_size + begin * view->L * s->filter_size) * size;
+            panel = view->L * s->filter_size;
+        } else {
+            pack_panels(call, g, begin, end, l, l_count, x.weight);
+        }
+        for (struct classes c = classes_of(cut, &region); next_class(&c);) {
+            struct cvg_terms terms = {0, x.a, x.b, 1, 0, 0};
+            int lanes = 0; /* for which the terms are listed */
+            for (int64_t m = begin; m < end; m += lanes) {
                 const struct cvg_tile *tile = cvg_panel_tile(t->kernels, end - m);
-                const int64_t weight = g * call->weight_size +
-                                       (m * view->L + l * tile->lanes) * s->filter_size;
-                add_class(t->kernels, s, &c.now, &w, l_count, table_channels(s, cut), tile,
-                          call->weight + weight * size, x.sums + (m - begin) * region.positions * size,
-                          &x, l == 0);
-                m += tile->lanes;
+                const int64_t at = (m - begin) * panel +
+                                   (cut->pack_once ? l * s->filter_size * tile->lanes : 0);
+                if (lanes != tile->lanes)
+                    terms.count = l_count * list_terms(s, &c.now, &w, l_count, tile->lanes, &x);
+                lanes = tile->lanes;
+                add_class(t->kernels, &c.now, &terms, w.base, tile, weight + at * size,
+                          x.sums + (m - begin) * region.positions * size, &x, l == 0);
             }
+        }
     }
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
@@ -377,7 +398,7 @@ static void region_job(void *context, int64_t job, int worker)
 static void run(const struct cvg_task *task, cvg_pass pass)
 {
     const struct cvg_shape *s = task->shape;
-    struct call call = {.task = task, .cut = cut_of(s, pass)};
+    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass)};
     struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
     call.source = call.cut.view.gradient ? task->grad_output : task->input;
     call.bias = task->bias;
@@ -386,7 +407,8 @@ static void run(const struct cvg_task *task, cvg_pass pass)
     call.scratch_base = arena.used;
     carve(s, pass, task->kernels, &one);
     call.scratch_size = one.used;
-    cvg_parallel(task->threads, task->workers, s->G * call.cut.m_blocks, pack_job, &call);
+    if (call.cut.pack_once)
+        cvg_parallel(task->threads, task->workers, s->G * call.cut.m_blocks, pack_job, &call);
     cvg_parallel(task->threads, task->workers, jobs(s, &call.cut), region_job, &call);
 }
 

@@ -1,11 +1,11 @@
 /*
- * forward and grad_input with lanes of destination pixels (direct.h), for few
- * destination channels.
+ * forward and grad_input with lanes of destination pixels (direct.h).
  *
- * Lanes are neighbouring destinations, tile rows are destination channels, and
- * the microkernel reads the weight in place.  The source is read from a
- * zero-padded box of it (box.h), small enough for the second-level cache.  Lanes
- * run on across the ends of lines: what they compute there is not written.
+ * Lanes are neighbouring destinations and tile rows are destination channels.  The source is
+ * read from a zero-padded box of it (box.h), small enough for the second-level cache.  Lanes
+ * run on across the ends of lines: what they compute there is not written.  The weight is
+ * packed once for the whole call, to panels of [l][tap][row]; that of few channels is read in
+ * place.
  */
 #include "box.h"
 #include "direct.h"
@@ -13,15 +13,18 @@
 #include <string.h>
 
 enum {
-    SUMS = 8192,           /* of one piece, about */
-    LEAST_POSITIONS = 512, /* of one piece */
+    SUMS = 8192,           /* of one piece, about, if channels are few */
+    LEAST_POSITIONS = 512, /* of one piece, then */
+    POSITIONS = 288,       /* of one piece, if they are many */
+    CHANNELS = 128,        /* m of one job, about */
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
-    TABLE = 64,            /* offsets in the table of terms, when a channel has fewer taps */
+    TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
     ENOUGH_JOBS = 64,
+    LEAST_JOBS = 16,
 };
 
-/* One pass, cut into jobs; by the shape alone. */
+/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
 struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
@@ -29,12 +32,22 @@ struct cut {
     int64_t l_count; /* source channels in a box */
     int64_t table;   /* of these in the table of terms */
     int64_t pairs;   /* of image and group, in one job */
+    int packed;      /* the weight */
+    int64_t rows;    /* of a panel */
+    int64_t m_count, m_blocks; /* of one job: whole panels */
 };
 
-static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
+static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
+{
+    return cvg_times(cvg_ceil_div(s->N * s->G, cut->pairs), cut->pieces.count) * cut->m_blocks;
+}
+
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
-    const int64_t positions = cvg_max(LEAST_POSITIONS, SUMS / cut.view.M);
+    const int64_t M = cut.view.M;
+    cut.packed = M > CVG_FEW_CHANNELS;
+    const int64_t positions = cut.packed ? POSITIONS : cvg_max(LEAST_POSITIONS, SUMS / M);
     if (pass == CVG_FORWARD) {
         cut.piece = cvg_piece_forward;
         cut.pieces = cvg_pieces_forward(s, positions);
@@ -44,18 +57,27 @@ static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
     }
     const int64_t fit = BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel);
     cut.l_count = cvg_max(1, cvg_min(fit, cut.view.L));
+    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
     cut.table = cvg_min(cut.l_count, cvg_max(1, TABLE / s->filter_size));
+
     const int64_t *part = cut.pieces.part;
-    const int64_t work = cvg_times(cvg_times(cut.view.M * cut.view.L, s->filter_size),
+    const int64_t work = cvg_times(cvg_times(M * cut.view.L, s->filter_size),
                                    part[0] * part[1] * part[2]);
     const int64_t few = cvg_times(s->N * s->G, cut.pieces.count) / ENOUGH_JOBS;
     cut.pairs = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), few));
-    return cut;
-}
 
-static int64_t pair_blocks(const struct cvg_shape *s, const struct cut *cut)
-{
-    return cvg_ceil_div(s->N * s->G, cut->pairs);
+    cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, cvg_main_tile(kernels)->rows));
+    cut.m_count = M;
+    cut.m_blocks = 1;
+    for (int64_t most = CHANNELS; cut.packed && most >= 2 * cut.rows; most /= 2) {
+        const int64_t panels = cvg_ceil_div(M, cut.rows);
+        cut.m_blocks = cvg_ceil_div(panels, cvg_max(1, most / cut.rows));
+        cut.m_count = cvg_ceil_div(panels, cut.m_blocks) * cut.rows;
+        cut.m_blocks = cvg_ceil_div(M, cut.m_count);
+        if (jobs(s, &cut) >= LEAST_JOBS)
+            break;
+    }
+    return cut;
 }
 
 /* The narrowest tile's lanes: what counts of lanes are rounded up to. */
@@ -73,6 +95,14 @@ static int64_t span(const struct cvg_box *box, const struct cvg_kernels *kernels
     return cvg_ceil_div(last + 1, narrowest(kernels)) * narrowest(kernels);
 }
 
+/* Elements of the packed weight of one group. */
+static int64_t packed_size(const struct cvg_shape *s, const struct cut *cut)
+{
+    return cut->packed ? cvg_times(cvg_ceil_div(cut->view.M, cut->rows) * cut->rows,
+                                   cvg_times(cut->view.L, s->filter_size))
+                       : 0;
+}
+
 /* What one worker needs. */
 struct scratch {
     char *box, *sums;
@@ -87,11 +117,13 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
     const int64_t terms = cvg_times(cut->table, s->filter_size);
     const int64_t lanes = bound->cells > INT64_MAX / 2 ? INT64_MAX
                                                        : bound->cells + narrowest(kernels);
+    /* A larger batch has fewer blocks of m. */
+    const int64_t most = cut->packed ? cvg_min(cut->view.M + cut->rows, CHANNELS + cut->rows) : cut->view.M;
     struct scratch x;
     /* The last vectors of a box run past it, into slack. */
     x.box = cvg_arena_take(arena, box > INT64_MAX / 2 ? box : box + narrowest(kernels),
                            kernels->size);
-    x.sums = cvg_arena_take(arena, cvg_times(cut->view.M, lanes), kernels->size);
+    x.sums = cvg_arena_take(arena, cvg_times(most, lanes), kernels->size);
     x.a = cvg_arena_take(arena, terms, sizeof *x.a);
     x.b = cvg_arena_take(arena, terms, sizeof *x.b);
     return x;
@@ -100,7 +132,8 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
 static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
                    int workers, struct cvg_arena *arena)
 {
-    const struct cut cut = cut_of(s, pass);
+    const struct cut cut = cut_of(s, kernels, pass);
+    cvg_arena_take(arena, cvg_times(s->G, packed_size(s, &cut)), kernels->size);
     for (int worker = 0; worker < workers; worker++)
         carve(s, &cut, kernels, arena);
 }
@@ -110,25 +143,45 @@ struct call {
     const struct cvg_task *task;
     struct cut cut;
     const void *source, *bias;
-    size_t scratch_size; /* of one worker */
+    char *weight; /* packed: [group][panel][l][tap][row] */
+    int64_t weight_size;
+    size_t scratch_base, scratch_size; /* of worker 0, and of each */
 };
+
+/* Packs the weight; job = group and panel. */
+static void pack_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cut *cut = &call->cut;
+    const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
+    const int64_t g = job / panels, m = job % panels * cut->rows;
+    (void)worker;
+    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0,
+                    cut->view.L, (int)cut->rows,
+                    cvg_at(t, call->weight, g * call->weight_size + m * cut->view.L * s->filter_size));
+}
 
 /* Fills the table of terms for channels l; returns the terms of one channel. */
 static int64_t list_terms(const struct call *call, const struct cvg_box *box,
                           const struct scratch *scratch)
 {
     const struct cvg_shape *s = call->task->shape;
+    const struct cut *cut = &call->cut;
+    const int64_t l_step = cut->packed ? s->filter_size * cut->rows : cut->view.l_step;
+    const int64_t tap_step = cut->packed ? cut->rows : 1;
     const struct cvg_axis *x = box->axis;
     int64_t j = 0;
-    for (int64_t l = 0; l < call->cut.table; l++)
+    for (int64_t l = 0; l < cut->table; l++)
         for (int64_t a = 0; a < x[0].taps; a++)
             for (int64_t b = 0; b < x[1].taps; b++)
                 for (int64_t c = 0; c < x[2].taps; c++, j++) {
                     const int64_t t = x[0].tap_first + a * x[0].tap_step;
                     const int64_t r = x[1].tap_first + b * x[1].tap_step;
                     const int64_t q = x[2].tap_first + c * x[2].tap_step;
-                    scratch->a[j] = l * call->cut.view.l_step +
-                                    (t * s->filter[1] + r) * s->filter[2] + q;
+                    scratch->a[j] = l * l_step +
+                                    ((t * s->filter[1] + r) * s->filter[2] + q) * tap_step;
                     scratch->b[j] = l * box->channel + cvg_box_slot(box, a, b, c);
                 }
     return x[0].taps * x[1].taps * x[2].taps;
@@ -144,47 +197,64 @@ static const struct cvg_tile *tile_for(const struct cvg_kernels *kernels, int64_
     return tile;
 }
 
-/* Adds the products of l_count channels to the sums of all channels m, lanes apart. */
-static void add_channels(const struct call *call, const struct cvg_box *box, int64_t taps,
-                         const char *weight, int64_t l_count, int64_t lanes,
-                         const struct scratch *scratch, int first)
+/* A block of channels m and source channels l: what is added at a time. */
+struct block {
+    int64_t m_count, l_count;
+    const char *weight; /* of m and the first l */
+    int first;          /* l */
+};
+
+/* Adds the products of a block to the sums of its channels m, lanes apart. */
+static void add_block(const struct call *call, const struct cvg_box *box, int64_t taps,
+                      const struct block *block, int64_t lanes, const struct scratch *scratch)
 {
     const struct cvg_kernels *kernels = call->task->kernels;
-    const struct cvg_gather *view = &call->cut.view;
-    const int64_t size = (int64_t)kernels->size, table = cvg_min(call->cut.table, l_count);
-    const int64_t blocks = l_count / table, rest = l_count % table;
-    const int64_t a_step = table * view->l_step, b_step = table * box->channel;
+    const struct cut *cut = &call->cut;
+    const int64_t size = (int64_t)kernels->size, table = cvg_min(cut->table, block->l_count);
+    const int64_t blocks = block->l_count / table, rest = block->l_count % table;
+    const int64_t filter_size = call->task->shape->filter_size;
+    const int64_t l_step = cut->packed ? filter_size * cut->rows : cut->view.l_step;
+    const int64_t m_step = cut->packed ? 1 : cut->view.m_step; /* in a panel */
+    const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
+    const int64_t a_step = table * l_step, b_step = table * box->channel;
     const struct cvg_terms terms = {table * taps, scratch->a, scratch->b, blocks, a_step, b_step};
     const struct cvg_terms tail = {rest * taps, scratch->a, scratch->b, 1, 0, 0};
 
     for (int64_t lane = 0; lane < lanes;) {
-        const struct cvg_tile *tile = tile_for(kernels, view->M, lanes - lane);
-        const char *b = scratch->box + lane * size;
-        for (int64_t m = 0; m < view->M; m += tile->rows) {
-            const int rows = (int)cvg_min(tile->rows, view->M - m);
-            int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
-            for (int i = 0; i < rows; i++) {
-                row[i] = (m + i) * view->m_step;
-                place[i] = (m + i) * lanes + lane;
+        const struct cvg_tile *tile = tile_for(kernels, block->m_count, lanes - lane);
+        const int64_t most = cut->packed ? cut->rows : tile->rows;
+        const char *b = scratch->box + lane * size, *weight = block->weight;
+        for (int64_t m = 0; m < block->m_count; m += most, weight += panel_size * size)
+            for (int64_t done = 0; done < cvg_min(most, block->m_count - m); done += tile->rows) {
+                const int64_t left = cvg_min(most, block->m_count - m) - done;
+                const int rows = (int)cvg_min(tile->rows, left);
+                const int64_t from = cut->packed ? done : m + done;
+                int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
+                for (int i = 0; i < rows; i++) {
+                    row[i] = (from + i) * m_step;
+                    place[i] = (m + done + i) * lanes + lane;
+                }
+                const int64_t *const row_at = cut->packed ? NULL : row;
+                const char *const a = weight + (cut->packed ? done * size : 0);
+                tile->run(rows, &terms, a, row_at, b, scratch->sums, place, block->first);
+                if (rest)
+                    tile->run(rows, &tail, a + blocks * a_step * size, row_at,
+                              b + blocks * b_step * size, scratch->sums, place, 0);
             }
-            tile->run(rows, &terms, weight, row, b, scratch->sums, place, first);
-            if (rest)
-                tile->run(rows, &tail, weight + blocks * a_step * size, row,
-                          b + blocks * b_step * size, scratch->sums, place, 0);
-        }
         lane += tile->lanes;
     }
 }
 
-/* Writes the sums of all channels m, from channel on, to the destinations of image n. */
+/* Writes the sums of count channels m, from channel on, to the destinations of image n. */
 static void write_sums(const struct call *call, const struct cvg_box *box, int64_t n,
-                       int64_t channel, int64_t lanes, const struct scratch *scratch)
+                       int64_t channel, int64_t count, int64_t lanes,
+                       const struct scratch *scratch)
 {
     const struct cvg_task *t = call->task;
     const struct cvg_gather *view = &call->cut.view;
     const struct cvg_axis *x = box->axis;
     const int64_t size = (int64_t)t->kernels->size, channels = view->M * t->shape->G;
-    for (int64_t m = 0; m < view->M; m++)
+    for (int64_t m = 0; m < count; m++)
         for (int64_t a = 0; a < x[0].count; a++) {
             const int64_t d = x[0].first + a * x[0].step;
             const int64_t to = (n * channels + channel + m) * view->dst_size +
@@ -198,7 +268,7 @@ static void write_sums(const struct call *call, const struct cvg_box *box, int64
         }
 }
 
-/* Job: one piece of some pairs of image and group. */
+/* Job: one piece and block of m of some pairs of image and group. */
 static void pixels_job(void *context, int64_t job, int worker)
 {
     const struct call *call = context;
@@ -207,14 +277,16 @@ static void pixels_job(void *context, int64_t job, int worker)
     const struct cut *cut = &call->cut;
     const struct cvg_gather *view = &cut->view;
     const int64_t size = (int64_t)t->kernels->size;
-    const int64_t begin = job / cut->pieces.count * cut->pairs;
+    const int64_t m = job % cut->m_blocks * cut->m_count;
+    const int64_t piece = job / cut->m_blocks % cut->pieces.count;
+    const int64_t begin = job / cut->m_blocks / cut->pieces.count * cut->pairs;
     const int64_t end = cvg_min(begin + cut->pairs, s->N * s->G);
     struct cvg_box box;
 
-    if (!cut->piece(s, &cut->pieces, job % cut->pieces.count, &box))
+    if (!cut->piece(s, &cut->pieces, piece, &box))
         return;
     struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = (size_t)worker * call->scratch_size;
+    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
     const struct scratch scratch = carve(s, cut, t->kernels, &arena);
     const int64_t taps = list_terms(call, &box, &scratch), lanes = span(&box, t->kernels);
 
@@ -222,29 +294,38 @@ static void pixels_job(void *context, int64_t job, int worker)
     memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + narrowest(t->kernels)) * size));
     for (int64_t pair = begin; pair < end; pair++) {
         const int64_t n = pair / s->G, g = pair % s->G;
+        struct block block = {.m_count = cvg_min(cut->m_count, view->M - m)};
         for (int64_t l = 0; l < view->L; l += cut->l_count) {
-            const int64_t l_count = cvg_min(cut->l_count, view->L - l);
-            const int64_t source = (pair * view->L + l) * view->source_size;
-            const int64_t weight = g * s->Kg * s->taps + l * view->l_step;
-            cvg_box_pack(&box, t->kernels, cvg_at(t, call->source, source), view->source_size,
-                         l_count, scratch.box);
-            add_channels(call, &box, taps, cvg_at(t, t->weight, weight), l_count, lanes, &scratch,
-                         l == 0);
+            block.l_count = cvg_min(cut->l_count, view->L - l);
+            block.first = l == 0;
+            block.weight = cut->packed
+                ? cvg_at(t, call->weight, g * call->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
+                : cvg_at(t, t->weight, g * s->Kg * s->taps + l * view->l_step);
+            cvg_box_pack(&box, t->kernels,
+                         cvg_at(t, call->source, (pair * view->L + l) * view->source_size),
+                         view->source_size, block.l_count, scratch.box);
+            add_block(call, &box, taps, &block, lanes, &scratch);
         }
-        write_sums(call, &box, n, g * view->M, lanes, &scratch);
+        write_sums(call, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
     }
 }
 
 static void run(const struct cvg_task *task, cvg_pass pass)
 {
-    struct call call = {.task = task, .cut = cut_of(task->shape, pass)};
-    struct cvg_arena measure = cvg_arena_on(NULL);
-    carve(task->shape, &call.cut, task->kernels, &measure);
-    call.scratch_size = measure.used;
+    const struct cvg_shape *s = task->shape;
+    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass)};
+    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
+    call.weight_size = packed_size(s, &call.cut);
+    call.weight = cvg_arena_take(&arena, s->G * call.weight_size, task->kernels->size);
+    call.scratch_base = arena.used;
+    carve(s, &call.cut, task->kernels, &one);
+    call.scratch_size = one.used;
     call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
     call.bias = task->bias;
-    cvg_parallel(task->threads, task->workers,
-                 pair_blocks(task->shape, &call.cut) * call.cut.pieces.count, pixels_job, &call);
+    if (call.cut.packed)
+        cvg_parallel(task->threads, task->workers, s->G * cvg_ceil_div(call.cut.view.M, call.cut.rows),
+                     pack_job, &call);
+    cvg_parallel(task->threads, task->workers, jobs(s, &call.cut), pixels_job, &call);
 }
 
 const struct cvg_form cvg_direct_pixels = {layout, run};

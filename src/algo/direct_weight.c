@@ -62,7 +62,7 @@ static struct cut cut_of(const struct cvg_shape *s)
 
 struct scratch {
     char *window, *lanes, *sums;
-    int64_t *a, *b;       /* of each position: where input and grad_output lie */
+    int64_t *a, *b, *b_scaled; /* of each position: where input and grad_output lie */
     int64_t *row, *place; /* of each tile row: where it reads and is summed */
 };
 
@@ -89,6 +89,7 @@ static struct scratch carve(const struct cvg_shape *shape, const struct cvg_kern
     x.sums = cvg_arena_take(arena, most * cut.taps * k_lanes, kernels->size);
     x.a = cvg_arena_take(arena, positions, sizeof *x.a);
     x.b = cvg_arena_take(arena, positions, sizeof *x.b);
+    x.b_scaled = cvg_arena_take(arena, positions, sizeof *x.b_scaled);
     x.row = cvg_arena_take(arena, rows, sizeof *x.row);
     x.place = cvg_arena_take(arena, rows, sizeof *x.place);
     return x;
@@ -145,56 +146,6 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     }
 }
 
-/* The positions [*first, *end) of a region along one axis at which a tap meets the input. */
-static void meeting_positions(const struct cvg_shape *s, const struct cvg_region *region, int axis,
-                              int64_t tap, int clip, int64_t *first, int64_t *end)
-{
-    const int64_t stride = s->stride[axis], begin = region->begin[axis];
-    const int64_t far = s->pad[axis] - tap * s->dilation[axis]; /* p*stride - far is met */
-    *first = begin;
-    *end = begin + region->count[axis];
-    if (clip) {
-        const int64_t last = s->in[axis] - 1 + far;
-        if (far > 0)
-            *first = cvg_max(*first, cvg_ceil_div(far, stride));
-        *end = last < 0 ? *first : cvg_min(*end, last / stride + 1);
-    }
-    *end = cvg_max(*first, *end);
-}
-
-/* Lists the positions of a region at which a tap meets the input; returns their number. */
-static int64_t list_positions(const struct cvg_shape *s, const struct cut *cut,
-                              const struct cvg_region *region, const struct cvg_window *w,
-                              const int64_t tap[3], const struct scratch *x)
-{
-    int64_t first[3], end[3], at[3], j = 0;
-    for (int i = 0; i < 3; i++) {
-        meeting_positions(s, region, i, tap[i], cut->clip[i], &first[i], &end[i]);
-        at[i] = tap[i] * s->dilation[i] - s->pad[i] - w->first[i];
-    }
-    for (int64_t n = 0; n < region->images; n++)
-        for (int64_t o = first[0]; o < end[0]; o++)
-            for (int64_t p = first[1]; p < end[1]; p++) {
-                const int64_t a = n * w->image + (o * s->stride[0] + at[0]) * w->step[0] +
-                                  (p * s->stride[1] + at[1]) * w->step[1] + at[2];
-                const int64_t b = ((n * region->count[0] + o - region->begin[0]) *
-                                       region->count[1] + p - region->begin[1]) *
-                                      region->count[2] - region->begin[2];
-                for (int64_t q = first[2]; q < end[2]; q++, j++) {
-                    x->a[j] = a + q * s->stride[2];
-                    x->b[j] = b + q;
-                }
-            }
-    return j;
-}
-
-static void split_tap(const struct cvg_shape *s, int64_t index, int64_t tap[3])
-{
-    tap[2] = index % s->filter[2];
-    tap[1] = index / s->filter[2] % s->filter[1];
-    tap[0] = index / s->filter[2] / s->filter[1];
-}
-
 /* One job: blocks of group, k, c and taps, and what it works on. */
 struct job {
     const struct cvg_task *task;
@@ -213,22 +164,20 @@ static void add_rows(const struct job *job, int64_t positions, int64_t region_po
     const struct cvg_kernels *kernels = job->task->kernels;
     const int64_t size = (int64_t)kernels->size;
     const struct scratch *x = job->x;
-    int64_t scale = 1; /* of the offsets in b */
+    int lanes = 0; /* for which b is scaled */
     for (int64_t k = 0; k < job->k_count;) {
         const struct cvg_tile *tile = cvg_panel_tile(kernels, job->k_count - k);
         const int64_t tiles = cvg_ceil_div(rows, tile->rows);
-        const struct cvg_terms terms = {positions, x->a, x->b, 1, 0, 0};
-        if (scale != tile->lanes)
-            for (int64_t j = 0; j < positions; j++)
-                x->b[j] = x->b[j] / scale * tile->lanes;
-        scale = tile->lanes;
+        const struct cvg_terms terms = {positions, x->a, x->b_scaled, 1, 0, 0};
+        for (int64_t j = 0; lanes != tile->lanes && j < positions; j++)
+            x->b_scaled[j] = x->b[j] * tile->lanes;
+        lanes = tile->lanes;
         for (int64_t i = 0, done = 0; i < tiles; i++) {
             const int count = (int)((rows - done) / (tiles - i)); /* as even as can be */
             int64_t place[CVG_TILE_ROWS];
             for (int r = 0; r < count; r++)
                 place[r] = x->place[done + r] * tile->lanes;
-            tile->run(count, &terms, w->base, x->row + done,
-                      x->lanes + k * region_positions * size,
+            tile->run(count, &terms, w->base, x->row + done, x->lanes + k * region_positions * size,
                       x->sums + k * job->c_count * job->taps * size, place, 0);
             done += count;
         }
@@ -262,18 +211,18 @@ static void add_region(const struct job *job, int64_t index)
                 x->row[c] = c * w.channel;
                 x->place[c] = c * job->taps + i;
             }
-            split_tap(s, job->tap + i, tap);
-            add_rows(job, list_positions(s, cut, &region, &w, tap, x), region.positions, &w,
+            cvg_tap_split(s, job->tap + i, tap);
+            add_rows(job, cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b), region.positions, &w,
                      job->c_count);
         }
         return;
     }
     for (int64_t i = 0; i < job->taps; i++) {
         int meets = 1; /* a tap that nowhere meets the input has no place in the window */
-        split_tap(s, job->tap + i, tap);
+        cvg_tap_split(s, job->tap + i, tap);
         for (int axis = 0; axis < 3; axis++) {
             int64_t first, end;
-            meeting_positions(s, &region, axis, tap[axis], 1, &first, &end);
+            cvg_tap_meets(s, &region, axis, tap[axis], 1, &first, &end);
             meets &= first < end;
         }
         for (int64_t c = 0; meets && c < job->c_count; c++, rows++) {
@@ -282,7 +231,7 @@ static void add_region(const struct job *job, int64_t index)
             x->place[rows] = c * job->taps + i;
         }
     }
-    add_rows(job, list_positions(s, cut, &region, &w, (const int64_t[3]){0, 0, 0}, x),
+    add_rows(job, cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b),
              region.positions, &w, rows);
 }
 

@@ -166,3 +166,51 @@ void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region 
                              ((region->n + n) * image_channels + channel + c) * channel_size * size,
                          (char *)to + (c * window->channel + n * window->image) * size);
 }
+
+void cvg_tap_split(const struct cvg_shape *s, int64_t index, int64_t tap[3])
+{
+    tap[2] = index % s->filter[2];
+    tap[1] = index / s->filter[2] % s->filter[1];
+    tap[0] = index / s->filter[2] / s->filter[1];
+}
+
+void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap,
+                   int clip, int64_t *first, int64_t *end)
+{
+    const int64_t stride = s->stride[axis], begin = region->begin[axis];
+    const int64_t far = s->pad[axis] - tap * s->dilation[axis]; /* p*stride - far is met */
+    *first = begin;
+    *end = begin + region->count[axis];
+    if (clip) {
+        const int64_t last = s->in[axis] - 1 + far;
+        if (far > 0)
+            *first = cvg_max(*first, cvg_ceil_div(far, stride));
+        *end = last < 0 ? *first : cvg_min(*end, last / stride + 1);
+    }
+    *end = cvg_max(*first, *end);
+}
+
+int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region,
+                          const struct cvg_window *w, const int clip[3], const int64_t tap[3],
+                          int64_t *input, int64_t *output)
+{
+    int64_t first[3], end[3], at[3], j = 0;
+    for (int i = 0; i < 3; i++) {
+        cvg_tap_meets(s, region, i, tap[i], clip[i], &first[i], &end[i]);
+        at[i] = tap[i] * s->dilation[i] - s->pad[i] - w->first[i];
+    }
+    for (int64_t n = 0; n < region->images; n++)
+        for (int64_t o = first[0]; o < end[0]; o++)
+            for (int64_t p = first[1]; p < end[1]; p++) {
+                const int64_t a = n * w->image + (o * s->stride[0] + at[0]) * w->step[0] +
+                                  (p * s->stride[1] + at[1]) * w->step[1] + at[2];
+                const int64_t b = ((n * region->count[0] + o - region->begin[0]) *
+                                       region->count[1] + p - region->begin[1]) *
+                                      region->count[2] - region->begin[2];
+                for (int64_t q = first[2]; q < end[2]; q++, j++) {
+                    input[j] = a + q * s->stride[2];
+                    output[j] = b + q;
+                }
+            }
+    return j;
+}

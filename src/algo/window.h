@@ -62,4 +62,24 @@ void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region 
                      const void *source, int64_t image_channels, int64_t channel, int64_t count,
                      void *to);
 
+/* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
+
+/* The coordinates of a tap, by its index in the filter. */
+void cvg_tap_split(const struct cvg_shape *shape, int64_t index, int64_t tap[3]);
+
+/*
+ * The positions [*first, *end) of a region along one axis at which a tap meets the input; all
+ * of them without clip.
+ */
+void cvg_tap_meets(const struct cvg_shape *shape, const struct cvg_region *region, int axis,
+                   int64_t tap, int clip, int64_t *first, int64_t *end);
+
+/*
+ * Lists the positions of a region at which a tap meets the input: where that lies in the window,
+ * and the number of the position in the region.  Returns how many there are.
+ */
+int64_t cvg_tap_positions(const struct cvg_shape *shape, const struct cvg_region *region,
+                          const struct cvg_window *window, const int clip[3], const int64_t tap[3],
+                          int64_t *input, int64_t *output);
+
 #endif

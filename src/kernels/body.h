@@ -37,12 +37,16 @@
 #endif
 
 enum { MOST_VECS = 12 };
-#define CUT(rows) ((rows) < CVG_TILE_ROWS ? (rows) : CVG_TILE_ROWS)
+#define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 
-/* One register tile; rows and vecs are constants wherever this is inlined. */
-INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *terms, const real *a,
-                      const int64_t *row, const real *b, real *acc, const int64_t *place,
-                      int first)
+/*
+ * One register tile; rows, vecs and near are constants wherever this is inlined.  With near the
+ * rows are neighbours in a: one address serves them all, which spares the registers and loads
+ * that as many pointers take.
+ */
+INLINE void tile_rows(const int rows, const int vecs, const int near, const struct cvg_terms *terms,
+                      const real *a, const int64_t *row, const real *b, real *acc,
+                      const int64_t *place, int first)
 {
     const int64_t count = terms->count, *const a_at = terms->a, *const b_at = terms->b;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
@@ -50,20 +54,21 @@ INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *te
     int64_t further = 0;
 
     UNROLL for (int i = 0; i < rows; i++) {
-        at[i] = a + row[i];
-        UNROLL for (int v = 0; v < vecs; v++)
+        at[i] = near ? a + i : a + row[i];
+        UNROLL for (int v = 0; v < vecs; v++) {
+            if (first)
+                __builtin_prefetch(acc + place[i] + v * VW, 1);
             sum[i][v] = first ? v_zero() : v_load(acc + place[i] + v * VW);
+        }
     }
     for (int64_t block = 0; block < terms->blocks; block++) {
         for (int64_t j = 0; j < count; j++) {
             const int64_t offset = a_at[j] + further;
-            const real *const bj = b + b_at[j];
-            if (rows > 2)
-                __builtin_prefetch(at[rows - 1] + offset + 64 / sizeof(real));
+            const real *const bj = b + b_at[j], *const first_row = at[0] + offset;
             if (rows < vecs) {
                 vec aj[CVG_TILE_ROWS];
                 UNROLL for (int i = 0; i < rows; i++)
-                    aj[i] = v_splat(at[i][offset]);
+                    aj[i] = v_splat(near ? first_row[i] : at[i][offset]);
                 UNROLL for (int v = 0; v < vecs; v++) {
                     const vec bv = v_load(bj + v * VW);
                     UNROLL for (int i = 0; i < rows; i++)
@@ -74,7 +79,7 @@ INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *te
                 UNROLL for (int v = 0; v < vecs; v++)
                     bv[v] = v_load(bj + v * VW);
                 UNROLL for (int i = 0; i < rows; i++) {
-                    const vec aij = v_splat(at[i][offset]);
+                    const vec aij = v_splat(near ? first_row[i] : at[i][offset]);
                     UNROLL for (int v = 0; v < vecs; v++)
                         sum[i][v] = v_fma(aij, bv[v], sum[i][v]);
                 }
@@ -88,6 +93,17 @@ INLINE void tile_rows(const int rows, const int vecs, const struct cvg_terms *te
             v_store(acc + place[i] + v * VW, sum[i][v]);
 }
 
+/* tile_rows() for any rows. */
+INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *terms, const real *a,
+                      const int64_t *row, const real *b, real *acc, const int64_t *place,
+                      int first)
+{
+    if (!row)
+        tile_rows(rows, vecs, 1, terms, a, row, b, acc, place, first);
+    else
+        tile_rows(rows, vecs, 0, terms, a, row, b, acc, place, first);
+}
+
 /* Chooses the code for a number of rows; vecs and most are constants, so only most cases stay. */
 INLINE void tile(const int vecs, const int most, int rows, const struct cvg_terms *terms,
                  const void *a, const int64_t *row, const void *b, void *acc, const int64_t *place,
@@ -96,20 +112,20 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
     if (rows > most)
         return;
     switch (rows) {
-    case 1: tile_rows(1, vecs, terms, a, row, b, acc, place, first); break;
-    case 2: if (most >= 2) tile_rows(2, vecs, terms, a, row, b, acc, place, first); break;
-    case 3: if (most >= 3) tile_rows(3, vecs, terms, a, row, b, acc, place, first); break;
-    case 4: if (most >= 4) tile_rows(4, vecs, terms, a, row, b, acc, place, first); break;
-    case 5: if (most >= 5) tile_rows(5, vecs, terms, a, row, b, acc, place, first); break;
-    case 6: if (most >= 6) tile_rows(6, vecs, terms, a, row, b, acc, place, first); break;
-    case 7: if (most >= 7) tile_rows(7, vecs, terms, a, row, b, acc, place, first); break;
-    case 8: if (most >= 8) tile_rows(8, vecs, terms, a, row, b, acc, place, first); break;
-    case 9: if (most >= 9) tile_rows(9, vecs, terms, a, row, b, acc, place, first); break;
-    case 10: if (most >= 10) tile_rows(10, vecs, terms, a, row, b, acc, place, first); break;
-    case 11: if (most >= 11) tile_rows(11, vecs, terms, a, row, b, acc, place, first); break;
-    case 12: if (most >= 12) tile_rows(12, vecs, terms, a, row, b, acc, place, first); break;
-    case 13: if (most >= 13) tile_rows(13, vecs, terms, a, row, b, acc, place, first); break;
-    case 14: if (most >= 14) tile_rows(14, vecs, terms, a, row, b, acc, place, first); break;
+    case 1: tile_any(1, vecs, terms, a, row, b, acc, place, first); break;
+    case 2: if (most >= 2) tile_any(2, vecs, terms, a, row, b, acc, place, first); break;
+    case 3: if (most >= 3) tile_any(3, vecs, terms, a, row, b, acc, place, first); break;
+    case 4: if (most >= 4) tile_any(4, vecs, terms, a, row, b, acc, place, first); break;
+    case 5: if (most >= 5) tile_any(5, vecs, terms, a, row, b, acc, place, first); break;
+    case 6: if (most >= 6) tile_any(6, vecs, terms, a, row, b, acc, place, first); break;
+    case 7: if (most >= 7) tile_any(7, vecs, terms, a, row, b, acc, place, first); break;
+    case 8: if (most >= 8) tile_any(8, vecs, terms, a, row, b, acc, place, first); break;
+    case 9: if (most >= 9) tile_any(9, vecs, terms, a, row, b, acc, place, first); break;
+    case 10: if (most >= 10) tile_any(10, vecs, terms, a, row, b, acc, place, first); break;
+    case 11: if (most >= 11) tile_any(11, vecs, terms, a, row, b, acc, place, first); break;
+    case 12: if (most >= 12) tile_any(12, vecs, terms, a, row, b, acc, place, first); break;
+    case 13: if (most >= 13) tile_any(13, vecs, terms, a, row, b, acc, place, first); break;
+    case 14: if (most >= 14) tile_any(14, vecs, terms, a, row, b, acc, place, first); break;
     default: break;
     }
 }
@@ -317,30 +333,34 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
     }
 }
 
+/* Turns TW channels from l on for TW positions from i on. */
+INLINE void turn_block(real *d, int lanes, const real *s, int64_t step, int64_t l, int64_t i)
+{
+    tvec block[TW];
+    UNROLL for (int r = 0; r < TW; r++)
+        block[r] = t_load(s + (l + r) * step + i);
+    t_turn(block);
+    UNROLL for (int r = 0; r < TW; r++)
+        t_store(d + (i + r) * lanes + l, block[r]);
+}
+
 static void turn(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count)
 {
     real *d = dst;
     const real *s = src;
-    int64_t done = 0; /* of count, in whole blocks */
-    int l = 0;
-    for (; l + TW <= width; l += TW)
-        for (done = 0; done + TW <= count; done += TW) {
-            tvec block[TW];
-            UNROLL for (int i = 0; i < TW; i++)
-                block[i] = t_load(s + (l + i) * step + done);
-            t_turn(block);
-            UNROLL for (int i = 0; i < TW; i++)
-                t_store(d + (done + i) * lanes + l, block[i]);
-        }
-    for (int64_t i = done; i < count; i++)
-        for (int m = 0; m < l; m++)
-            d[i * lanes + m] = s[m * step + i];
-    for (int64_t i = 0; i < count; i++) {
-        for (int m = l; m < width; m++)
-            d[i * lanes + m] = s[m * step + i];
-        for (int m = width; m < lanes; m++)
-            d[i * lanes + m] = 0;
+    if (width < TW || count < TW) {
+        for (int64_t i = 0; i < count; i++)
+            for (int l = 0; l < width; l++)
+                d[i * lanes + l] = s[l * step + i];
+    } else { /* the last blocks may turn some again */
+        for (int64_t l = 0; l < width; l += TW)
+            for (int64_t i = 0; i < count; i += TW)
+                turn_block(d, lanes, s, step, l + TW <= width ? l : width - TW,
+                           i + TW <= count ? i : count - TW);
     }
+    for (int64_t i = 0; width < lanes && i < count; i++)
+        for (int l = width; l < lanes; l++)
+            d[i * lanes + l] = 0;
 }
 
 /* One element of unturn(). */

@@ -25,7 +25,8 @@ struct cvg_terms {
  *       sum over block < blocks, j < count of
  *           a[row[i] + block*a_step + terms.a[j]] * b[block*b_step + terms.b[j] + l]
  *
- * A sum continued with first = 0 has the bits of one uninterrupted sum.
+ * row NULL stands for row[i] = i, neighbours, which are fastest.  A sum continued with first = 0
+ * has the bits of one uninterrupted sum.
  */
 typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a,
                          const int64_t *row, const void *b, void *acc, const int64_t *place,

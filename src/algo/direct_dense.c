@@ -1,0 +1,249 @@
+/*
+ * forward and grad_input of a filter of one tap without stride or padding (direct.h): a
+ * matrix product on plain memory.
+ *
+ *   destination[m][pixel] = sum over l of weight[m][l] * source[l][pixel]
+ *
+ * Lanes are pixels, tile rows are channels m.  Sums grow in the destination itself, but for the
+ * pixels that are left over when a plane is no multiple of the narrowest vector.  A job copies
+ * its part of the source to panels of [l][lane]: read in place, its channels lie pages apart.
+ * The weight is packed once, to panels of [l][row].
+ */
+#include "direct.h"
+
+#include <string.h>
+
+enum {
+    PIXELS = 288,         /* of one job, at most */
+    ENOUGH_JOBS = 16,
+    TILE_BYTES = 24576,   /* of the source, read between two stores of a tile, about */
+    MANY = 1 << 20,       /* a batch that needs the most scratch */
+};
+
+/* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
+static const struct {
+    int64_t pixels, channels;
+} sizes[] = {{PIXELS, 256}, {PIXELS, 128}, {96, 256}, {96, 128}, {96, 64}};
+
+/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
+struct cut {
+    struct cvg_gather view;
+    int64_t pixels, pixel_blocks;
+    int64_t rows; /* of a panel */
+    int64_t m_count, m_blocks; /* whole panels */
+    int64_t l_count;
+    int64_t jobs;
+};
+
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+{
+    const struct cvg_tile *tile = cvg_main_tile(kernels);
+    struct cut cut = {.view = cvg_gather_of(s, pass)};
+    const int64_t M = cut.view.M, panels = cvg_ceil_div(M, tile->rows);
+    cut.rows = cvg_ceil_div(M, panels);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && cut.jobs < ENOUGH_JOBS; i++) {
+        const int64_t most = cvg_max(1, sizes[i].channels / cut.rows); /* panels of one job */
+        cut.pixels = sizes[i].pixels;
+        cut.m_count = cvg_ceil_div(panels, cvg_ceil_div(panels, most)) * cut.rows;
+        cut.m_blocks = cvg_ceil_div(M, cut.m_count);
+        cut.pixel_blocks = cvg_ceil_div(s->out_size, cut.pixels);
+        cut.jobs = cvg_times(cvg_times(s->N * s->G, cut.pixel_blocks), cut.m_blocks);
+    }
+    const int64_t fit = TILE_BYTES / (tile->lanes * (int64_t)kernels->size);
+    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, fit));
+    return cut;
+}
+
+/* The narrowest tile, for what is left of a plane. */
+static const struct cvg_tile *narrowest(const struct cvg_kernels *kernels)
+{
+    return &kernels->tile[kernels->tiles - 1];
+}
+
+struct scratch {
+    char *panels; /* of the source */
+    char *rest;   /* sums of pixels left over */
+    char *block;  /* sums of one job, when they are added to the result */
+    int64_t *a, *b; /* of each l: its weight, and its source in a panel */
+};
+
+static struct scratch carve(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels,
+                            struct cvg_arena *arena)
+{
+    struct cvg_shape many = *s;
+    many.N = MANY;
+    const struct cut cut = cut_of(&many, kernels, pass);
+    const int64_t lanes = narrowest(kernels)->lanes;
+    struct scratch x;
+    x.panels = cvg_arena_take(arena, cut.l_count * (PIXELS + lanes), kernels->size);
+    x.rest = cvg_arena_take(arena, cut.m_count * lanes, kernels->size);
+    x.block = cvg_arena_take(arena, cut.m_count * PIXELS, kernels->size);
+    x.a = cvg_arena_take(arena, cut.l_count, sizeof *x.a);
+    x.b = cvg_arena_take(arena, cut.l_count, sizeof *x.b);
+    return x;
+}
+
+/* Elements of the packed weight of one group. */
+static int64_t packed_size(const struct cut *cut)
+{
+    return cvg_times(cvg_ceil_div(cut->view.M, cut->rows) * cut->rows, cut->view.L);
+}
+
+static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
+                   int workers, struct cvg_arena *arena)
+{
+    const struct cut cut = cut_of(s, kernels, pass);
+    cvg_arena_take(arena, cvg_times(s->G, packed_size(&cut)), kernels->size);
+    for (int worker = 0; worker < workers; worker++)
+        carve(s, pass, kernels, arena);
+}
+
+/* What all jobs of a call share. */
+struct call {
+    const struct cvg_task *task;
+    cvg_pass pass;
+    struct cut cut;
+    const void *source, *bias;
+    char *weight; /* packed: [group][panel][l][row] */
+    int64_t weight_size;
+    size_t scratch_base, scratch_size;
+};
+
+/* Packs the weight; job = group and panel. */
+static void pack_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cut *cut = &call->cut;
+    const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
+    const int64_t g = job / panels, m = job % panels * cut->rows;
+    (void)worker;
+    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L,
+                    (int)cut->rows, cvg_at(t, call->weight, g * call->weight_size + m * cut->view.L));
+}
+
+/* One job's block of a plane, and the channels l that are being added. */
+struct block {
+    int64_t m, m_count, l, l_count;
+    const char *weight; /* of m and l */
+};
+
+/*
+ * Adds the products of one panel of pixels to the sums of all channels m of a block, sums_step
+ * apart.
+ */
+static void add_panel(const struct call *call, const struct block *block, const struct cvg_tile *tile,
+                      const char *source, char *sums, int64_t sums_step, const struct scratch *x)
+{
+    const struct cut *cut = &call->cut;
+    const int64_t size = (int64_t)call->task->kernels->size;
+    const struct cvg_terms terms = {block->l_count, x->a, x->b, 1, 0, 0};
+    const char *weight = block->weight;
+    int64_t place[CVG_TILE_ROWS];
+    for (int i = 0; i < CVG_TILE_ROWS; i++)
+        place[i] = i * sums_step;
+    for (int64_t l = 0; l < block->l_count; l++)
+        x->b[l] = l * tile->lanes;
+    for (int64_t m = 0; m < block->m_count; m += cut->rows, weight += cut->rows * cut->view.L * size) {
+        const int64_t panel = cvg_min(cut->rows, block->m_count - m);
+        for (int64_t done = 0; done < panel; done += tile->rows)
+            tile->run((int)cvg_min(tile->rows, panel - done), &terms, weight + done * size, NULL, source,
+                      sums + (m + done) * sums_step * size, place, block->l == 0);
+    }
+}
+
+/* The tile for the next pixels: the main one for as long as they fill it. */
+static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64_t pixels)
+{
+    const struct cvg_tile *tile = cvg_main_tile(kernels);
+    while (tile->lanes > pixels && tile->lanes > narrowest(kernels)->lanes)
+        tile++;
+    return tile;
+}
+
+/* Copies pixels of l_count channels to panels, one after the other. */
+static void copy_panels(const struct call *call, const char *source, int64_t l_count, int64_t pixels,
+                        char *to)
+{
+    const struct cvg_kernels *kernels = call->task->kernels;
+    const int64_t size = (int64_t)kernels->size, step = call->cut.view.source_size;
+    while (pixels > 0) {
+        const int64_t lanes = next_tile(kernels, pixels)->lanes;
+        const int64_t panels = cvg_max(1, pixels / lanes), count = cvg_min(lanes, pixels);
+        if (count < lanes)
+            memset(to, 0, (size_t)(l_count * lanes * size));
+        for (int64_t l = 0; l < l_count; l++) /* along the channel */
+            kernels->copy(to + l * lanes * size, l_count * lanes, source + l * step * size, lanes, 1,
+                          panels, count);
+        to += panels * l_count * lanes * size;
+        source += panels * lanes * size;
+        pixels -= panels * lanes;
+    }
+}
+
+static void dense_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cvg_kernels *kernels = t->kernels;
+    const struct cut *cut = &call->cut;
+    const struct cvg_gather *view = &cut->view;
+    const int64_t size = (int64_t)kernels->size, plane = view->dst_size, G = t->shape->G;
+    const int64_t m = job % cut->m_blocks * cut->m_count;
+    const int64_t pixel = job / cut->m_blocks % cut->pixel_blocks * cut->pixels;
+    const int64_t pair = job / cut->m_blocks / cut->pixel_blocks; /* of image and group */
+    const int64_t pixels = cvg_min(cut->pixels, plane - pixel);
+    const int64_t whole = pixels / narrowest(kernels)->lanes * narrowest(kernels)->lanes;
+    struct cvg_arena arena = cvg_arena_on(t->workspace);
+    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
+    const struct scratch x = carve(t->shape, call->pass, kernels, &arena);
+    struct block block = {.m = m, .m_count = cvg_min(cut->m_count, view->M - m)};
+
+    /* Sums grow in the result itself, unless they are added to what is there. */
+    char *result = cvg_at(t, t->result, (pair * view->M + m) * plane + pixel);
+    char *sums = t->accumulate ? x.block : result;
+    const int64_t sums_step = t->accumulate ? PIXELS : plane;
+    for (int64_t l = 0; l < cut->l_count; l++)
+        x.a[l] = l * cut->rows;
+    for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
+        const char *panel = x.panels;
+        block.l_count = cvg_min(cut->l_count, view->L - block.l);
+        block.weight = call->weight + (pair % G * call->weight_size + m * view->L + block.l * cut->rows) * size;
+        copy_panels(call, cvg_at(t, call->source, (pair * view->L + block.l) * plane + pixel), block.l_count,
+                    pixels, x.panels);
+        for (int64_t lane = 0; lane < whole;) {
+            const struct cvg_tile *tile = next_tile(kernels, whole - lane);
+            add_panel(call, &block, tile, panel, sums + lane * size, sums_step, &x);
+            panel += block.l_count * tile->lanes * size;
+            lane += tile->lanes;
+        }
+        if (whole < pixels)
+            add_panel(call, &block, narrowest(kernels), panel, x.rest, narrowest(kernels)->lanes, &x);
+    }
+    for (int64_t i = 0; i < block.m_count; i++, result += plane * size, sums += sums_step * size) {
+        const void *bias = call->bias ? cvg_at(t, call->bias, pair % G * view->M + m + i) : NULL;
+        if (bias || t->scale != 1 || t->accumulate)
+            kernels->put_rows(result, 0, 1, sums, 0, 1, whole, t->scale, bias, t->accumulate);
+        kernels->put_rows(result + whole * size, 0, 1, x.rest + i * narrowest(kernels)->lanes * size, 0, 1,
+                          pixels - whole, t->scale, bias, t->accumulate);
+    }
+}
+
+static void run(const struct cvg_task *task, cvg_pass pass)
+{
+    const struct cvg_shape *s = task->shape;
+    struct call call = {.task = task, .pass = pass, .cut = cut_of(s, task->kernels, pass)};
+    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
+    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
+    call.bias = task->bias;
+    call.weight_size = packed_size(&call.cut);
+    call.weight = cvg_arena_take(&arena, s->G * call.weight_size, task->kernels->size);
+    call.scratch_base = arena.used;
+    carve(s, pass, task->kernels, &one);
+    call.scratch_size = one.used;
+    cvg_parallel(task->threads, task->workers, s->G * cvg_ceil_div(call.cut.view.M, call.cut.rows), pack_job,
+                 &call);
+    cvg_parallel(task->threads, task->workers, call.cut.jobs, dense_job, &call);
+}
+
+const struct cvg_form cvg_direct_dense = {layout, run};
