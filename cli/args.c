@@ -77,6 +77,15 @@ cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank
     return conv;
 }
 
+void args_refuse_geometry(const struct args *args)
+{
+    static const enum option geometry[] = {OPT_STRIDE, OPT_PAD, OPT_DILATION, OPT_GROUPS};
+    for (size_t i = 0; i < sizeof geometry / sizeof *geometry; i++)
+        if (args->option[geometry[i]])
+            die(EXIT_BAD_INPUT, "%s is \"%s\"; it goes with --input-shape, and a problem string says its own",
+                option_names[geometry[i]], args->option[geometry[i]]);
+}
+
 int args_problems(const struct args *args, struct problem **problems)
 {
     cvg_error error;
@@ -90,6 +99,11 @@ int args_problems(const struct args *args, struct problem **problems)
     *problems = realloc(*problems, (size_t)(count + args->count + 1) * sizeof **problems);
     if (!*problems)
         die(EXIT_WRONG, "out of memory");
+    if (!args->option[OPT_INPUT_SHAPE])
+        args_refuse_geometry(args);
+    if (args->option[OPT_INPUT_SHAPE] && count + args->count > 0)
+        die(EXIT_BAD_INPUT, "--input-shape is \"%s\"; it names a problem of its own, beside which no other is taken",
+            args->option[OPT_INPUT_SHAPE]);
     for (int i = 0; i < args->count; i++, count++) {
         (*problems)[count] = (struct problem){.conv = CVG_CONV_INIT};
         if (!problem_parse(&(*problems)[count], args->word[i], &error))

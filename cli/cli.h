@@ -33,6 +33,9 @@ struct args {
     char **word; /* the arguments that are no options */
 };
 
+/* Dies of geometry options, where the problem says its own. */
+void args_refuse_geometry(const struct args *args);
+
 /* The problems that the arguments name: strings, --shapes, --input-shape; how many, maybe 0. */
 int args_problems(const struct args *args, struct problem **problems);
 

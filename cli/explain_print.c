@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const own_names[EXPLAINED] = {
     "input", "weight", "grad_output", "input as the column matrix", "weight as a matrix", "output",
@@ -165,10 +166,11 @@ static struct explanation explain_args(struct args args)
             die(EXIT_BAD_INPUT, "explain takes a problem or files; \"%s\" stands beside files", args.word[0]);
         return explain_files(&args);
     }
-    if (args.count == 1 && !strcmp(args.word[0], "simple"))
-        return explain_example(1);
-    if (args.count == 1 && !strcmp(args.word[0], "complex"))
-        return explain_example(2);
+    for (int example = 1; example <= 2 && args.count == 1; example++)
+        if (!strcmp(args.word[0], example == 1 ? "simple" : "complex")) {
+            args_refuse_geometry(&args);
+            return explain_example(example);
+        }
     if (args_problems(&args, &problems) != 1)
         die(EXIT_BAD_INPUT, "explain needs one of simple, complex, a problem, or files");
     struct explanation e = explain_counting(&problems[0].conv);
@@ -181,13 +183,16 @@ int command_explain(const struct args *args)
     const char *format = args->option[OPT_FORMAT] ? args->option[OPT_FORMAT] : "text";
     const char *path = args->option[OPT_OUTPUT];
     FILE *out = stdout;
+    struct stat old;
     char part[4096];
 
     if (strcmp(format, "text") && strcmp(format, "json"))
         die(EXIT_BAD_INPUT, "--format is \"%s\"; must be text or json", format);
     struct explanation e = explain_args(*args);
+    /* A plain file is replaced when all is written; a link, pipe or device is written through. */
+    const int replace = path && (lstat(path, &old) || S_ISREG(old.st_mode));
     if (path) {
-        if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part)
+        if (snprintf(part, sizeof part, "%s%s", path, replace ? ".part" : "") >= (int)sizeof part)
             die(EXIT_BAD_INPUT, "-o is longer than 4000 characters");
         out = fopen(part, "w");
         if (!out)
@@ -200,9 +205,10 @@ int command_explain(const struct args *args)
     explanation_free(&e);
     if (path) {
         const int failed = ferror(out);
-        if (fclose(out) || failed || rename(part, path)) {
+        if (fclose(out) || failed || (replace && rename(part, path))) {
             const int why = errno;
-            remove(part);
+            if (replace)
+                remove(part);
             die(EXIT_WRONG, "-o: %s: %s", path, strerror(why));
         }
     }

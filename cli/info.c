@@ -32,6 +32,21 @@ static void print_plan(const cvg_conv *conv, int threads)
     cvg_plan_destroy(plan);
 }
 
+/* The instruction set that plans use; dies of an environment variable that names none. */
+static const char *isa_of(void)
+{
+    static char isa[32];
+    const cvg_conv conv = CVG_CONV_INIT;
+    char text[1024];
+    cvg_plan *plan = plan_of(&conv, CVG_AUTO, 1, 1);
+    cvg_plan_describe(plan, text, sizeof text);
+    cvg_plan_destroy(plan);
+    const char *at = strstr(text, "kernels: ");
+    if (at)
+        sscanf(at, "kernels: %31[^,]", isa);
+    return isa;
+}
+
 int command_info(const struct args *args)
 {
     struct problem *problems;
@@ -43,6 +58,7 @@ int command_info(const struct args *args)
     args_threads(args, "0", &threads, 1);
     printf("convgrad %s\n", cvg_version());
     print_cpu();
+    printf("instruction set: %s\n", isa_of());
     printf("algorithms:");
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++)
         printf(" %s", cvg_algo_name((cvg_algo)i));

@@ -195,6 +195,42 @@ void problem_print(const cvg_conv *conv, char *text, size_t size)
 #undef ADD
 }
 
+/* Appends " --name 1,2,3" of one or two lists. */
+static void add_list(char *text, size_t size, const char *name, const int64_t *values, int count,
+                     const int64_t *more, int more_count)
+{
+    size_t length = strlen(text);
+    length += (size_t)snprintf(text + length, size - length, "%s--%s ", length ? " " : "", name);
+    for (int i = 0; i < count + more_count && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%" PRId64, i ? "," : "",
+                                   i < count ? values[i] : more[i - count]);
+}
+
+void problem_arguments(const cvg_conv *conv, char *text, size_t size)
+{
+    struct problem back = {.conv = CVG_CONV_INIT};
+    cvg_error error;
+    char string[256];
+    const int dims = conv->spatial_dims;
+    problem_print(conv, string, sizeof string);
+    int same = problem_parse(&back, string, &error);
+    for (int i = 0; i < dims; i++)
+        same = same && back.conv.pad_end[i] == conv->pad_end[i];
+    if (same) {
+        snprintf(text, size, "'%s'", string);
+        return;
+    }
+    const int64_t input[2] = {conv->batch, conv->in_channels};
+    const int64_t weight[2] = {conv->out_channels, conv->in_channels / conv->groups};
+    text[0] = 0;
+    add_list(text, size, "input-shape", input, 2, conv->in, dims);
+    add_list(text, size, "weight-shape", weight, 2, conv->filter, dims);
+    add_list(text, size, "stride", conv->stride, dims, NULL, 0);
+    add_list(text, size, "pad", conv->pad_begin, dims, conv->pad_end, dims);
+    add_list(text, size, "dilation", conv->dilation, dims, NULL, 0);
+    add_list(text, size, "groups", &conv->groups, 1, NULL, 0);
+}
+
 int numbers_parse(const char *text, int64_t *numbers, int most)
 {
     int count = 0;

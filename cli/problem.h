@@ -18,8 +18,14 @@ struct problem {
  */
 int problem_parse(struct problem *problem, const char *text, cvg_error *error);
 
-/* The string of a problem, which problem_parse reads back as the same problem. */
+/*
+ * The string of a problem, which problem_parse reads back as the same problem, unless the
+ * padding at the end is more than the output needs.
+ */
 void problem_print(const cvg_conv *conv, char *text, size_t size);
+
+/* The arguments that name a problem exactly: its quoted string, or shapes and geometry. */
+void problem_arguments(const cvg_conv *conv, char *text, size_t size);
 
 /*
  * Reads a shape table: CSV with the header

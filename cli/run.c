@@ -84,12 +84,12 @@ static void add_result(struct results *r, const char *name, const struct array *
     r->array[r->count++] = array;
 }
 
-/* Removes what the first count results have left, and dies. */
-static _Noreturn void give_up(const struct results *r, int count, const char *why)
+/* Removes what the first count results have left, those before placed under their own names, and dies. */
+static _Noreturn void give_up(const struct results *r, int count, int placed, const char *why)
 {
     char path[4096];
     for (int i = 0; i < count; i++) {
-        path_of(r, i, ".part", path);
+        path_of(r, i, i < placed ? "" : ".part", path);
         remove(path);
     }
     if (r->made_directory)
@@ -110,15 +110,26 @@ static void write_results(const struct args *args, struct results *r)
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, ".part", part);
         if (!array_write(r->array[i], part, &error))
-            give_up(r, i, error.text);
+            give_up(r, i, 0, error.text);
+    }
+    for (int i = 0; i < r->count; i++) { /* old results stay if one cannot be replaced */
+        struct stat old;
+        path_of(r, i, "", path);
+        if (stat(path, &old) == 0 && !S_ISREG(old.st_mode)) {
+            snprintf(why, sizeof why, "%s is there and is no plain file", path);
+            give_up(r, r->count, 0, why);
+        }
     }
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, ".part", part);
         path_of(r, i, "", path);
         if (rename(part, path)) {
             snprintf(why, sizeof why, "%s: %s", path, strerror(errno));
-            give_up(r, r->count, why);
+            give_up(r, r->count, i, why);
         }
+    }
+    for (int i = 0; i < r->count; i++) {
+        path_of(r, i, "", path);
         shape_print(r->array[i]->shape, r->array[i]->rank, shape, sizeof shape);
         printf("wrote %s  %s %s\n", path, type_name(r->array[i]->type), shape);
     }
@@ -277,11 +288,16 @@ static int run_transpose(const struct args *args)
     for (int i = 0; i < dims; i++) {
         const int64_t begin = pads == 1 ? pad[0] : pad[i];
         const int64_t end = pads == 1 ? pad[0] : pads == dims ? pad[i] : pad[dims + i];
-        const int64_t parts[] = {input.shape[2 + i], stride[i], dilation[i], weight.shape[2 + i], begin,
-                                 end, extra[i]};
+        const struct { const char *name; int64_t value, least; } parts[] = {
+            {"--input", input.shape[2 + i], 0}, {"--weight", weight.shape[2 + i], 0},
+            {"--stride", stride[i], 1},         {"--dilation", dilation[i], 1},
+            {"--pad", begin, 0},                {"--pad", end, 0},
+            {"--output-padding", extra[i], 0},
+        };
         for (size_t j = 0; j < sizeof parts / sizeof *parts; j++)
-            if (parts[j] > INT32_MAX || parts[j] < 0)
-                die(EXIT_BAD_INPUT, "axis %d has a size of %" PRId64 "; must be 0 to 2147483647", i, parts[j]);
+            if (parts[j].value > INT32_MAX || parts[j].value < parts[j].least)
+                die(EXIT_BAD_INPUT, "%s is %" PRId64 " on axis %d; must be %" PRId64 " to 2147483647",
+                    parts[j].name, parts[j].value, i, parts[j].least);
         if (extra[i] >= stride[i])
             die(EXIT_BAD_INPUT, "--output-padding is %" PRId64 " on axis %d; must be less than the stride of %" PRId64,
                 extra[i], i, stride[i]);

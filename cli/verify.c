@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum tensor { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OUTPUT, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, TENSORS };
 enum { FIRST_RESULT = OUTPUT };
@@ -141,6 +142,7 @@ struct verify {
     long passed, failed, skipped;
     /* what is being checked, for messages */
     const char *problem;
+    char arguments[512]; /* that name it */
     cvg_algo algo;
     cvg_type type;
     int at_threads;
@@ -154,8 +156,9 @@ static void record(struct verify *v, int good, const char *what)
     }
     v->failed++;
     printf("FAIL %s: %s\n", v->problem, what);
-    printf("  repeat: convgrad verify '%s' --algo %s --type %s --threads 1,%d --seed %" PRIu64 "\n",
-           v->problem, cvg_algo_name(v->algo), type_name(v->type), v->at_threads, v->seed);
+    const char *isa = getenv("CVG_ISA");
+    printf("  repeat: %s%s%sconvgrad verify %s --algo %s --type %s --threads 1,%d --seed %" PRIu64 "\n",
+           isa && *isa ? "CVG_ISA=" : "", isa && *isa ? isa : "", isa && *isa ? " " : "", v->arguments, cvg_algo_name(v->algo), type_name(v->type), v->at_threads, v->seed);
 }
 
 /* got = factor * want, within terms roundings of sum (NULL: exactly). */
@@ -302,7 +305,10 @@ static void check_problem(struct verify *v, const struct problem *problem)
     const long passed = v->passed, failed = v->failed;
     cvg_conv conv = problem->conv;
     problem_print(&conv, text, sizeof text);
+    problem_arguments(&conv, v->arguments, sizeof v->arguments);
     v->problem = text;
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rverifying %s ... ", text);
     for (int t = 0; t < v->type_count; t++) {
         conv.type = v->type = v->types[t];
         const int range = exact_range(&conv, conv.type);
@@ -312,6 +318,8 @@ static void check_problem(struct verify *v, const struct problem *problem)
             v->skipped++;
         check_data(v, &conv, 0);
     }
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%79s\r", "");
     printf("%s%s%s: %ld checks passed, %ld failed\n", text, *problem->name ? " " : "", problem->name,
            v->passed - passed, v->failed - failed);
     fflush(stdout);

@@ -191,22 +191,22 @@ CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
 CVG_API void cvg_plan_destroy(cvg_plan *plan);
 
 /*
- * The exact number of bytes that a pass needs as workspace; 0 if none, or if
- * pass is no cvg_pass.  The workspace may have any alignment.
+ * The exact number of bytes that a pass needs as workspace; 0 if none, if plan is
+ * NULL, or if pass is no cvg_pass.  The workspace may have any alignment.
  */
 CVG_API size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass);
 
-/* The algorithm chosen for a pass; never CVG_AUTO, unless pass is no cvg_pass. */
+/* The algorithm chosen for a pass; CVG_AUTO only if plan is NULL or pass no cvg_pass. */
 CVG_API cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass);
 
-/* The number of threads that a pass will use, at least 1. */
+/* The number of threads that a pass will use, at least 1; 1 if plan is NULL. */
 CVG_API int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass);
 
 /*
  * Describes a plan in plain text: the problem, the kernels, and for each pass
  * the algorithm, its workspace and threads, and why each other algorithm was
  * not taken.  Like snprintf: writes at most size bytes, always ends with a 0 if
- * size > 0, and returns the length of the full text.
+ * size > 0, and returns the length of the full text.  That of a NULL plan is empty.
  */
 CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);
 

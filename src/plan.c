@@ -122,24 +122,24 @@ void cvg_plan_destroy(cvg_plan *plan)
     free(plan);
 }
 
-static int is_pass(cvg_pass pass)
+static int has_pass(const cvg_plan *plan, cvg_pass pass)
 {
-    return (int)pass >= 0 && (int)pass < CVG_PASS_COUNT;
+    return plan && (int)pass >= 0 && (int)pass < CVG_PASS_COUNT;
 }
 
 size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass)
 {
-    return is_pass(pass) ? plan->pass[pass].workspace : 0;
+    return has_pass(plan, pass) ? plan->pass[pass].workspace : 0;
 }
 
 cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
 {
-    return is_pass(pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
+    return has_pass(plan, pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
 }
 
 int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass)
 {
-    return is_pass(pass) ? plan->pass[pass].workers : 1;
+    return has_pass(plan, pass) ? plan->pass[pass].workers : 1;
 }
 
 /* Text that grows past the end of its buffer without being written there. */
@@ -173,11 +173,13 @@ static void write_axes(struct writer *w, const char *label, const struct cvg_sha
 
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
 {
-    const struct cvg_shape *s = &plan->shape;
     struct writer w = {text, size, 0};
 
     if (size)
         text[0] = 0;
+    if (!plan)
+        return 0;
+    const struct cvg_shape *s = &plan->shape;
     write_text(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
                    ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
     write_axes(&w, ", in", s, s->in);

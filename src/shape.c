@@ -110,12 +110,23 @@ static cvg_status check_axis(const cvg_conv *conv, int axis, int64_t *out, cvg_e
     return CVG_OK;
 }
 
-static cvg_status check_tensor(cvg_error *error, const char *name, int64_t elements, size_t size)
+/* A tensor of a x b x plane elements must fit in the address space; the fields are those of a and b. */
+static cvg_status check_tensor(cvg_error *error, const char *name, const char *a_field, int64_t a,
+                               const char *b_field, int64_t b, const char *axes_field,
+                               const int64_t axes[3], int64_t plane, size_t size)
 {
+    const int64_t elements = times(a > 0 ? a : 1, times(b, plane)); /* a plan walks images, even of batch 0 */
     if (elements >= 0 && elements <= (int64_t)(PTRDIFF_MAX / size))
         return CVG_OK;
+    if (plane < 0)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "%s is too large: %s %" PRId64 " x %" PRId64 " x %" PRId64
+                        " do not fit in the address space",
+                        name, axes_field, axes[0], axes[1], axes[2]);
     return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                    "%s has too many elements: they do not fit in the address space", name);
+                    "%s is too large: %s %" PRId64 " x %s %" PRId64 " x %" PRId64
+                    " elements do not fit in the address space",
+                    name, a_field, a, b_field, b, plane);
 }
 
 cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error)
@@ -156,14 +167,12 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
         s.filter_size = times(s.filter_size, s.filter[axis]);
         s.out_size = times(s.out_size, s.out[axis]);
     }
-    /* One image is checked even when the batch is 0: a plan walks images. */
-    const int64_t images = s.N > 0 ? s.N : 1;
     const size_t size = s.type == CVG_F32 ? sizeof(float) : sizeof(double);
     s.taps = times(s.Cg, s.filter_size);
-    const int64_t weights = times(s.K, s.taps);
-    if (check_tensor(error, "input", times(images, times(s.C, s.in_size)), size) ||
-        check_tensor(error, "weight", weights, size) ||
-        check_tensor(error, "output", times(images, times(s.K, s.out_size)), size))
+    if (check_tensor(error, "input", "batch", s.N, "in_channels", s.C, "in", s.in, s.in_size, size) ||
+        check_tensor(error, "weight", "out_channels", s.K, "in_channels/groups", s.Cg, "filter",
+                     s.filter, s.filter_size, size) ||
+        check_tensor(error, "output", "batch", s.N, "out_channels", s.K, "out", s.out, s.out_size, size))
         return CVG_INVALID_ARGUMENT;
     *shape = s;
     return CVG_OK;

@@ -57,7 +57,7 @@ npy w64.npy '<f8' False '4, 3, 3, 3' 864
 # ---- what works ----
 good --version;                says 'convgrad 0.1.0'
 good --help;                   says 'usage: convgrad'
-good info mb1ic3ih8oc4kh3ph1;  says 'forward: direct'; says 'not im2col'
+good info mb1ic3ih8oc4kh3ph1;  says 'forward: direct'; says 'not im2col'; says 'instruction set: '
 good explain simple;           says 'delta_in_2d'; says '    [ 4. 12.  9.]]]]'
 says 'dcol[1][1] = 1  to delta_out[0][0][0][2]: 0 + 1 = 1'
 says 'dcol[3][1] = 3  to delta_out[0][0][1][2]: 3 + 3 = 6'
@@ -105,7 +105,8 @@ bad 2 '--threads is "-1"' verify --threads -1
 bad 2 '--seed is "x"' verify --seed x
 bad 2 '--pass is "sideways"' bench --pass sideways
 bad 2 '--min-time is "-1"' bench --min-time -1
-bad 2 '--peer is "onednn"' bench --peer onednn
+bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
+bad 2 '--plot is "x.png"' bench --plot x.png
 bad 2 '--format is "yaml"' explain simple --format yaml
 bad 2 'explain needs one of' explain
 bad 2 'elements; explain shows at most' explain mb64ic3ih28oc4kh3ph1
@@ -128,7 +129,10 @@ bad 2 'stride[0] is 0' verify mb1ic3ih8oc4kh3ph1sh0
 bad 2 'must be a multiple of groups' verify g2mb1ic3ih8oc4kh3ph1
 bad 2 'does not fit in the padded input' verify mb1ic3ih2oc4kh9ph1
 bad 2 'oh is 1; the other sizes give' verify mb1ic3ih8oc4oh1kh3ph0pw0
-bad 2 'too many elements' verify mb4000000000ic4000000000ih8oc4kh3ph1
+bad 2 'batch 4000000000 x in_channels 4000000000' verify mb4000000000ic4000000000ih8oc4kh3ph1
+bad 2 '--stride is "2"; it goes with --input-shape' verify mb1ic3ih8oc4kh3ph1 --stride 2
+bad 2 '--pad is "1"; it goes with --input-shape' explain simple --pad 1
+bad 2 '--input-shape is' verify mb1ic3ih8oc4kh3ph1 --input-shape 1,2,6 --weight-shape 3,2,3
 bad 2 'input has 2 axes' verify --input-shape 1,2 --weight-shape 3,2,3
 bad 2 '--weight-shape is ""' verify --input-shape 1,2,6
 bad 2 'weight has 3 channels a group' verify --input-shape 1,2,6 --weight-shape 3,3,3
@@ -185,6 +189,8 @@ bad 2 'takes 1:9 of a batch of 2' run forward --input x.npy --weight w.npy --tak
 bad 2 '--take is "one"' run forward --input x.npy --weight w.npy --take one -o never
 bad 2 'must be less than the stride' run transpose --input g.npy --weight w.npy --output-padding 1 -o never
 bad 2 '--weight has 4 input channels; --input has 3' run transpose --input x.npy --weight w.npy -o never
+bad 2 '--pad is -1 on axis 0' run transpose --input g.npy --weight w.npy --pad -1 -o never
+bad 2 '--stride is 0 on axis 0' run transpose --input g.npy --weight w.npy --stride 0 -o never
 bad 2 'would have -1 elements' run transpose --input g.npy --weight w.npy --pad 3 -o never
 bad 2 'does not fit in the padded input' run forward --input x.npy --weight w.npy --dilation 3 -o never
 [ -e never ] && result 0 'a failed run left its directory' || result 1
@@ -196,7 +202,17 @@ bad 1 'No such file' explain simple -o no/such/place.txt
 bad 1 'No such file' bench mb1ic1ih1oc1kh1ph0 --json no/such/place.json
 mkdir full && mkdir full/output.npy
 bad 1 'output.npy' run forward --input x.npy --weight w.npy -o full
+mkdir half half/grad_bias.npy
+bad 1 'grad_bias.npy is there and is no plain file' run backward --input x.npy --weight w.npy --grad-output g.npy -o half
+[ "$(ls half)" = grad_bias.npy ] && result 1 || result 0 'a failed run left results'
 ls full | grep -q part && result 0 'a .part file was left' || result 1
+echo old >target; ln -s target link
+good explain simple -o link
+[ -L link ] && grep -q col_x target && result 1 || result 0 'explain -o replaced a link'
+good explain simple -o /dev/null
+[ -c /dev/null ] && result 1 || result 0 'explain -o replaced a device'
+CVG_ISA=bogus "$program" info >out 2>err
+[ $? = 2 ] && grep -q 'CVG_ISA is "bogus"' err && result 1 || result 0 'info with a CVG_ISA that is none'
 if [ -w /dev/full ]; then
     "$program" explain simple >/dev/full 2>err
     [ $? = 1 ] && grep -q '^convgrad: ' err && result 1 || result 0 'explain on a full disk'

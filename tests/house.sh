@@ -25,7 +25,7 @@ rule 'kernels know more than kernels.h' \
 rule 'leaves include others' \
     "$(includes src/memory.[ch] src/parallel.[ch] | grep -vE '"(convgrad|memory|parallel)\.h"')"
 rule 'the program looks into the library' \
-    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain)\.h"')"
+    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain|bench|peer)\.h"')"
 
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c' \
@@ -44,7 +44,7 @@ rule 'trailing white space' "$(grep -nE '[[:space:]]+$' $library cli/*.[ch] incl
 
 # Every source is built; every option of the program is in its man page.
 rule 'a source that CMake does not build' \
-    "$(for file in src/*.c src/*/*.c cli/*.c; do grep -qF "$file" CMakeLists.txt || echo "$file"; done)"
+    "$(for file in src/*.c src/*/*.c cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"
 rule 'an option that the man page lacks' \
     "$(grep -oE '\{"-[-a-z]+", OPT' cli/main.c | cut -d'"' -f2 | while read -r option; do
         grep -qF -- "$(echo "$option" | sed 's/-/\\-/g')" man/convgrad.1 || echo "$option"

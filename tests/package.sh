@@ -54,9 +54,7 @@ if command -v pkg-config >/dev/null; then
     step 'run by pkg-config' env LD_LIBRARY_PATH="$lib" "$work/by_pkg"
     # shellcheck disable=SC2046
     step 'compile by pkg-config, static' $cc "$work/layer.c" -o "$work/by_pkg_static" \
-        $(pkg-config --cflags convgrad) "$lib/libconvgrad.a" \
-        $(pkg-config --static --libs-only-l --libs-only-other convgrad | sed 's/-lconvgrad//') \
-        $(pkg-config --static --libs convgrad | tr ' ' '\n' | grep '^/' | tr '\n' ' ') -lm -pthread
+        $(pkg-config --static --cflags --libs convgrad) -static
     step 'run by pkg-config, static' "$work/by_pkg_static"
 else
     echo 'skipped: no pkg-config'

@@ -185,13 +185,23 @@ INLINE void dot_step(const int rows, const int columns, const int v, const int64
                      const real *a, const int64_t *a_at, const real *b, const int64_t *b_at,
                      vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS])
 {
-    vec av[CVG_DOT_ROWS];
-    UNROLL for (int i = 0; i < rows; i++)
-        av[i] = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
-    UNROLL for (int j = 0; j < columns; j++) {
-        const vec bv = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+    vec held[CVG_DOT_COLUMNS];
+    if (rows <= columns) { /* the fewer stay in registers */
         UNROLL for (int i = 0; i < rows; i++)
-            sum[i][j][v] = v_fma(av[i], bv, sum[i][j][v]);
+            held[i] = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
+        UNROLL for (int j = 0; j < columns; j++) {
+            const vec bv = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+            UNROLL for (int i = 0; i < rows; i++)
+                sum[i][j][v] = v_fma(held[i], bv, sum[i][j][v]);
+        }
+    } else {
+        UNROLL for (int j = 0; j < columns; j++)
+            held[j] = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const vec av = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
+            UNROLL for (int j = 0; j < columns; j++)
+                sum[i][j][v] = v_fma(av, held[j], sum[i][j][v]);
+        }
     }
 }
 

@@ -11,6 +11,16 @@
 
 #include "convgrad.h"
 
+/*
+ * Multiply-add is fused where the code says so and nowhere else, whatever the compiler's flags:
+ * or bits would differ between builds.
+ */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 /* The products of one sum: pairs of offsets, walked through blocks times, further on each time. */
 struct cvg_terms {
     int64_t count;

@@ -1,0 +1,58 @@
+/* Prints a hash of all results of every algorithm, scaled and accumulated: the same for every build. */
+#include <convgrad.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { N = 4, C = 20, K = 40, H = 21, W = 19, S = 3 };
+static float input[N * C * H * W], weight[K * C * S * S], bias[K], output[N * K * H * W];
+static float grad_input[N * C * H * W], grad_weight[K * C * S * S], grad_bias[K];
+
+static void fill(float *x, size_t count)
+{
+    static unsigned state = 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = (float)(state >> 8) * 0x1p-24f - 0.5f;
+    }
+}
+
+static unsigned long long hash(const void *data, size_t size, unsigned long long state)
+{
+    for (size_t i = 0; i < size; i++)
+        state = (state ^ ((const unsigned char *)data)[i]) * 1099511628211u;
+    return state;
+}
+
+int main(void)
+{
+    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+        const cvg_conv conv = {sizeof conv, CVG_F32, 2, N, C, K, 1, {H, W}, {S, S}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+        cvg_options options = CVG_OPTIONS_INIT;
+        cvg_plan *plan;
+        cvg_error error;
+        size_t most = 1;
+        options.algo[0] = options.algo[1] = options.algo[2] = (cvg_algo)algo;
+        options.gradient_scale = 1.0 / 3;
+        if (cvg_plan_create(&plan, &conv, &options, &error))
+            return printf("%s\n", error.text), 1;
+        for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+            if (cvg_plan_workspace_size(plan, (cvg_pass)pass) > most)
+                most = cvg_plan_workspace_size(plan, (cvg_pass)pass);
+        void *workspace = malloc(most);
+        fill(input, sizeof input / sizeof *input);
+        fill(weight, sizeof weight / sizeof *weight);
+        fill(bias, K);
+        fill(grad_input, sizeof grad_input / sizeof *grad_input);
+        fill(grad_weight, sizeof grad_weight / sizeof *grad_weight);
+        fill(grad_bias, K);
+        cvg_forward(plan, input, weight, bias, output, workspace);
+        cvg_backward(plan, input, weight, output, grad_input, grad_weight, grad_bias, CVG_ACCUMULATE, workspace);
+        unsigned long long state = hash(output, sizeof output, 14695981039346656037u);
+        state = hash(grad_input, sizeof grad_input, state);
+        state = hash(grad_weight, sizeof grad_weight, state);
+        printf("%s %016llx\n", cvg_algo_name((cvg_algo)algo), hash(grad_bias, sizeof grad_bias, state));
+        free(workspace);
+        cvg_plan_destroy(plan);
+    }
+    return 0;
+}
