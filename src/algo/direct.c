@@ -86,6 +86,8 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
     if (pass == CVG_GRAD_WEIGHT)
         return s->Kg <= CVG_FEW_CHANNELS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
     const struct cvg_gather view = cvg_gather_of(s, pass);
+    if (s->Cg == 1 && s->filter_size > 1)
+        return &cvg_direct_depthwise;
     if (is_dense(s) && s->out_size >= DENSE_PIXELS)
         return &cvg_direct_dense;
     if (view.M <= PIXEL_CHANNELS || view.L * s->filter_size <= SHORT_SUM)

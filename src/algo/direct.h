@@ -45,7 +45,8 @@ enum { CVG_FEW_CHANNELS = 6 };
 void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
                      int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
 
-extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense; /* forward, grad_input */
+extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
+    cvg_direct_depthwise; /* forward, grad_input */
 extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
 
 /* The tile for the next of so many lanes, at most as wide as the main one. */

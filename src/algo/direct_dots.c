@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    POSITIONS = 1024,     /* of one piece */
+    POSITIONS = 4096,     /* of one piece */
     BOX_ELEMENTS = 16384, /* a box holds about as many: 64 KiB in f32 */
     SUMS = 16384,         /* partial sums of one job, about */
     FOLD = 16,            /* partial sums of one dot product */
@@ -106,33 +106,37 @@ static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64
     }
 }
 
+/* Lays out the box of a piece: its padding, which is that of every image, and where taps read. */
+static void lay_out(const struct call *call, const struct job *job, int64_t piece, struct cvg_box *box,
+                    const struct scratch *x)
+{
+    const struct cvg_shape *s = call->task->shape;
+    cvg_piece_forward(s, &call->cut.pieces, piece, box);
+    memset(x->box, 0, (size_t)(job->c_count * box->channel) * call->task->kernels->size);
+    for (int64_t c = 0, j = 0; c < job->c_count; c++)
+        for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++)
+            x->b[j] = c * box->channel +
+                      cvg_box_slot(box, i / s->filter[2] / s->filter[1],
+                                   i / s->filter[2] % s->filter[1], i % s->filter[2]);
+}
+
 /* Adds the products of one piece of image n. */
-static void add_piece(const struct call *call, const struct job *job, int64_t n, int64_t piece,
+static void add_piece(const struct call *call, const struct job *job, int64_t n, const struct cvg_box *box,
                       const struct scratch *x)
 {
     const struct cvg_task *t = call->task;
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size;
-    struct cvg_box box;
-    cvg_piece_forward(s, &call->cut.pieces, piece, &box);
-    const struct cvg_axis *axis = box.axis;
+    const struct cvg_axis *axis = box->axis;
 
-    memset(x->box, 0, (size_t)(job->c_count * box.channel * size));
-    cvg_box_pack(&box, t->kernels,
+    cvg_box_pack(box, t->kernels,
                  cvg_at(t, t->input, (n * s->C + job->g * s->Cg + job->c) * s->in_size),
                  s->in_size, job->c_count, x->box);
-    for (int64_t k = 0; k < s->Kg; k++)
-        x->a[k] = k * s->out_size;
-    for (int64_t c = 0, j = 0; c < job->c_count; c++)
-        for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++)
-            x->b[j] = c * box.channel +
-                      cvg_box_slot(&box, i / s->filter[2] / s->filter[1],
-                                   i / s->filter[2] % s->filter[1], i % s->filter[2]);
     for (int64_t o = 0; o < axis[0].count; o++) {
         const int64_t from = (n * s->K + job->g * s->Kg) * s->out_size +
                              ((axis[0].first + o) * s->out[1] + axis[1].first) * s->out[2] +
                              axis[2].first;
-        add_plane(t, &box, job->c_count * job->taps, cvg_at(t, t->grad_output, from),
+        add_plane(t, box, job->c_count * job->taps, cvg_at(t, t->grad_output, from),
                   x->box + o * axis[1].length * axis[2].length * size, x);
     }
 }
@@ -161,8 +165,17 @@ static void dots_job(void *context, int64_t index, int worker)
 
     const int64_t columns = job.c_count * job.taps;
     memset(x.sums, 0, (size_t)(s->Kg * columns * FOLD * size));
-    for (int64_t unit = part * each; unit < cvg_min(units, (part + 1) * each); unit++)
-        add_piece(call, &job, unit / cut->pieces.count, unit % cut->pieces.count, &x);
+    for (int64_t k = 0; k < s->Kg; k++)
+        x.a[k] = k * s->out_size;
+    struct cvg_box box;
+    int64_t laid_out = -1;
+    for (int64_t unit = part * each; unit < cvg_min(units, (part + 1) * each); unit++) {
+        const int64_t piece = unit % cut->pieces.count;
+        if (piece != laid_out)
+            lay_out(call, &job, piece, &box, &x);
+        laid_out = piece;
+        add_piece(call, &job, unit / cut->pieces.count, &box, &x);
+    }
     for (int64_t k = 0; k < s->Kg; k++) {
         t->kernels->fold(x.dots, x.sums + k * columns * FOLD * size, columns);
         for (int64_t c = 0; c < job.c_count; c++) {

@@ -8,9 +8,9 @@
  * and includes a simd_*.h with
  *
  *   vec, VW            a vector, and how many reals it holds
- *   v_zero v_load v_load_part v_store v_splat v_fma
+ *   v_zero v_load v_load_part v_store v_store_part v_splat v_fma v_mul v_add
  *   tvec, TW           the vector in which blocks are turned
- *   t_load t_store t_splat t_mul t_add
+ *   t_load t_store t_splat t_mul t_add t_even t_zip
  *   t_turn             transposes TW of them
  *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide, cut to CVG_TILE_ROWS: the
  *                      sums, and the smaller of rows and vectors, and one more, must fit in
@@ -36,7 +36,7 @@
 #define INLINE static inline
 #endif
 
-enum { MOST_VECS = 12 };
+enum { MOST_VECS = 12, STENCIL_ROWS = 8, STENCIL_VECS = 3 };
 #define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 
 /*
@@ -285,6 +285,104 @@ static void fold(void *dst, const void *src, int64_t count)
     }
 }
 
+/* What stencil() does with finished sums. */
+struct finish {
+    real scale;
+    const real *bias;
+    int accumulate;
+};
+
+INLINE vec finished(vec sum, vec old, const struct finish *f)
+{
+    const vec value = v_mul(v_splat(f->scale), sum);
+    return f->bias ? v_add(v_splat(*f->bias), value) : f->accumulate ? v_add(old, value) : value;
+}
+
+/* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
+INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left,
+                          const struct cvg_terms *terms, const real *weight, const real *src,
+                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+{
+    vec sum[STENCIL_ROWS][STENCIL_VECS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vecs; v++)
+            sum[i][v] = v_zero();
+    for (int64_t j = 0; j < terms->count; j++) {
+        const vec w = v_splat(weight[terms->a[j]]);
+        const real *s = src + terms->b[j];
+        UNROLL for (int i = 0; i < rows; i++, s += src_row)
+            UNROLL for (int v = 0; v < vecs; v++)
+                sum[i][v] = v_fma(w, full || v + 1 < vecs ? v_load(s + v * VW) : v_load_part(s + v * VW, left),
+                                  sum[i][v]);
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vecs; v++) {
+            real *const d = dst + i * dst_row + v * VW;
+            if (full || v + 1 < vecs)
+                v_store(d, finished(sum[i][v], f->accumulate ? v_load(d) : v_zero(), f));
+            else
+                v_store_part(d, finished(sum[i][v], f->accumulate ? v_load_part(d, left) : v_zero(), f), left);
+        }
+}
+
+/* A strip of columns, vecs vectors wide. */
+INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t rows,
+                          const struct cvg_terms *terms, const real *weight, const real *src,
+                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+{
+    const int most = vecs == 1 ? STENCIL_ROWS : STENCIL_ROWS / 2;
+    for (; rows >= most; rows -= most, src += most * src_row, dst += most * dst_row)
+        stencil_block(most, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+    if (rows >= 4) {
+        stencil_block(4, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+        rows -= 4;
+        src += 4 * src_row;
+        dst += 4 * dst_row;
+    }
+    for (; rows >= 2; rows -= 2, src += 2 * src_row, dst += 2 * dst_row)
+        stencil_block(2, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+    if (rows)
+        stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+}
+
+static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
+                    const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
+                    const void *bias, int accumulate)
+{
+    const struct finish f = {(real)scale, bias, accumulate};
+    const real *s = src;
+    real *d = dst;
+    for (; count >= 3 * VW; count -= 3 * VW, s += 3 * VW, d += 3 * VW)
+        stencil_strip(3, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
+    if (count > 2 * VW)
+        stencil_strip(3, 0, count - 2 * VW, rows, terms, weight, s, src_row, d, dst_row, &f);
+    else if (count > VW)
+        stencil_strip(2, 0, count - VW, rows, terms, weight, s, src_row, d, dst_row, &f);
+    else if (count)
+        stencil_strip(1, 0, count, rows, terms, weight, s, src_row, d, dst_row, &f);
+}
+
+static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
+                int64_t step, int64_t rows, int64_t count, int accumulate)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        real *const d = (real *)dst + r * dst_row;
+        const real *const s = (const real *)src + r * src_row;
+        int64_t i = 0;
+        for (; step == 2 && i + 2 * TW <= count; i += 2 * TW) {
+            tvec both[2];
+            t_zip(t_load(s + i / 2), t_load(s + src_step + i / 2), both);
+            for (int h = 0; h < 2; h++)
+                t_store(d + i + h * TW, accumulate ? t_add(t_load(d + i + h * TW), both[h]) : both[h]);
+        }
+        for (int64_t phase = 0; phase < step; phase++)
+            for (int64_t q = i / step; q * step + phase < count; q++) {
+                const real value = s[phase * src_step + q];
+                d[q * step + phase] = accumulate ? d[q * step + phase] + value : value;
+            }
+    }
+}
+
 /* gather() for a step that is a constant where this is inlined. */
 INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
 {
@@ -292,11 +390,19 @@ INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
         dst[i] = src[i * step];
 }
 
+static void gather_2(real *dst, const real *src, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + TW < count; i += TW) /* not the last: it would read one element too many */
+        t_store(dst + i, t_even(t_load(src + 2 * i), t_load(src + 2 * i + TW)));
+    gather_step(dst + i, src + 2 * i, 2, count - i);
+}
+
 static void gather(void *dst, const void *src, int64_t step, int64_t count)
 {
     switch (step) {
     case 1: memcpy(dst, src, (size_t)count * sizeof(real)); break;
-    case 2: gather_step(dst, src, 2, count); break;
+    case 2: gather_2(dst, src, count); break;
     default: gather_step(dst, src, step, count); break;
     }
 }
@@ -482,6 +588,8 @@ const struct cvg_kernels KERNELS = {
     .dot = dot,
     .dot_columns = {DOT_MOST(1), DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
     .fold = fold,
+    .stencil = stencil,
+    .zip = zip,
     .gather = gather,
     .copy = copy,
     .put_rows = put_rows,

@@ -82,6 +82,26 @@ struct cvg_kernels {
     /* dst[i] = the 16 partial sums from src[16*i] on, added pairwise, i < count */
     void (*fold)(void *dst, const void *src, int64_t count);
 
+    /*
+     * A filter of one channel along rows: for r < rows, i < count, in the order of the terms,
+     *
+     *   dst[r*dst_row + i] = base + (scale * sum over j of
+     *       weight[terms.a[j]] * src[r*src_row + terms.b[j] + i])
+     *
+     * scale and sum rounded apart; base is *bias, or with accumulate dst[...], or neither (bias
+     * is NULL).  Blocks of terms are not looked at.
+     */
+    void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
+                    const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
+                    const void *bias, int accumulate);
+
+    /*
+     * dst[r*dst_row + i] = (accumulate ? dst[r*dst_row + i] : 0) +
+     *     src[i % step * src_step + r*src_row + i / step], r < rows, i < count
+     */
+    void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
+                int64_t step, int64_t rows, int64_t count, int accumulate);
+
     /* dst[i] = src[i*step], i < count */
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);
 

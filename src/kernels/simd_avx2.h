@@ -8,16 +8,29 @@ enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 3, ROWS_6 = 2, ROWS_12 = 1 
 static inline vec v_zero(void) { return t_splat(0); }
 static inline vec v_splat(real x) { return t_splat(x); }
 static inline vec v_load(const real *p) { return t_load(p); }
+/* For the first count lanes of a vector. */
+static inline __m256i part_mask(int64_t count)
+{
+    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    const int64_t words = (count < VW ? count : VW) * (int64_t)sizeof(real) / 4;
+    return _mm256_loadu_si256((const __m256i *)(ones + 8 - words));
+}
+
 /* The first count elements; the others are 0. */
 static inline vec v_load_part(const real *p, int64_t count)
 {
-    static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    const int64_t words = (count < VW ? count : VW) * (int64_t)sizeof *p / 4;
-    const __m256i mask = _mm256_loadu_si256((const __m256i *)(ones + 8 - words));
-    return (vec)_mm256_maskload_ps((const float *)p, mask);
+    return (vec)_mm256_maskload_ps((const float *)p, part_mask(count));
 }
 
 static inline void v_store(real *p, vec v) { t_store(p, v); }
+
+static inline void v_store_part(real *p, vec v, int64_t count)
+{
+    _mm256_maskstore_ps((float *)p, part_mask(count), (__m256)v);
+}
+
+static inline vec v_mul(vec a, vec b) { return a * b; }
+static inline vec v_add(vec a, vec b) { return a + b; }
 
 static inline vec v_fma(vec a, vec b, vec c)
 {

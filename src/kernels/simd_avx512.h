@@ -36,6 +36,18 @@ static inline void v_store(real *p, vec v)
         _mm512_storeu_pd(p, (__m512d)v);
 }
 
+static inline void v_store_part(real *p, vec v, int64_t count)
+{
+    const unsigned lanes = count < VW ? (1u << count) - 1 : (1u << VW) - 1;
+    if (IS_FLOAT)
+        _mm512_mask_storeu_ps(p, (__mmask16)lanes, (__m512)v);
+    else
+        _mm512_mask_storeu_pd(p, (__mmask8)lanes, (__m512d)v);
+}
+
+static inline vec v_mul(vec a, vec b) { return a * b; }
+static inline vec v_add(vec a, vec b) { return a + b; }
+
 static inline vec v_fma(vec a, vec b, vec c)
 {
     return IS_FLOAT ? (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c)

@@ -35,6 +35,14 @@ static inline void v_store(real *p, vec v)
         vst1q_f64((double *)p, (float64x2_t)v);
 }
 
+static inline void v_store_part(real *p, vec v, int64_t count)
+{
+    memcpy(p, &v, count < VW ? (size_t)count * sizeof *p : sizeof v);
+}
+
+static inline vec v_mul(vec a, vec b) { return a * b; }
+static inline vec v_add(vec a, vec b) { return a + b; }
+
 static inline vec v_fma(vec a, vec b, vec c)
 {
     return IS_FLOAT ? (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b)
@@ -58,6 +66,22 @@ static inline void turn_f32(float32x4_t r[4])
     r[1] = (float32x4_t)vtrn1q_f64(b, d);
     r[2] = (float32x4_t)vtrn2q_f64(a, c);
     r[3] = (float32x4_t)vtrn2q_f64(b, d);
+}
+
+/* The even elements of a, then those of b. */
+static inline tvec t_even(tvec a, tvec b)
+{
+    return IS_FLOAT ? (vec)vuzp1q_f32((float32x4_t)a, (float32x4_t)b)
+                    : (vec)vuzp1q_f64((float64x2_t)a, (float64x2_t)b);
+}
+
+/* a[0] b[0] a[1] b[1] ... */
+static inline void t_zip(tvec a, tvec b, tvec zipped[2])
+{
+    zipped[0] = IS_FLOAT ? (vec)vzip1q_f32((float32x4_t)a, (float32x4_t)b)
+                         : (vec)vzip1q_f64((float64x2_t)a, (float64x2_t)b);
+    zipped[1] = IS_FLOAT ? (vec)vzip2q_f32((float32x4_t)a, (float32x4_t)b)
+                         : (vec)vzip2q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
 static inline void t_turn(tvec block[TW])

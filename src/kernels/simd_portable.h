@@ -99,6 +99,34 @@ static inline tvec t_add(tvec a, tvec b)
     return a;
 }
 
+/* The even elements of a, then those of b. */
+static inline tvec t_even(tvec a, tvec b)
+{
+    tvec even = a;
+    for (int i = 0; i < TW; i++)
+        AT(even, i) = i < TW / 2 ? AT(a, 2 * i) : AT(b, 2 * i - TW);
+    return even;
+}
+
+/* a[0] b[0] a[1] b[1] ... */
+static inline void t_zip(tvec a, tvec b, tvec zipped[2])
+{
+    zipped[0] = a;
+    zipped[1] = b;
+    for (int i = 0; i < TW; i++) {
+        AT(zipped[2 * i / TW], 2 * i % TW) = AT(a, i);
+        AT(zipped[2 * i / TW], 2 * i % TW + 1) = AT(b, i);
+    }
+}
+
+static inline void v_store_part(real *p, vec v, int64_t count)
+{
+    memcpy(p, &v, count < VW ? (size_t)count * sizeof *p : sizeof v);
+}
+
+static inline vec v_mul(vec a, vec b) { return t_mul(a, b); }
+static inline vec v_add(vec a, vec b) { return t_add(a, b); }
+
 static inline void t_turn(tvec block[TW])
 {
     real x[TW][TW];

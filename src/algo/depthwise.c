@@ -1,0 +1,206 @@
+/*
+ * forward and grad_input of groups of one input channel (direct.h), any number of output
+ * channels each: filters of whole planes, bound by memory rather than by arithmetic.
+ *
+ * Lanes are pixels.  A plane, or a part of one, is copied to a zero-padded box (box.h), and the
+ * finished rows are written to where they belong.  With stride, grad_input computes the stride
+ * phases of a row one after the other and then zips them together.
+ */
+#include "box.h"
+#include "direct.h"
+
+#include <string.h>
+
+enum {
+    POSITIONS = 4096,    /* of one piece */
+    SCRATCH = 16384,     /* sums of all phases of one job, about */
+    JOB_WORK = 1 << 17,  /* multiplications of one job, if there are as many */
+    ENOUGH_JOBS = 64,
+};
+
+/* One pass, cut into jobs: a piece of every column phase, of some pairs of image and group. */
+struct cut {
+    struct cvg_gather view;
+    struct cvg_pieces pieces;
+    int (*piece)(const struct cvg_shape *, const struct cvg_pieces *, int64_t, struct cvg_box *);
+    int64_t groups; /* of pieces that differ in the column phase alone */
+    int64_t pairs;
+};
+
+static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
+{
+    struct cut cut = {.view = cvg_gather_of(s, pass)};
+    if (pass == CVG_FORWARD) {
+        cut.piece = cvg_piece_forward;
+        cut.pieces = cvg_pieces_forward(s, POSITIONS);
+    } else {
+        cut.piece = cvg_piece_grad_input;
+        cut.pieces = cvg_pieces_grad_input(s, POSITIONS);
+    }
+    const int64_t phases = cut.pieces.phases[2], *part = cut.pieces.part;
+    const int64_t positions = cvg_times(part[0] * part[1] * part[2], phases);
+    const int64_t work = cvg_times(cvg_times(cut.view.M * cut.view.L, s->filter_size), positions / phases);
+    cut.groups = cut.pieces.count / phases;
+    const int64_t few = cvg_times(s->N * s->G, cut.groups) / ENOUGH_JOBS;
+    cut.pairs = cvg_min(JOB_WORK / cvg_max(1, work), few);
+    if (phases > 1)
+        cut.pairs = cvg_min(cut.pairs, SCRATCH / positions);
+    cut.pairs = cvg_max(1, cut.pairs);
+    return cut;
+}
+
+/* The scratch of one worker. */
+struct scratch {
+    char *box, *sums; /* sums: [pair][phase][row][column], if there are phases */
+    int64_t *a, *b;   /* of each term */
+};
+
+static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
+                            const struct cvg_kernels *kernels, struct cvg_arena *arena)
+{
+    const int64_t *part = cut->pieces.part, phases = cut->pieces.phases[2];
+    const int64_t terms = cvg_times(cut->view.L, s->filter_size);
+    const int64_t positions = cvg_times(part[0] * part[1] * part[2], phases);
+    struct scratch x;
+    x.box = cvg_arena_take(arena, cvg_times(cut->view.L, cut->pieces.bound.channel), kernels->size);
+    /* At any batch: of as many pairs as that is for. */
+    x.sums = cvg_arena_take(arena, phases > 1 ? cvg_max(positions, SCRATCH) : 0, kernels->size);
+    x.a = cvg_arena_take(arena, terms, sizeof *x.a);
+    x.b = cvg_arena_take(arena, terms, sizeof *x.b);
+    return x;
+}
+
+static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
+                   int workers, struct cvg_arena *arena)
+{
+    const struct cut cut = cut_of(s, pass);
+    for (int worker = 0; worker < workers; worker++)
+        carve(s, &cut, kernels, arena);
+}
+
+/* What all jobs of a call share. */
+struct call {
+    const struct cvg_task *task;
+    struct cut cut;
+    const void *source, *bias;
+    size_t scratch_size; /* of one worker */
+};
+
+/* Fills the table of terms; returns their number. */
+static int64_t list_terms(const struct call *call, const struct cvg_box *box, const struct scratch *scratch)
+{
+    const struct cvg_shape *s = call->task->shape;
+    const struct cvg_axis *x = box->axis;
+    int64_t j = 0;
+    for (int64_t l = 0; l < call->cut.view.L; l++)
+        for (int64_t a = 0; a < x[0].taps; a++)
+            for (int64_t b = 0; b < x[1].taps; b++)
+                for (int64_t c = 0; c < x[2].taps; c++, j++) {
+                    const int64_t t = x[0].tap_first + a * x[0].tap_step;
+                    const int64_t r = x[1].tap_first + b * x[1].tap_step;
+                    scratch->a[j] = l * s->filter_size + (t * s->filter[1] + r) * s->filter[2] +
+                                    x[2].tap_first + c * x[2].tap_step;
+                    scratch->b[j] = l * box->channel + cvg_box_slot(box, a, b, c);
+                }
+    return j;
+}
+
+/* Computes one piece of all channels m of a pair, to the result or, of one phase of several, to sums. */
+static void filter_piece(const struct call *call, const struct cvg_box *box, const struct cvg_terms *terms,
+                         int64_t pair, const struct scratch *scratch, char *sums)
+{
+    const struct cvg_task *t = call->task;
+    const struct cvg_gather *view = &call->cut.view;
+    const struct cvg_axis *x = box->axis;
+    const int64_t size = (int64_t)t->kernels->size, *extent = view->dst_extent;
+    for (int64_t m = 0; m < view->M; m++) {
+        const int64_t channel = pair % t->shape->G * view->M + m;
+        const void *weight = cvg_at(t, t->weight, channel * view->m_step * (view->gradient ? view->L : 1));
+        const void *bias = call->bias ? cvg_at(t, call->bias, channel) : NULL;
+        for (int64_t a = 0; a < x[0].count; a++) {
+            const char *source = scratch->box + a * x[1].length * x[2].length * size;
+            const int64_t d = x[0].first + a * x[0].step;
+            const int64_t to = (pair * view->M + m) * view->dst_size +
+                               (d * extent[1] + x[1].first) * extent[2] + x[2].first;
+            if (sums)
+                t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
+                                    sums + a * x[1].count * call->cut.pieces.part[2] * size,
+                                    call->cut.pieces.part[2], t->scale, NULL, 0);
+            else
+                t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
+                                    cvg_at(t, t->result, to), x[1].step * extent[2], t->scale, bias,
+                                    t->accumulate);
+        }
+    }
+}
+
+/* Writes the sums of all phases of a pair, whose first piece is that of the box. */
+static void zip_phases(const struct call *call, const struct cvg_box *box, int64_t pair, const char *sums)
+{
+    const struct cvg_task *t = call->task;
+    const struct cvg_axis *x = box->axis;
+    const struct cvg_pieces *pieces = &call->cut.pieces;
+    const int64_t *extent = call->cut.view.dst_extent, size = (int64_t)t->kernels->size;
+    const int64_t phases = pieces->phases[2], first = x[2].first;
+    const int64_t columns = cvg_min(extent[2] - first, pieces->part[2] * x[2].step);
+    const int64_t plane = x[1].count * pieces->part[2]; /* sums of one phase and depth */
+    for (int64_t a = 0; a < x[0].count; a++) {
+        const int64_t d = x[0].first + a * x[0].step;
+        const int64_t to = pair * call->cut.view.dst_size + (d * extent[1] + x[1].first) * extent[2] + first;
+        t->kernels->zip(cvg_at(t, t->result, to), x[1].step * extent[2], sums + a * plane * size,
+                        x[0].count * plane, pieces->part[2], phases, x[1].count, columns, t->accumulate);
+    }
+}
+
+static void depthwise_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cut *cut = &call->cut;
+    const struct cvg_gather *view = &cut->view;
+    const int64_t size = (int64_t)t->kernels->size;
+    const int64_t phases = cut->pieces.phases[2], parts = cut->pieces.parts[2], group = job % cut->groups;
+    const int64_t begin = job / cut->groups * cut->pairs, end = cvg_min(begin + cut->pairs, s->N * s->G);
+    const int64_t sums = cvg_times(cut->pieces.part[0] * cut->pieces.part[1], cut->pieces.part[2]);
+    struct cvg_arena arena = cvg_arena_on(t->workspace);
+    arena.used = (size_t)worker * call->scratch_size;
+    const struct scratch x = carve(s, cut, t->kernels, &arena);
+    struct cvg_box box, first = {.channel = 0};
+
+    for (int64_t phase = 0; phase < phases; phase++) {
+        const int64_t piece = group / parts * parts * phases + phase * parts + group % parts;
+        if (!cut->piece(s, &cut->pieces, piece, &box))
+            continue; /* the last part of a short phase */
+        const struct cvg_terms terms = {list_terms(call, &box, &x), x.a, x.b, 1, 0, 0};
+        const int64_t step = sums / (cut->pieces.part[0] * cut->pieces.part[1]) *
+                             (box.axis[0].count * box.axis[1].count); /* between phases */
+        if (phase == 0)
+            first = box;
+        memset(x.box, 0, (size_t)(view->L * box.channel * size)); /* the padding is the same for all pairs */
+        for (int64_t pair = begin; pair < end; pair++) {
+            if (terms.count)
+                cvg_box_pack(&box, t->kernels, cvg_at(t, call->source, pair * view->L * view->source_size),
+                             view->source_size, view->L, x.box);
+            filter_piece(call, &box, &terms, pair, &x,
+                         phases > 1 ? x.sums + ((pair - begin) * phases * sums + phase * step) * size : NULL);
+        }
+    }
+    for (int64_t pair = begin; phases > 1 && first.axis[0].count > 0 && pair < end; pair++)
+        zip_phases(call, &first, pair, x.sums + (pair - begin) * phases * sums * size);
+}
+
+static void run(const struct cvg_task *task, cvg_pass pass)
+{
+    const struct cvg_shape *s = task->shape;
+    struct call call = {.task = task, .cut = cut_of(s, pass)};
+    struct cvg_arena one = cvg_arena_on(NULL);
+    carve(s, &call.cut, task->kernels, &one);
+    call.scratch_size = one.used;
+    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
+    call.bias = task->bias;
+    cvg_parallel(task->threads, task->workers, cvg_ceil_div(s->N * s->G, call.cut.pairs) * call.cut.groups,
+                 depthwise_job, &call);
+}
+
+const struct cvg_form cvg_direct_depthwise = {layout, run};
