@@ -13,6 +13,7 @@
 
 enum {
     POSITIONS = 4096,    /* of one piece */
+    TOGETHER = 4096,     /* elements of boxes that are filled before they are read, about */
     SCRATCH = 16384,     /* sums of all phases of one job, about */
     JOB_WORK = 1 << 17,  /* multiplications of one job, if there are as many */
     ENOUGH_JOBS = 64,
@@ -62,7 +63,8 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
     const int64_t terms = cvg_times(cut->view.L, s->filter_size);
     const int64_t positions = cvg_times(part[0] * part[1] * part[2], phases);
     struct scratch x;
-    x.box = cvg_arena_take(arena, cvg_times(cut->view.L, cut->pieces.bound.channel), kernels->size);
+    x.box = cvg_arena_take(arena, cvg_max(TOGETHER, cvg_times(cut->view.L, cut->pieces.bound.channel)),
+                           kernels->size);
     /* At any batch: of as many pairs as that is for. */
     x.sums = cvg_arena_take(arena, phases > 1 ? cvg_max(positions, SCRATCH) : 0, kernels->size);
     x.a = cvg_arena_take(arena, terms, sizeof *x.a);
@@ -107,7 +109,7 @@ static int64_t list_terms(const struct call *call, const struct cvg_box *box, co
 
 /* Computes one piece of all channels m of a pair, to the result or, of one phase of several, to sums. */
 static void filter_piece(const struct call *call, const struct cvg_box *box, const struct cvg_terms *terms,
-                         int64_t pair, const struct scratch *scratch, char *sums)
+                         int64_t pair, const char *packed, char *sums)
 {
     const struct cvg_task *t = call->task;
     const struct cvg_gather *view = &call->cut.view;
@@ -118,7 +120,7 @@ static void filter_piece(const struct call *call, const struct cvg_box *box, con
         const void *weight = cvg_at(t, t->weight, channel * view->m_step * (view->gradient ? view->L : 1));
         const void *bias = call->bias ? cvg_at(t, call->bias, channel) : NULL;
         for (int64_t a = 0; a < x[0].count; a++) {
-            const char *source = scratch->box + a * x[1].length * x[2].length * size;
+            const char *source = packed + a * x[1].length * x[2].length * size;
             const int64_t d = x[0].first + a * x[0].step;
             const int64_t to = (pair * view->M + m) * view->dst_size +
                                (d * extent[1] + x[1].first) * extent[2] + x[2].first;
@@ -177,13 +179,19 @@ static void depthwise_job(void *context, int64_t job, int worker)
                              (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)
             first = box;
-        memset(x.box, 0, (size_t)(view->L * box.channel * size)); /* the padding is the same for all pairs */
-        for (int64_t pair = begin; pair < end; pair++) {
-            if (terms.count)
+        /* Several boxes at a time: one that is read too soon waits for what was written to it. */
+        const int64_t each = view->L * box.channel;
+        const int64_t together = cvg_max(1, cvg_min(end - begin, TOGETHER / cvg_max(1, each)));
+        memset(x.box, 0, (size_t)(together * each * size)); /* the padding is the same for all pairs */
+        for (int64_t from = begin; from < end; from += together) {
+            const int64_t to = cvg_min(from + together, end);
+            for (int64_t pair = from; terms.count && pair < to; pair++)
                 cvg_box_pack(&box, t->kernels, cvg_at(t, call->source, pair * view->L * view->source_size),
-                             view->source_size, view->L, x.box);
-            filter_piece(call, &box, &terms, pair, &x,
-                         phases > 1 ? x.sums + ((pair - begin) * phases * sums + phase * step) * size : NULL);
+                             view->source_size, view->L, x.box + (pair - from) * each * size);
+            for (int64_t pair = from; pair < to; pair++)
+                filter_piece(call, &box, &terms, pair, x.box + (pair - from) * each * size,
+                             phases > 1 ? x.sums + ((pair - begin) * phases * sums + phase * step) * size
+                                        : NULL);
         }
     }
     for (int64_t pair = begin; phases > 1 && first.axis[0].count > 0 && pair < end; pair++)

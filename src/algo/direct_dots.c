@@ -15,6 +15,7 @@
 enum {
     POSITIONS = 4096,     /* of one piece */
     BOX_ELEMENTS = 16384, /* a box holds about as many: 64 KiB in f32 */
+    TOGETHER = 4096,      /* elements of boxes that are filled before they are read, about */
     SUMS = 16384,         /* partial sums of one job, about */
     FOLD = 16,            /* partial sums of one dot product */
 };
@@ -50,7 +51,8 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
 {
     const int64_t columns = cut->c_count * cut->taps;
     struct scratch x;
-    x.box = cvg_arena_take(arena, cvg_times(cut->c_count, cut->pieces.bound.channel), kernels->size);
+    x.box = cvg_arena_take(arena, cvg_max(TOGETHER, cvg_times(cut->c_count, cut->pieces.bound.channel)),
+                           kernels->size);
     x.sums = cvg_arena_take(arena, s->Kg * columns * FOLD, kernels->size);
     x.dots = cvg_arena_take(arena, columns, kernels->size);
     x.a = cvg_arena_take(arena, s->Kg, sizeof *x.a);
@@ -112,7 +114,8 @@ static void lay_out(const struct call *call, const struct job *job, int64_t piec
 {
     const struct cvg_shape *s = call->task->shape;
     cvg_piece_forward(s, &call->cut.pieces, piece, box);
-    memset(x->box, 0, (size_t)(job->c_count * box->channel) * call->task->kernels->size);
+    memset(x->box, 0, (size_t)(cvg_max(1, TOGETHER / (job->c_count * box->channel)) * job->c_count *
+                               box->channel) * call->task->kernels->size);
     for (int64_t c = 0, j = 0; c < job->c_count; c++)
         for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++)
             x->b[j] = c * box->channel +
@@ -120,24 +123,32 @@ static void lay_out(const struct call *call, const struct job *job, int64_t piec
                                    i / s->filter[2] % s->filter[1], i % s->filter[2]);
 }
 
+/* Fills a box with a piece of the input of image n. */
+static void pack_piece(const struct call *call, const struct job *job, int64_t n, const struct cvg_box *box,
+                       char *packed)
+{
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
+    cvg_box_pack(box, t->kernels,
+                 cvg_at(t, t->input, (n * s->C + job->g * s->Cg + job->c) * s->in_size),
+                 s->in_size, job->c_count, packed);
+}
+
 /* Adds the products of one piece of image n. */
 static void add_piece(const struct call *call, const struct job *job, int64_t n, const struct cvg_box *box,
-                      const struct scratch *x)
+                      const char *packed, const struct scratch *x)
 {
     const struct cvg_task *t = call->task;
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size;
     const struct cvg_axis *axis = box->axis;
 
-    cvg_box_pack(box, t->kernels,
-                 cvg_at(t, t->input, (n * s->C + job->g * s->Cg + job->c) * s->in_size),
-                 s->in_size, job->c_count, x->box);
     for (int64_t o = 0; o < axis[0].count; o++) {
         const int64_t from = (n * s->K + job->g * s->Kg) * s->out_size +
                              ((axis[0].first + o) * s->out[1] + axis[1].first) * s->out[2] +
                              axis[2].first;
         add_plane(t, box, job->c_count * job->taps, cvg_at(t, t->grad_output, from),
-                  x->box + o * axis[1].length * axis[2].length * size, x);
+                  packed + o * axis[1].length * axis[2].length * size, x);
     }
 }
 
@@ -169,12 +180,21 @@ static void dots_job(void *context, int64_t index, int worker)
         x.a[k] = k * s->out_size;
     struct cvg_box box;
     int64_t laid_out = -1;
-    for (int64_t unit = part * each; unit < cvg_min(units, (part + 1) * each); unit++) {
-        const int64_t piece = unit % cut->pieces.count;
+    const int64_t last = cvg_min(units, (part + 1) * each);
+    for (int64_t unit = part * each; unit < last;) {
+        const int64_t piece = unit % cut->pieces.count, n = unit / cut->pieces.count;
         if (piece != laid_out)
             lay_out(call, &job, piece, &box, &x);
         laid_out = piece;
-        add_piece(call, &job, unit / cut->pieces.count, &box, &x);
+        /* Several images at a time, where one piece is a whole one: a box that is read too soon
+           waits for what was written to it. */
+        const int64_t channel = job.c_count * box.channel;
+        const int64_t images = cut->pieces.count > 1 ? 1 : cvg_max(1, cvg_min(last - unit, TOGETHER / channel));
+        for (int64_t i = 0; i < images; i++)
+            pack_piece(call, &job, n + i, &box, x.box + i * channel * size);
+        for (int64_t i = 0; i < images; i++)
+            add_piece(call, &job, n + i, &box, x.box + i * channel * size, &x);
+        unit += images;
     }
     for (int64_t k = 0; k < s->Kg; k++) {
         t->kernels->fold(x.dots, x.sums + k * columns * FOLD * size, columns);
