@@ -6,6 +6,7 @@
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
 
@@ -84,7 +85,7 @@ static int is_dense(const struct cvg_shape *s)
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     if (pass == CVG_GRAD_WEIGHT)
-        return s->Kg <= CVG_FEW_CHANNELS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
+        return s->Kg <= DOTS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
     const struct cvg_gather view = cvg_gather_of(s, pass);
     if (s->Cg == 1 && s->filter_size > 1)
         return &cvg_direct_depthwise;
