@@ -6,6 +6,8 @@
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    MOST_TAPS = 256,
+    MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
@@ -82,6 +84,26 @@ static int is_dense(const struct cvg_shape *s)
     return dense;
 }
 
+/* Of the products of a destination and a tap, how many percent do not fall on padding. */
+static int64_t inside_share(const struct cvg_shape *s, const struct cvg_gather *view)
+{
+    int64_t share = 100;
+    for (int i = 0; i < 3; i++) {
+        if (s->filter[i] > MOST_TAPS || s->in[i] > INT32_MAX || s->out[i] > INT32_MAX)
+            continue; /* rare, and long to count */
+        int64_t inside = 0; /* pairs of an output position and a tap that meets the input */
+        for (int64_t tap = 0; tap < s->filter[i]; tap++) {
+            const int64_t first = tap * s->dilation[i] - s->pad[i]; /* the input at output 0 */
+            const int64_t low = first < 0 ? cvg_ceil_div(-first, s->stride[i]) : 0;
+            const int64_t end = first < s->in[i] ? (s->in[i] - 1 - first) / s->stride[i] + 1 : 0;
+            inside += cvg_max(0, cvg_min(end, s->out[i]) - low);
+        }
+        const int64_t all = view->gradient ? cvg_ceil_div(s->in[i], s->stride[i]) : s->out[i];
+        share = share * inside / cvg_times(all, s->filter[i]);
+    }
+    return share;
+}
+
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     if (pass == CVG_GRAD_WEIGHT)
@@ -91,6 +113,8 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
         return &cvg_direct_depthwise;
     if (is_dense(s) && s->out_size >= DENSE_PIXELS)
         return &cvg_direct_dense;
+    if (view.M > CVG_FEW_CHANNELS && inside_share(s, &view) < MOSTLY_INSIDE)
+        return &cvg_direct_channels; /* which leaves the padding out */
     if (view.M <= PIXEL_CHANNELS || view.L * s->filter_size <= SHORT_SUM)
         return &cvg_direct_pixels;
     return &cvg_direct_channels;

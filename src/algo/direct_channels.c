@@ -19,6 +19,7 @@ enum {
     LEAST_POSITIONS = 56,
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     PANEL_BYTES = 16384,    /* of the weight, read between two stores of a tile, about */
+    LEAST_TERMS = 192,
     FEW_REGIONS = 3,        /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,         /* m of one job, at most */
     LEAST_CHANNELS = 32,
@@ -39,6 +40,12 @@ struct cut {
     int64_t l_count;
     int pack_once; /* the weight, for all regions */
 };
+
+/* Products between two stores of a tile, about. */
+static int64_t panel_terms(const struct cvg_kernels *kernels)
+{
+    return cvg_max(LEAST_TERMS, PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size));
+}
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
 {
@@ -80,7 +87,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.padded = cvg_axis_padded(&cut.regions, 2);
     cut.clip[2] = !cut.padded || clip_columns(&cut.regions);
     cut.in_place = cut.clip[2] && s->filter_size == 1;
-    const int64_t terms = PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size);
+    const int64_t terms = panel_terms(kernels);
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
         cut.l_count = cvg_min(cut.l_count,
@@ -105,8 +112,7 @@ static struct scratch carve(const struct cvg_shape *shape, cvg_pass pass,
     const struct cut cut = cut_of(&s, kernels, pass);
     const int64_t *part = cut.regions.part;
     const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
-    const int64_t most = PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size);
-    const int64_t terms = cvg_max(cvg_min(most, cvg_times(cut.view.L, s.filter_size)), s.filter_size);
+    const int64_t terms = cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut.view.L, s.filter_size)), s.filter_size);
     const int64_t channel = cvg_window_size(&cut.regions);
     const int64_t window = s.filter_size == 1 && !cut.padded
                                ? 0 /* in place at any batch */

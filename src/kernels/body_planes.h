@@ -1,0 +1,270 @@
+/* The kernels that copy, turn and filter planes; a part of body.h, which says what it needs. */
+
+/* What stencil() does with finished sums. */
+struct finish {
+    real scale;
+    const real *bias;
+    int accumulate;
+};
+
+INLINE vec finished(vec sum, vec old, const struct finish *f)
+{
+    const vec value = v_mul(v_splat(f->scale), sum);
+    return f->bias ? v_add(v_splat(*f->bias), value) : f->accumulate ? v_add(old, value) : value;
+}
+
+/* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
+INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left,
+                          const struct cvg_terms *terms, const real *weight, const real *src,
+                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+{
+    vec sum[STENCIL_ROWS][STENCIL_VECS];
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vecs; v++)
+            sum[i][v] = v_zero();
+    for (int64_t j = 0; j < terms->count; j++) {
+        const vec w = v_splat(weight[terms->a[j]]);
+        const real *s = src + terms->b[j];
+        UNROLL for (int i = 0; i < rows; i++, s += src_row)
+            UNROLL for (int v = 0; v < vecs; v++)
+                sum[i][v] = v_fma(w, full || v + 1 < vecs ? v_load(s + v * VW) : v_load_part(s + v * VW, left),
+                                  sum[i][v]);
+    }
+    UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int v = 0; v < vecs; v++) {
+            real *const d = dst + i * dst_row + v * VW;
+            if (full || v + 1 < vecs)
+                v_store(d, finished(sum[i][v], f->accumulate ? v_load(d) : v_zero(), f));
+            else
+                v_store_part(d, finished(sum[i][v], f->accumulate ? v_load_part(d, left) : v_zero(), f), left);
+        }
+}
+
+/* A strip of columns, vecs vectors wide. */
+INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t rows,
+                          const struct cvg_terms *terms, const real *weight, const real *src,
+                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+{
+    const int most = vecs == 1 ? STENCIL_ROWS : STENCIL_ROWS / 2;
+    for (; rows >= most; rows -= most, src += most * src_row, dst += most * dst_row)
+        stencil_block(most, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+    if (rows >= 4) {
+        stencil_block(4, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+        rows -= 4;
+        src += 4 * src_row;
+        dst += 4 * dst_row;
+    }
+    for (; rows >= 2; rows -= 2, src += 2 * src_row, dst += 2 * dst_row)
+        stencil_block(2, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+    if (rows)
+        stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
+}
+
+static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
+                    const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
+                    const void *bias, int accumulate)
+{
+    const struct finish f = {(real)scale, bias, accumulate};
+    const real *s = src;
+    real *d = dst;
+    for (; count >= 3 * VW; count -= 3 * VW, s += 3 * VW, d += 3 * VW)
+        stencil_strip(3, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
+    if (count > 2 * VW)
+        stencil_strip(3, 0, count - 2 * VW, rows, terms, weight, s, src_row, d, dst_row, &f);
+    else if (count > VW)
+        stencil_strip(2, 0, count - VW, rows, terms, weight, s, src_row, d, dst_row, &f);
+    else if (count)
+        stencil_strip(1, 0, count, rows, terms, weight, s, src_row, d, dst_row, &f);
+}
+
+static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
+                int64_t step, int64_t rows, int64_t count, int accumulate)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        real *const d = (real *)dst + r * dst_row;
+        const real *const s = (const real *)src + r * src_row;
+        int64_t i = 0;
+        for (; step == 2 && i + 2 * TW <= count; i += 2 * TW) {
+            tvec both[2];
+            t_zip(t_load(s + i / 2), t_load(s + src_step + i / 2), both);
+            for (int h = 0; h < 2; h++)
+                t_store(d + i + h * TW, accumulate ? t_add(t_load(d + i + h * TW), both[h]) : both[h]);
+        }
+        for (int64_t phase = 0; phase < step; phase++)
+            for (int64_t q = i / step; q * step + phase < count; q++) {
+                const real value = s[phase * src_step + q];
+                d[q * step + phase] = accumulate ? d[q * step + phase] + value : value;
+            }
+    }
+}
+
+/* gather() for a step that is a constant where this is inlined. */
+INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        dst[i] = src[i * step];
+}
+
+static void gather_2(real *dst, const real *src, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + TW < count; i += TW) /* not the last: it would read one element too many */
+        t_store(dst + i, t_even(t_load(src + 2 * i), t_load(src + 2 * i + TW)));
+    gather_step(dst + i, src + 2 * i, 2, count - i);
+}
+
+static void gather(void *dst, const void *src, int64_t step, int64_t count)
+{
+    switch (step) {
+    case 1: memcpy(dst, src, (size_t)count * sizeof(real)); break;
+    case 2: gather_2(dst, src, count); break;
+    default: gather_step(dst, src, step, count); break;
+    }
+}
+
+static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
+                 int64_t rows, int64_t count)
+{
+    real *d = dst;
+    const real *s = src;
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        if (step != 1 || count < TW) {
+            gather(d, s, step, count);
+            continue;
+        }
+        for (int64_t i = 0; i + TW < count; i += TW)
+            t_store(d + i, t_load(s + i));
+        t_store(d + count - TW, t_load(s + count - TW)); /* may write some again */
+    }
+}
+
+static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
+                     int64_t rows, int64_t count, double scale, const void *bias, int accumulate)
+{
+    const real factor = (real)scale, base = bias ? *(const real *)bias : 0;
+    const tvec factors = t_splat(factor), bases = t_splat(base);
+    const real *s = src;
+    real *d = dst;
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        int64_t i = 0;
+        if (step == 1 && bias)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_add(bases, t_mul(factors, t_load(s + i))));
+        else if (step == 1 && accumulate)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_add(t_load(d + i), t_mul(factors, t_load(s + i))));
+        else if (step == 1)
+            for (; i + TW <= count; i += TW)
+                t_store(d + i, t_mul(factors, t_load(s + i)));
+        for (; i < count; i++) {
+            const real value = factor * s[i];
+            real *const to = d + i * step;
+            *to = bias ? base + value : accumulate ? *to + value : value;
+        }
+    }
+}
+
+/* Turns TW channels from l on for TW positions from i on. */
+INLINE void turn_block(real *d, int lanes, const real *s, int64_t step, int64_t l, int64_t i)
+{
+    tvec block[TW];
+    UNROLL for (int r = 0; r < TW; r++)
+        block[r] = t_load(s + (l + r) * step + i);
+    t_turn(block);
+    UNROLL for (int r = 0; r < TW; r++)
+        t_store(d + (i + r) * lanes + l, block[r]);
+}
+
+static void turn(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count)
+{
+    real *d = dst;
+    const real *s = src;
+    if (width < TW || count < TW) {
+        for (int64_t i = 0; i < count; i++)
+            for (int l = 0; l < width; l++)
+                d[i * lanes + l] = s[l * step + i];
+    } else { /* the last blocks may turn some again */
+        for (int64_t l = 0; l < width; l += TW)
+            for (int64_t i = 0; i < count; i += TW)
+                turn_block(d, lanes, s, step, l + TW <= width ? l : width - TW,
+                           i + TW <= count ? i : count - TW);
+    }
+    for (int64_t i = 0; width < lanes && i < count; i++)
+        for (int l = width; l < lanes; l++)
+            d[i * lanes + l] = 0;
+}
+
+/* One element of unturn(). */
+INLINE void unturn_one(real *d, const real *s, real scale, const real *bias, int accumulate)
+{
+    const real value = scale * *s;
+    *d = bias ? *bias + value : accumulate ? *d + value : value;
+}
+
+static void unturn(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
+                   double scale, const void *bias, int accumulate)
+{
+    real *d = dst;
+    const real *s = src, *base = bias;
+    const tvec factor = t_splat((real)scale);
+    int64_t done = 0;
+    int l = 0;
+    for (; l + TW <= width; l += TW)
+        for (done = 0; done + TW <= count; done += TW) {
+            tvec block[TW];
+            UNROLL for (int i = 0; i < TW; i++)
+                block[i] = t_load(s + (done + i) * lanes + l);
+            t_turn(block);
+            UNROLL for (int i = 0; i < TW; i++) {
+                real *const to = d + (l + i) * step + done;
+                tvec value = t_mul(factor, block[i]);
+                if (base)
+                    value = t_add(t_splat(base[l + i]), value);
+                else if (accumulate)
+                    value = t_add(t_load(to), value);
+                t_store(to, value);
+            }
+        }
+    for (int m = 0; m < width; m++)
+        for (int64_t i = m < l ? done : 0; i < count; i++)
+            unturn_one(d + m * step + i, s + i * lanes + m, (real)scale, base ? base + m : NULL,
+                       accumulate);
+}
+
+/* put() for steps that are constants where this is inlined. */
+INLINE void put_steps(real *dst, int64_t dst_step, const real *src, int64_t src_step,
+                      int64_t count, real scale, const real *base, int64_t base_step)
+{
+    if (base)
+        for (int64_t i = 0; i < count; i++)
+            dst[i * dst_step] = base[i * base_step] + scale * src[i * src_step];
+    else
+        for (int64_t i = 0; i < count; i++)
+            dst[i * dst_step] = scale * src[i * src_step];
+}
+
+static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t count,
+                double scale, const void *base, int64_t base_step)
+{
+    if (dst_step == 1 && src_step == 1 && base_step == 1)
+        put_steps(dst, 1, src, 1, count, (real)scale, base, 1);
+    else if (dst_step == 1 && src_step == 1 && base_step == 0)
+        put_steps(dst, 1, src, 1, count, (real)scale, base, 0);
+    else
+        put_steps(dst, dst_step, src, src_step, count, (real)scale, base, base_step);
+}
+
+static double sum(const void *src, int64_t rows, int64_t step, int64_t count)
+{
+    real partial[FOLD] = {0};
+    for (int64_t r = 0; r < rows; r++) {
+        const real *s = (const real *)src + r * step;
+        int64_t i = 0;
+        for (; i + FOLD <= count; i += FOLD)
+            for (int l = 0; l < FOLD; l++)
+                partial[l] += s[i + l];
+        for (int l = 0; i + l < count; l++)
+            partial[l] += s[i + l];
+    }
+    return fold_one(partial);
+}
