@@ -139,7 +139,8 @@ void report_plot(const struct report *report, const char *path, int threads)
         if (!has_pass(report, pass))
             continue;
         fprintf(plot, "set title '%s'\nset ylabel '%% of the FMA peak'\nset yrange [0:*]\n"
-                      "set xtics rotate by -40 noenhanced font 'sans,10'\nplot", pass_names[pass]);
+                      "set xtics rotate by -40 noenhanced font 'sans,10'\nset xrange [-0.5:%g]\nplot", pass_names[pass],
+                report->row_count - 0.5);
         for (int c = 0; c < report->count; c++)
             fprintf(plot, "%s $data using %d:xtic(1) with linespoints linewidth %d pointtype %d title '%s' noenhanced",
                     c ? "," : "", 3 + pass * report->count + c, c < report->ours ? 3 : 1, c + 4,

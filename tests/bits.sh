@@ -41,5 +41,15 @@ for compiler in 'cc -O2' 'cc -O3 -march=native' 'clang -O2'; do
     *) compare "$compiler" "$work/plain" "$work/program" portable ;;
     esac
 done
+if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    aarch64-linux-gnu-gcc -O2 -static -I"$source/include" "$source/tests/bits.c" "$source"/src/*.c \
+        "$source"/src/algo/*.c "$source"/src/kernels/*.c -lm -o "$work/program" && {
+        printf '#!/bin/sh\nexec qemu-aarch64 "%s"\n' "$work/program" >"$work/emulated"
+        chmod +x "$work/emulated"
+        compare 'AArch64 under qemu' "$work/fused" "$work/emulated" neon
+    }
+else
+    echo 'skipped: no AArch64 compiler and qemu-user'
+fi
 echo "$passed checks passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 2 ]

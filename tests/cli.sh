@@ -92,6 +92,27 @@ ls fwd bwd tr fwd64 | grep -q part && result 0 'a .part file was left' || result
 npy w1.npy '<f4' False '1, 1, 1, 1' 4
 good run forward --input images.idx --weight w1.npy -o idx;  says 'f32 2x1x3x2'
 
+good bench mb1ic2ih5oc3kh3ph1 g2mb1ic4ih6oc6kh3sh2ph1 --algo direct,im2col --min-time 0
+says 'Geometric mean of % of peak'; says 'direct is'
+
+# Peers compute what we compute, or bench says so; which there are is up to the build.
+"$program" bench --peer nobody 2>err
+for peer in $(sed -n 's/.*this build knows//p' err | grep -v 'no peers'); do
+    for problem in mb2ic3ih7iw9oc4kh3kw2ph1pw1 g2mb1ic4ih9oc6kh3sh2dh1ph2 mb2ic5ih6oc7kh1ph0 g4mb2ic4ih8oc4kh3ph1 \
+        mb2ic3iw20oc4kw5sw2pw2 mb1ic2id5ih6iw7oc3kd2kh3kw3sd1sh2sw1pd1ph1pw1; do
+        good bench "$problem" --algo direct --min-time 0 --peer "$peer" --json b.json; says "$peer"
+        grep -q "\"algo\":null,\"peer\":\"$peer" b.json && result 1 || result 0 "bench --peer $peer --json $problem"
+    done
+done
+if command -v gnuplot >/dev/null; then
+    good bench mb1ic2ih5oc3kh3ph1 --algo direct --min-time 0 --plot b.svg
+    grep -q '</svg>' b.svg && grep -q Roofline b.svg && result 1 || result 0 'bench --plot'
+    bad 1 'No such file' bench mb1ic1ih1oc1kh1ph0 --plot no/such/place.svg
+else
+    echo 'skipped: no gnuplot'
+    bad 1 'install gnuplot' bench mb1ic1ih1oc1kh1ph0 --plot b.svg
+fi
+
 # ---- bad usage ----
 bad 2 'no command "train"' train
 bad 2 'no option --frobnicate' verify --frobnicate

@@ -73,7 +73,7 @@ static void carve_shared(struct call *call, const struct cvg_shape *s,
                          const struct cvg_kernels *kernels, struct cvg_arena *arena)
 {
     struct cvg_arena one = cvg_arena_on(NULL);
-    const int64_t most = cvg_parts_most(call->cut.jobs);
+    const int64_t most = cvg_parts_most(s, call->cut.jobs);
     if (most > 1)
         call->partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps), kernels->size);
     call->scratch_base = arena->used;

@@ -110,7 +110,7 @@ static void carve_shared(struct call *call, const struct cvg_shape *s,
     struct cvg_shape many = *s;
     struct cvg_arena one = cvg_arena_on(NULL);
     many.N = MANY; /* fewer jobs, so more parts */
-    const int64_t most = cvg_parts_most(cut_of(&many).jobs);
+    const int64_t most = cvg_parts_most(s, cut_of(&many).jobs);
     if (most > 1)
         call->partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps), kernels->size);
     call->scratch_base = arena->used;

@@ -369,7 +369,7 @@ static struct call share(const struct cvg_task *task, cvg_pass pass, struct cvg_
     struct call call = {.task = task};
     carve[pass](task, &one);
     if (pass == CVG_GRAD_WEIGHT) {
-        const int64_t most = cvg_parts_most(weight_cut_of(s).jobs);
+        const int64_t most = cvg_parts_most(s, weight_cut_of(s).jobs);
         if (most > 1)
             call.partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps),
                                           task->kernels->size);

@@ -1,18 +1,21 @@
 #include "parts.h"
 
-#define ENOUGH_JOBS 32        /* to keep as many threads busy */
+#define ENOUGH_JOBS 32        /* to keep as many threads busy, */
+#define LEAST_JOBS 8          /* or as many, if the partial sums would take */
+#define MOST_SUMS (192 << 10) /* more elements than these: 768 KiB in f32 */
 #define LEAST_WORK (1 << 20)  /* multiplications that repay one more partial sum */
 
-int64_t cvg_parts_most(int64_t jobs)
+int64_t cvg_parts_most(const struct cvg_shape *s, int64_t jobs)
 {
-    return cvg_ceil_div(ENOUGH_JOBS, jobs);
+    const int64_t fit = MOST_SUMS / (s->K * s->taps);
+    return cvg_min(cvg_ceil_div(ENOUGH_JOBS, jobs), cvg_max(cvg_ceil_div(LEAST_JOBS, jobs), fit));
 }
 
 int64_t cvg_parts(const struct cvg_shape *s, int64_t jobs, int64_t units)
 {
     const int64_t work = cvg_times(cvg_times(s->N, s->K * s->taps), s->out_size);
     const int64_t worth = 1 + work / LEAST_WORK;
-    return cvg_max(1, cvg_min(cvg_min(cvg_parts_most(jobs), worth), units));
+    return cvg_max(1, cvg_min(cvg_min(cvg_parts_most(s, jobs), worth), units));
 }
 
 struct sum_job {

@@ -10,7 +10,7 @@
 #include "algo.h"
 
 /* The most parts that a weight of so many jobs is given, whatever the batch: what to reserve. */
-int64_t cvg_parts_most(int64_t jobs);
+int64_t cvg_parts_most(const struct cvg_shape *shape, int64_t jobs);
 
 /* The parts of a weight of so many jobs and a sum over so many units: 1 to cvg_parts_most. */
 int64_t cvg_parts(const struct cvg_shape *shape, int64_t jobs, int64_t units);
