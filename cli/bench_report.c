@@ -138,7 +138,7 @@ void report_plot(const struct report *report, const char *path, int threads)
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         if (!has_pass(report, pass))
             continue;
-        fprintf(plot, "set title '%s'\nset ylabel '%% of the FMA peak'\nset yrange [0:*]\n"
+        fprintf(plot, "set title '%s' noenhanced\nset ylabel '%% of the FMA peak'\nset yrange [0:*]\n"
                       "set xtics rotate by -40 noenhanced font 'sans,10'\nset xrange [-0.5:%g]\nplot", pass_names[pass],
                 report->row_count - 0.5);
         for (int c = 0; c < report->count; c++)
@@ -147,7 +147,7 @@ void report_plot(const struct report *report, const char *path, int threads)
                     report->names[c]);
         fprintf(plot, "\n");
     }
-    fprintf(plot, "set title 'Roofline: FMA peak %.0f GFLOP/s, memory %.1f GB/s, %d threads'\n"
+    fprintf(plot, "set title 'Roofline: FMA peak %.0f GFLOP/s, memory %.1f GB/s; threads: %d'\n"
                   "set xlabel 'flop for each byte of the three tensors'\nset ylabel 'GFLOP/s'\n"
                   "set logscale xy\nset xtics norotate\nset yrange [1:*]\nset xrange [0.5:*]\n"
                   "roof(x) = x * %g < %g ? x * %g : %g\nplot roof(x) title 'roof' linecolor 'black'",

@@ -64,7 +64,7 @@ struct scratch {
     char *panels; /* of the source */
     char *rest;   /* sums of pixels left over */
     char *block;  /* sums of one job, when they are added to the result */
-    int64_t *a, *b; /* of each l: its weight, and its source in a panel */
+    int64_t *a, *b; /* of each l: its weight; for each tile, its source in a panel */
 };
 
 static struct scratch carve(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels,
@@ -79,7 +79,7 @@ static struct scratch carve(const struct cvg_shape *s, cvg_pass pass, const stru
     x.rest = cvg_arena_take(arena, cut.m_count * lanes, kernels->size);
     x.block = cvg_arena_take(arena, cut.m_count * PIXELS, kernels->size);
     x.a = cvg_arena_take(arena, cut.l_count, sizeof *x.a);
-    x.b = cvg_arena_take(arena, cut.l_count, sizeof *x.b);
+    x.b = cvg_arena_take(arena, CVG_TILES * cut.l_count, sizeof *x.b);
     return x;
 }
 
@@ -124,33 +124,11 @@ static void pack_job(void *context, int64_t job, int worker)
 
 /* One job's block of a plane, and the channels l that are being added. */
 struct block {
-    int64_t m, m_count, l, l_count;
-    const char *weight; /* of m and l */
+    int64_t m_count, pixels, l, l_count;
+    const char *weight; /* of the first m and l */
+    char *sums;         /* of the first m and pixel; channels sums_step apart */
+    int64_t sums_step;
 };
-
-/*
- * Adds the products of one panel of pixels to the sums of all channels m of a block, sums_step
- * apart.
- */
-static void add_panel(const struct call *call, const struct block *block, const struct cvg_tile *tile,
-                      const char *source, char *sums, int64_t sums_step, const struct scratch *x)
-{
-    const struct cut *cut = &call->cut;
-    const int64_t size = (int64_t)call->task->kernels->size;
-    const struct cvg_terms terms = {block->l_count, x->a, x->b, 1, 0, 0};
-    const char *weight = block->weight;
-    int64_t place[CVG_TILE_ROWS];
-    for (int i = 0; i < CVG_TILE_ROWS; i++)
-        place[i] = i * sums_step;
-    for (int64_t l = 0; l < block->l_count; l++)
-        x->b[l] = l * tile->lanes;
-    for (int64_t m = 0; m < block->m_count; m += cut->rows, weight += cut->rows * cut->view.L * size) {
-        const int64_t panel = cvg_min(cut->rows, block->m_count - m);
-        for (int64_t done = 0; done < panel; done += tile->rows)
-            tile->run((int)cvg_min(tile->rows, panel - done), &terms, weight + done * size, NULL, source,
-                      sums + (m + done) * sums_step * size, place, block->l == 0);
-    }
-}
 
 /* The tile for the next pixels: the main one for as long as they fill it. */
 static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64_t pixels)
@@ -159,6 +137,34 @@ static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64
     while (tile->lanes > pixels && tile->lanes > narrowest(kernels)->lanes)
         tile++;
     return tile;
+}
+
+/*
+ * Adds the products of channels m .. m + rows - 1 and all pixels, panel after panel: so the sums
+ * are written along few rows at a time, as caches like it.
+ */
+static void add_rows(const struct call *call, const struct block *block, int64_t m, int rows,
+                     const char *weight, const struct scratch *x)
+{
+    const struct cvg_kernels *kernels = call->task->kernels;
+    const int64_t size = (int64_t)kernels->size;
+    const char *panel = x->panels;
+    for (int64_t pixel = 0; pixel < block->pixels;) {
+        const struct cvg_tile *tile = next_tile(kernels, block->pixels - pixel);
+        const struct cvg_terms terms = {block->l_count, x->a, x->b + (tile - kernels->tile) * call->cut.l_count, 1, 0, 0};
+        const int whole = pixel + tile->lanes <= block->pixels; /* else what is left of the plane */
+        const int64_t step = whole ? block->sums_step : tile->lanes;
+        char *sums = whole ? block->sums + pixel * size : x->rest;
+        for (int done = 0; done < rows; done += tile->rows) {
+            const int count = (int)cvg_min(tile->rows, rows - done);
+            int64_t place[CVG_TILE_ROWS];
+            for (int i = 0; i < count; i++)
+                place[i] = (m + done + i) * step;
+            tile->run(count, &terms, weight + done * size, NULL, panel, sums, place, block->l == 0);
+        }
+        panel += block->l_count * tile->lanes * size;
+        pixel += tile->lanes;
+    }
 }
 
 /* Copies pixels of l_count channels to panels, one after the other. */
@@ -197,28 +203,25 @@ static void dense_job(void *context, int64_t job, int worker)
     struct cvg_arena arena = cvg_arena_on(t->workspace);
     arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
     const struct scratch x = carve(t->shape, call->pass, kernels, &arena);
-    struct block block = {.m = m, .m_count = cvg_min(cut->m_count, view->M - m)};
+    struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .pixels = pixels};
 
     /* Sums grow in the result itself, unless they are added to what is there. */
     char *result = cvg_at(t, t->result, (pair * view->M + m) * plane + pixel);
-    char *sums = t->accumulate ? x.block : result;
-    const int64_t sums_step = t->accumulate ? PIXELS : plane;
-    for (int64_t l = 0; l < cut->l_count; l++)
+    char *sums = block.sums = t->accumulate ? x.block : result;
+    const int64_t sums_step = block.sums_step = t->accumulate ? PIXELS : plane;
+    for (int64_t l = 0; l < cut->l_count; l++) {
         x.a[l] = l * cut->rows;
+        for (int i = kernels->main; i < kernels->tiles; i++)
+            x.b[i * cut->l_count + l] = l * kernels->tile[i].lanes;
+    }
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
-        const char *panel = x.panels;
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
         block.weight = call->weight + (pair % G * call->weight_size + m * view->L + block.l * cut->rows) * size;
         copy_panels(call, cvg_at(t, call->source, (pair * view->L + block.l) * plane + pixel), block.l_count,
                     pixels, x.panels);
-        for (int64_t lane = 0; lane < whole;) {
-            const struct cvg_tile *tile = next_tile(kernels, whole - lane);
-            add_panel(call, &block, tile, panel, sums + lane * size, sums_step, &x);
-            panel += block.l_count * tile->lanes * size;
-            lane += tile->lanes;
-        }
-        if (whole < pixels)
-            add_panel(call, &block, narrowest(kernels), panel, x.rest, narrowest(kernels)->lanes, &x);
+        for (int64_t i = 0; i < block.m_count; i += cut->rows)
+            add_rows(call, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
+                     block.weight + i * view->L * size, &x);
     }
     for (int64_t i = 0; i < block.m_count; i++, result += plane * size, sums += sums_step * size) {
         const void *bias = call->bias ? cvg_at(t, call->bias, pair % G * view->M + m + i) : NULL;
