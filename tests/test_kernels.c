@@ -289,6 +289,65 @@ static void check_dot(struct space *s, struct random *random)
     }
 }
 
+/* stencil on integers: every count of rows and columns around the vectors, each base; NaN beside what it may read. */
+static void check_stencil(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    enum { SRC_ROW = 90, DST_ROW = 70, ROW_COUNTS = 19, COLUMNS = 53 };
+    const int64_t a[] = {4, 0, 2}, b[] = {SRC_ROW + 1, 0, 2 * SRC_ROW + 3}; /* of three terms */
+    for (int rows = 1; rows <= ROW_COUNTS; rows += rows < 9 ? 1 : 5)
+        for (int count = 1; count <= COLUMNS; count++)
+            for (int base = 0; base < 3; base++) {
+                const struct cvg_terms terms = {3, a, b, 1, 0, 0};
+                int good = 1;
+                fill(&s->a, random);
+                fill(&s->b, random);
+                fill(&s->acc, random);
+                for (int r = 0; r < rows + 2; r++)
+                    for (int i = count + 3; i < SRC_ROW; i++)
+                        array_set(&s->b, r * SRC_ROW + i, NAN);
+                memcpy(s->old.data, s->acc.data, MOST * k->size);
+                k->stencil(rows, count, &terms, s->a.data, s->b.data, SRC_ROW, s->acc.data, DST_ROW, 0.5,
+                           base == 1 ? (char *)s->a.data + 7 * k->size : NULL, base == 2);
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t r = at / DST_ROW, i = at % DST_ROW;
+                    double want = array_get(&s->old, at);
+                    if (r < rows && i < count) {
+                        double sum = 0;
+                        for (int j = 0; j < 3; j++)
+                            sum += array_get(&s->a, a[j]) * array_get(&s->b, r * SRC_ROW + b[j] + i);
+                        want = 0.5 * sum + (base == 1 ? array_get(&s->a, 7) : base == 2 ? want : 0);
+                    }
+                    good &= array_get(&s->acc, at) == want;
+                }
+                check(good, "%s %s: stencil of %d x %d, base %d", k->isa, type_name(k->type), rows, count, base);
+            }
+}
+
+static void check_zip(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    for (int step = 1; step <= 3; step++)
+        for (int count = 0; count <= 41; count++)
+            for (int rows = 0; rows <= 3; rows++)
+                for (int accumulate = 0; accumulate < 2; accumulate++) {
+                    int good = 1;
+                    fill(&s->a, random);
+                    fill(&s->acc, random);
+                    memcpy(s->old.data, s->acc.data, MOST * k->size);
+                    k->zip(s->acc.data, 50, s->a.data, 200, 45, step, rows, count, accumulate);
+                    for (int64_t at = 0; at < MOST; at++) {
+                        const int64_t r = at / 50, i = at % 50;
+                        double want = array_get(&s->old, at);
+                        if (r < rows && i < count)
+                            want = (accumulate ? want : 0) + array_get(&s->a, i % step * 200 + r * 45 + i / step);
+                        good &= array_get(&s->acc, at) == want;
+                    }
+                    check(good, "%s %s: zip of %d x %d by %d, accumulate %d", k->isa, type_name(k->type), rows, count,
+                          step, accumulate);
+                }
+}
+
 static void check_sum(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
@@ -352,6 +411,8 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         check_rows(&s, &random);
         check_plane(&s, &random);
         check_dot(&s, &random);
+        check_stencil(&s, &random);
+        check_zip(&s, &random);
         check_sum(&s, &random);
     }
     array_free(&s.a);

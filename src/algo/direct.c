@@ -75,12 +75,14 @@ void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, in
                          s->filter_size);
 }
 
-/* Whether a pixel depends on the pixels in its place alone. */
-static int is_dense(const struct cvg_shape *s)
+/* Whether every destination is a sum over the channels of one source element. */
+static int is_dense(const struct cvg_shape *s, cvg_pass pass)
 {
     int dense = s->filter_size == 1;
-    for (int i = 0; i < 3; i++)
-        dense &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
+    for (int i = 0; i < 3; i++) {
+        dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
+        dense &= pass == CVG_FORWARD || s->in[i] == s->out[i];
+    }
     return dense;
 }
 
@@ -111,7 +113,7 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_gather view = cvg_gather_of(s, pass);
     if (s->Cg == 1 && s->filter_size > 1)
         return &cvg_direct_depthwise;
-    if (is_dense(s) && s->out_size >= DENSE_PIXELS)
+    if (is_dense(s, pass) && s->out_size >= DENSE_PIXELS)
         return &cvg_direct_dense;
     if (view.M > CVG_FEW_CHANNELS && inside_share(s, &view) < MOSTLY_INSIDE)
         return &cvg_direct_channels; /* which leaves the padding out */

@@ -1,8 +1,8 @@
 /*
- * forward and grad_input of a filter of one tap without stride or padding (direct.h): a
- * matrix product on plain memory.
+ * forward and grad_input of a filter of one tap without padding (direct.h), in grad_input
+ * without stride, too: a matrix product on plain memory.
  *
- *   destination[m][pixel] = sum over l of weight[m][l] * source[l][pixel]
+ *   destination[m][pixel] = sum over l of weight[m][l] * source[l][source of pixel]
  *
  * Lanes are pixels, tile rows are channels m.  Sums grow in the destination itself, but for the
  * pixels that are left over when a plane is no multiple of the narrowest vector.  A job copies
@@ -167,22 +167,43 @@ static void add_rows(const struct call *call, const struct block *block, int64_t
     }
 }
 
+/* Copies count pixels from pixel on of one channel, in pieces of lanes that lie to_step apart. */
+static void copy_channel(const struct cvg_task *t, const char *channel, int64_t pixel, int64_t count,
+                         int64_t lanes, int64_t to_step, char *to)
+{
+    const struct cvg_shape *s = t->shape;
+    const int64_t size = (int64_t)t->kernels->size;
+    if (s->in_size == s->out_size) { /* no stride */
+        t->kernels->copy(to, to_step, channel + pixel * size, lanes, 1, cvg_max(1, count / lanes),
+                         cvg_min(count, lanes));
+        return;
+    }
+    for (int64_t done = 0; done < count;) { /* along rows of pixels, and not across panels */
+        const int64_t p = (pixel + done) / s->out[2], q = (pixel + done) % s->out[2], lane = done % lanes;
+        const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count - done);
+        const int64_t from = ((p / s->out[1] * s->stride[0] * s->in[1]) + p % s->out[1] * s->stride[1]) * s->in[2] +
+                             q * s->stride[2];
+        t->kernels->gather(to + (done / lanes * to_step + lane) * size, channel + from * size, s->stride[2], length);
+        done += length;
+    }
+}
+
 /* Copies pixels of l_count channels to panels, one after the other. */
-static void copy_panels(const struct call *call, const char *source, int64_t l_count, int64_t pixels,
-                        char *to)
+static void copy_panels(const struct call *call, const char *source, int64_t l_count, int64_t pixel,
+                        int64_t pixels, char *to)
 {
     const struct cvg_kernels *kernels = call->task->kernels;
     const int64_t size = (int64_t)kernels->size, step = call->cut.view.source_size;
     while (pixels > 0) {
         const int64_t lanes = next_tile(kernels, pixels)->lanes;
-        const int64_t panels = cvg_max(1, pixels / lanes), count = cvg_min(lanes, pixels);
+        const int64_t panels = cvg_max(1, pixels / lanes), count = cvg_min(panels * lanes, pixels);
         if (count < lanes)
             memset(to, 0, (size_t)(l_count * lanes * size));
         for (int64_t l = 0; l < l_count; l++) /* along the channel */
-            kernels->copy(to + l * lanes * size, l_count * lanes, source + l * step * size, lanes, 1,
-                          panels, count);
+            copy_channel(call->task, source + l * step * size, pixel, count, lanes, l_count * lanes,
+                         to + l * lanes * size);
         to += panels * l_count * lanes * size;
-        source += panels * lanes * size;
+        pixel += panels * lanes;
         pixels -= panels * lanes;
     }
 }
@@ -217,8 +238,8 @@ static void dense_job(void *context, int64_t job, int worker)
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
         block.weight = call->weight + (pair % G * call->weight_size + m * view->L + block.l * cut->rows) * size;
-        copy_panels(call, cvg_at(t, call->source, (pair * view->L + block.l) * plane + pixel), block.l_count,
-                    pixels, x.panels);
+        copy_panels(call, cvg_at(t, call->source, (pair * view->L + block.l) * view->source_size),
+                    block.l_count, pixel, pixels, x.panels);
         for (int64_t i = 0; i < block.m_count; i += cut->rows)
             add_rows(call, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);

@@ -9,6 +9,9 @@
  * over just those positions at which the tap meets the input.  With few channels
  * that would leave tiles almost empty: then the window has its padding, all taps
  * share all positions, and tile rows are (c, tap).
+ *
+ * With one tap and neither stride nor padding, input and grad_output are alike: then the one of
+ * fewer channels is turned to lanes, which costs least.
  */
 #include "direct.h"
 #include "parts.h"
@@ -27,12 +30,33 @@ enum {
     MANY = 1 << 20,          /* a batch that needs the most scratch */
 };
 
+/* Whether input and grad_output trade places; see swapped(). */
+static int swaps(const struct cvg_shape *s)
+{
+    int alike = s->filter_size == 1;
+    for (int i = 0; i < 3; i++)
+        alike &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
+    return alike && s->Kg > s->Cg && s->Cg > FEW_CHANNELS;
+}
+
+/* The problem whose input is grad_output and whose grad_output is the input: its weight is turned. */
+static struct cvg_shape swapped(const struct cvg_shape *s)
+{
+    struct cvg_shape other = *s;
+    other.C = s->K;
+    other.K = s->C;
+    other.Cg = other.taps = s->Kg;
+    other.Kg = s->Cg;
+    return other;
+}
+
 /* The pass cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_regions regions;
     int64_t k_count, k_blocks, c_count, c_blocks, taps, tap_blocks;
     int few;      /* tile rows are (c, tap) */
     int in_place; /* no window */
+    int swap;     /* the shape is that of the swapped problem */
     int clip[3];
     int64_t jobs, parts; /* jobs of one part of the sum */
 };
@@ -235,6 +259,23 @@ static void add_region(const struct job *job, int64_t index)
              region.positions, &w, rows);
 }
 
+/* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
+static void write_swapped(const struct job *job, char *partial)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_shape *s = t->shape; /* of c and k in each other's places */
+    const int64_t size = (int64_t)t->kernels->size;
+    for (int64_t k = 0; k < job->k_count;) {
+        const int lanes = cvg_panel_tile(t->kernels, job->k_count - k)->lanes;
+        const int64_t to = (job->g * s->Cg + job->c) * s->Kg + job->k + k;
+        t->kernels->put_rows(partial ? partial + to * size : cvg_at(t, t->result, to), s->Kg, 1,
+                             job->x->sums + k * job->c_count * size, lanes, job->c_count,
+                             cvg_min(lanes, job->k_count - k), partial ? 1 : t->scale, NULL,
+                             partial ? 0 : t->accumulate);
+        k += lanes;
+    }
+}
+
 /* Writes the finished sums to the result, or to this part's partial sums. */
 static void write_sums(const struct job *job, char *partial)
 {
@@ -291,17 +332,28 @@ static void weight_job(void *context, int64_t index, int worker)
                           t->kernels->size);
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
         add_region(&job, i);
-    write_sums(&job, cut->parts > 1
-                         ? call->partial + part * s->K * s->taps * (int64_t)t->kernels->size
-                         : NULL);
+    char *partial = cut->parts > 1 ? call->partial + part * s->K * s->taps * (int64_t)t->kernels->size : NULL;
+    if (cut->swap)
+        write_swapped(&job, partial);
+    else
+        write_sums(&job, partial);
 }
 
 static void run(const struct cvg_task *task, cvg_pass pass)
 {
-    struct call call = {.task = task, .cut = cut_of(task->shape)};
+    const int swap = swaps(task->shape);
+    const struct cvg_shape other = swapped(task->shape);
+    struct cvg_task turned = *task;
+    if (swap) {
+        turned.shape = &other;
+        turned.input = task->grad_output;
+        turned.grad_output = task->input;
+    }
+    struct call call = {.task = &turned, .cut = cut_of(turned.shape)};
     struct cvg_arena arena = cvg_arena_on(task->workspace);
     (void)pass;
-    carve_shared(&call, task->shape, task->kernels, &arena);
+    call.cut.swap = swap;
+    carve_shared(&call, turned.shape, task->kernels, &arena);
     cvg_parallel(task->threads, task->workers, call.cut.parts * call.cut.jobs, weight_job, &call);
     if (call.cut.parts > 1)
         cvg_parts_add(task, call.cut.parts, call.partial);
@@ -310,8 +362,11 @@ static void run(const struct cvg_task *task, cvg_pass pass)
 static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
                    int workers, struct cvg_arena *arena)
 {
+    const struct cvg_shape other = swapped(s);
     struct call call = {0};
     (void)pass;
+    if (swaps(s))
+        s = &other;
     carve_shared(&call, s, kernels, arena);
     for (int worker = 0; worker < workers; worker++)
         carve(s, kernels, arena);
