@@ -432,7 +432,7 @@ int main(int argc, char **argv)
     for (int set = 0; cvg_cpu_name(set); set++)
         printf("%s %s\n", cvg_cpu_set(set, CVG_F32) ? "checking" : "SKIPPED (this processor lacks it):",
                cvg_cpu_name(set));
-    const int draws = argc > 1 ? atoi(argv[1]) : 150;
+    const int draws = argc > 1 ? atoi(argv[1]) : 150; /* random problems */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct problem p = {.conv = CVG_CONV_INIT};
         cvg_error error;
