@@ -178,13 +178,23 @@ static void copy_channel(const struct cvg_task *t, const char *channel, int64_t 
                          cvg_min(count, lanes));
         return;
     }
-    for (int64_t done = 0; done < count;) { /* along rows of pixels, and not across panels */
-        const int64_t p = (pixel + done) / s->out[2], q = (pixel + done) % s->out[2], lane = done % lanes;
-        const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count - done);
-        const int64_t from = ((p / s->out[1] * s->stride[0] * s->in[1]) + p % s->out[1] * s->stride[1]) * s->in[2] +
-                             q * s->stride[2];
-        t->kernels->gather(to + (done / lanes * to_step + lane) * size, channel + from * size, s->stride[2], length);
-        done += length;
+    int64_t o = pixel / s->out[2] / s->out[1], p = pixel / s->out[2] % s->out[1], q = pixel % s->out[2];
+    for (int64_t lane = 0; count > 0;) { /* along rows of pixels, and not across panels */
+        const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count);
+        const int64_t from = (o * s->stride[0] * s->in[1] + p * s->stride[1]) * s->in[2] + q * s->stride[2];
+        t->kernels->gather(to + lane * size, channel + from * size, s->stride[2], length);
+        count -= length;
+        if ((lane += length) == lanes) {
+            lane = 0;
+            to += to_step * size;
+        }
+        if ((q += length) == s->out[2]) {
+            q = 0;
+            if (++p == s->out[1]) {
+                p = 0;
+                o++;
+            }
+        }
     }
 }
 
