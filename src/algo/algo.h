@@ -65,6 +65,18 @@ static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t co
     return cvg_times(cvg_ceil_div(count, lanes), lanes);
 }
 
+/* Asks for the cache lines of some bytes, which need not be valid. */
+static inline void cvg_prefetch(const void *from, int64_t bytes)
+{
+#if defined(__GNUC__)
+    for (int64_t i = 0; i < bytes; i += CVG_ALIGNMENT)
+        __builtin_prefetch((const char *)from + i);
+#else
+    (void)from;
+    (void)bytes;
+#endif
+}
+
 /* The address of element index of an array. */
 static inline void *cvg_at(const struct cvg_task *task, const void *array, int64_t index)
 {

@@ -16,6 +16,7 @@
 enum {
     PIXELS = 288,         /* of one job, at most */
     ENOUGH_JOBS = 16,
+    AHEAD = 2,            /* channels to prefetch while one is copied */
     TILE_BYTES = 24576,   /* of the source, read between two stores of a tile, about */
     MANY = 1 << 20,       /* a batch that needs the most scratch */
 };
@@ -179,9 +180,11 @@ static void copy_channel(const struct cvg_task *t, const char *channel, int64_t 
         return;
     }
     int64_t o = pixel / s->out[2] / s->out[1], p = pixel / s->out[2] % s->out[1], q = pixel % s->out[2];
+    const char *ahead = channel + AHEAD * s->in_size * size; /* rows in pieces come from far */
     for (int64_t lane = 0; count > 0;) { /* along rows of pixels, and not across panels */
         const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count);
         const int64_t from = (o * s->stride[0] * s->in[1] + p * s->stride[1]) * s->in[2] + q * s->stride[2];
+        cvg_prefetch(ahead + from * size, length * s->stride[2] * size);
         t->kernels->gather(to + lane * size, channel + from * size, s->stride[2], length);
         count -= length;
         if ((lane += length) == lanes) {
