@@ -105,12 +105,17 @@ INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
         dst[i] = src[i * step];
 }
 
-static void gather_2(real *dst, const real *src, int64_t count)
+INLINE void gather_2(real *dst, const real *src, int64_t count)
 {
-    int64_t i = 0;
-    for (; i + TW < count; i += TW) /* not the last: it would read one element too many */
+    if (count <= TW) {
+        gather_step(dst, src, 2, count);
+        return;
+    }
+    for (int64_t i = 0; i + TW < count; i += TW)
         t_store(dst + i, t_even(t_load(src + 2 * i), t_load(src + 2 * i + TW)));
-    gather_step(dst + i, src + 2 * i, 2, count - i);
+    /* The last ones, some of them again, read from one before, so as not to read one too many. */
+    const real *const last = src + 2 * (count - TW) - 1;
+    t_store(dst + count - TW, t_odd(t_load(last), t_load(last + TW)));
 }
 
 static void gather(void *dst, const void *src, int64_t step, int64_t count)
@@ -128,6 +133,10 @@ static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, i
     real *d = dst;
     const real *s = src;
     for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        if (step == 2) {
+            gather_2(d, s, count);
+            continue;
+        }
         if (step != 1 || count < TW) {
             gather(d, s, step, count);
             continue;

@@ -75,6 +75,13 @@ static inline tvec t_even(tvec a, tvec b)
                     : (vec)vuzp1q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
+/* The odd elements of a, then those of b. */
+static inline tvec t_odd(tvec a, tvec b)
+{
+    return IS_FLOAT ? (vec)vuzp2q_f32((float32x4_t)a, (float32x4_t)b)
+                    : (vec)vuzp2q_f64((float64x2_t)a, (float64x2_t)b);
+}
+
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {

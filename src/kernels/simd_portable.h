@@ -108,6 +108,15 @@ static inline tvec t_even(tvec a, tvec b)
     return even;
 }
 
+/* The odd elements of a, then those of b. */
+static inline tvec t_odd(tvec a, tvec b)
+{
+    tvec odd = a;
+    for (int i = 0; i < TW; i++)
+        AT(odd, i) = i < TW / 2 ? AT(a, 2 * i + 1) : AT(b, 2 * i + 1 - TW);
+    return odd;
+}
+
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {

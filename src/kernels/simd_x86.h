@@ -69,6 +69,14 @@ static inline tvec t_even(tvec a, tvec b)
     return (tvec)_mm256_permute4x64_pd(even, 0xd8); /* quarters 0 2 1 3 */
 }
 
+/* The odd elements of a, then those of b. */
+static inline tvec t_odd(tvec a, tvec b)
+{
+    const __m256d odd = IS_FLOAT ? (__m256d)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd)
+                                 : _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+    return (tvec)_mm256_permute4x64_pd(odd, 0xd8);
+}
+
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {
