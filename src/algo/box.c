@@ -199,6 +199,27 @@ int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
     return class * box->cells + at;
 }
 
+int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_t tap_step, int64_t l_step,
+                      int64_t channels, int64_t *weight, int64_t *slot)
+{
+    const struct cvg_axis *x = box->axis;
+    int64_t j = 0;
+    for (int64_t a = 0; a < x[0].taps; a++)
+        for (int64_t b = 0; b < x[1].taps; b++)
+            for (int64_t c = 0; c < x[2].taps; c++, j++) {
+                const int64_t t = x[0].tap_first + a * x[0].tap_step;
+                const int64_t r = x[1].tap_first + b * x[1].tap_step;
+                const int64_t q = x[2].tap_first + c * x[2].tap_step;
+                weight[j] = ((t * filter[1] + r) * filter[2] + q) * tap_step;
+                slot[j] = cvg_box_slot(box, a, b, c);
+            }
+    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
+        weight[i] = weight[i - j] + l_step;
+        slot[i] = slot[i - j] + box->channel;
+    }
+    return channels * j;
+}
+
 /* The slots of one class that lie inside the source, and the coordinate of the first. */
 struct inside {
     int64_t low, high, source;

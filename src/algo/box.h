@@ -92,6 +92,14 @@ struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg
 int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c);
 
 /*
+ * Lists where the weights and the box elements of all taps of channels lie, channel by channel:
+ * weights of taps tap_step apart (in a filter of filter[3]) and of channels l_step.  Returns
+ * how many there are.
+ */
+int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_t tap_step, int64_t l_step,
+                      int64_t channels, int64_t *weight, int64_t *slot);
+
+/*
  * Copies what lies inside the source (channels of channel_size elements each, laid out as
  * the axes say) into the box; what lies outside must already be zero there.
  */

@@ -88,25 +88,6 @@ struct call {
     size_t scratch_size; /* of one worker */
 };
 
-/* Fills the table of terms; returns their number. */
-static int64_t list_terms(const struct call *call, const struct cvg_box *box, const struct scratch *scratch)
-{
-    const struct cvg_shape *s = call->task->shape;
-    const struct cvg_axis *x = box->axis;
-    int64_t j = 0;
-    for (int64_t l = 0; l < call->cut.view.L; l++)
-        for (int64_t a = 0; a < x[0].taps; a++)
-            for (int64_t b = 0; b < x[1].taps; b++)
-                for (int64_t c = 0; c < x[2].taps; c++, j++) {
-                    const int64_t t = x[0].tap_first + a * x[0].tap_step;
-                    const int64_t r = x[1].tap_first + b * x[1].tap_step;
-                    scratch->a[j] = l * s->filter_size + (t * s->filter[1] + r) * s->filter[2] +
-                                    x[2].tap_first + c * x[2].tap_step;
-                    scratch->b[j] = l * box->channel + cvg_box_slot(box, a, b, c);
-                }
-    return j;
-}
-
 /* Computes one piece of all channels m of a pair, to the result or, of one phase of several, to sums. */
 static void filter_piece(const struct call *call, const struct cvg_box *box, const struct cvg_terms *terms,
                          int64_t pair, const char *packed, char *sums)
@@ -174,7 +155,8 @@ static void depthwise_job(void *context, int64_t job, int worker)
         const int64_t piece = group / parts * parts * phases + phase * parts + group % parts;
         if (!cut->piece(s, &cut->pieces, piece, &box))
             continue; /* the last part of a short phase */
-        const struct cvg_terms terms = {list_terms(call, &box, &x), x.a, x.b, 1, 0, 0};
+        const struct cvg_terms terms = {
+            cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, x.a, x.b), x.a, x.b, 1, 0, 0};
         const int64_t step = sums / (cut->pieces.part[0] * cut->pieces.part[1]) *
                              (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)

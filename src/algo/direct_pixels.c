@@ -20,8 +20,8 @@ enum {
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
     TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
-    ENOUGH_JOBS = 64,
-    LEAST_JOBS = 16,
+    ENOUGH_JOBS = 32,      /* so as not to make them larger */
+    LEAST_JOBS = 16,       /* or else smaller */
 };
 
 /* One pass, cut into jobs; the order of the sums is that of the shape alone. */
@@ -164,27 +164,13 @@ static void pack_job(void *context, int64_t job, int worker)
 }
 
 /* Fills the table of terms for channels l; returns the terms of one channel. */
-static int64_t list_terms(const struct call *call, const struct cvg_box *box,
-                          const struct scratch *scratch)
+static int64_t list_terms(const struct call *call, const struct cvg_box *box, const struct scratch *scratch)
 {
     const struct cvg_shape *s = call->task->shape;
     const struct cut *cut = &call->cut;
     const int64_t l_step = cut->packed ? s->filter_size * cut->rows : cut->view.l_step;
-    const int64_t tap_step = cut->packed ? cut->rows : 1;
-    const struct cvg_axis *x = box->axis;
-    int64_t j = 0;
-    for (int64_t l = 0; l < cut->table; l++)
-        for (int64_t a = 0; a < x[0].taps; a++)
-            for (int64_t b = 0; b < x[1].taps; b++)
-                for (int64_t c = 0; c < x[2].taps; c++, j++) {
-                    const int64_t t = x[0].tap_first + a * x[0].tap_step;
-                    const int64_t r = x[1].tap_first + b * x[1].tap_step;
-                    const int64_t q = x[2].tap_first + c * x[2].tap_step;
-                    scratch->a[j] = l * l_step +
-                                    ((t * s->filter[1] + r) * s->filter[2] + q) * tap_step;
-                    scratch->b[j] = l * box->channel + cvg_box_slot(box, a, b, c);
-                }
-    return x[0].taps * x[1].taps * x[2].taps;
+    return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : 1, l_step, cut->table, scratch->a,
+                         scratch->b) / cut->table;
 }
 
 /* The widest tile for so many rows, no wider than lanes. */
