@@ -155,8 +155,7 @@ static void depthwise_job(void *context, int64_t job, int worker)
         const int64_t piece = group / parts * parts * phases + phase * parts + group % parts;
         if (!cut->piece(s, &cut->pieces, piece, &box))
             continue; /* the last part of a short phase */
-        const struct cvg_terms terms = {
-            cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, x.a, x.b), x.a, x.b, 1, 0, 0};
+        const struct cvg_terms terms = {.count = cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, x.a, x.b), .a = x.a, .b = x.b, .blocks = 1};
         const int64_t step = sums / (cut->pieces.part[0] * cut->pieces.part[1]) *
                              (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)

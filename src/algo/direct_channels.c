@@ -379,7 +379,7 @@ static void region_job(void *context, int64_t job, int worker)
             pack_panels(call, g, begin, end, l, l_count, x.weight);
         }
         for (struct classes c = classes_of(cut, &region); next_class(&c);) {
-            struct cvg_terms terms = {0, x.a, x.b, 1, 0, 0};
+            struct cvg_terms terms = {.count = 0, .a = x.a, .b = x.b, .blocks = 1};
             int lanes = 0; /* for which the terms are listed */
             for (int64_t m = begin; m < end; m += lanes) {
                 const struct cvg_tile *tile = cvg_panel_tile(t->kernels, end - m);

@@ -152,10 +152,18 @@ static void add_rows(const struct call *call, const struct block *block, int64_t
     const char *panel = x->panels;
     for (int64_t pixel = 0; pixel < block->pixels;) {
         const struct cvg_tile *tile = next_tile(kernels, block->pixels - pixel);
-        const struct cvg_terms terms = {block->l_count, x->a, x->b + (tile - kernels->tile) * call->cut.l_count, 1, 0, 0};
-        const int whole = pixel + tile->lanes <= block->pixels; /* else what is left of the plane */
-        const int64_t step = whole ? block->sums_step : tile->lanes;
-        char *sums = whole ? block->sums + pixel * size : x->rest;
+        const int64_t panels = (block->pixels - pixel) / tile->lanes; /* 0: what is left of the plane */
+        const struct cvg_terms terms = {
+            .count = block->l_count,
+            .a = x->a,
+            .b = x->b + (tile - kernels->tile) * call->cut.l_count,
+            .blocks = 1,
+            .tiles = panels,
+            .b_tile = block->l_count * tile->lanes,
+            .acc_tile = tile->lanes,
+        };
+        const int64_t step = panels ? block->sums_step : tile->lanes;
+        char *sums = panels ? block->sums + pixel * size : x->rest;
         for (int done = 0; done < rows; done += tile->rows) {
             const int count = (int)cvg_min(tile->rows, rows - done);
             int64_t place[CVG_TILE_ROWS];
@@ -163,8 +171,8 @@ static void add_rows(const struct call *call, const struct block *block, int64_t
                 place[i] = (m + done + i) * step;
             tile->run(count, &terms, weight + done * size, NULL, panel, sums, place, block->l == 0);
         }
-        panel += block->l_count * tile->lanes * size;
-        pixel += tile->lanes;
+        panel += panels * block->l_count * tile->lanes * size;
+        pixel += cvg_max(1, panels) * tile->lanes;
     }
 }
 

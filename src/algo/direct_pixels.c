@@ -200,24 +200,25 @@ static void add_block(const struct call *call, const struct cvg_box *box, int64_
     const int64_t blocks = block->l_count / table, rest = block->l_count % table;
     const int64_t filter_size = call->task->shape->filter_size;
     const int64_t l_step = cut->packed ? filter_size * cut->rows : cut->view.l_step;
-    const int64_t m_step = cut->packed ? 1 : cut->view.m_step; /* in a panel */
     const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
     const int64_t a_step = table * l_step, b_step = table * box->channel;
-    const struct cvg_terms terms = {table * taps, scratch->a, scratch->b, blocks, a_step, b_step};
-    const struct cvg_terms tail = {rest * taps, scratch->a, scratch->b, 1, 0, 0};
+    struct cvg_terms terms = {.count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks,
+                              .a_step = a_step, .b_step = b_step};
+    struct cvg_terms tail = {.count = rest * taps, .a = scratch->a, .b = scratch->b, .blocks = 1};
 
     for (int64_t lane = 0; lane < lanes;) {
         const struct cvg_tile *tile = tile_for(kernels, block->m_count, lanes - lane);
         const int64_t most = cut->packed ? cut->rows : tile->rows;
         const char *b = scratch->box + lane * size, *weight = block->weight;
+        terms.tiles = tail.tiles = (lanes - lane) / tile->lanes;
+        terms.b_tile = terms.acc_tile = tail.b_tile = tail.acc_tile = tile->lanes;
         for (int64_t m = 0; m < block->m_count; m += most, weight += panel_size * size)
             for (int64_t done = 0; done < cvg_min(most, block->m_count - m); done += tile->rows) {
                 const int64_t left = cvg_min(most, block->m_count - m) - done;
                 const int rows = (int)cvg_min(tile->rows, left);
-                const int64_t from = cut->packed ? done : m + done;
                 int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
                 for (int i = 0; i < rows; i++) {
-                    row[i] = (from + i) * m_step;
+                    row[i] = (m + done + i) * cut->view.m_step; /* in place */
                     place[i] = (m + done + i) * lanes + lane;
                 }
                 const int64_t *const row_at = cut->packed ? NULL : row;
@@ -227,7 +228,7 @@ static void add_block(const struct call *call, const struct cvg_box *box, int64_
                     tile->run(rows, &tail, a + blocks * a_step * size, row_at,
                               b + blocks * b_step * size, scratch->sums, place, 0);
             }
-        lane += tile->lanes;
+        lane += terms.tiles * tile->lanes;
     }
 }
 

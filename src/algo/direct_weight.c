@@ -192,7 +192,7 @@ static void add_rows(const struct job *job, int64_t positions, int64_t region_po
     for (int64_t k = 0; k < job->k_count;) {
         const struct cvg_tile *tile = cvg_panel_tile(kernels, job->k_count - k);
         const int64_t tiles = cvg_ceil_div(rows, tile->rows);
-        const struct cvg_terms terms = {positions, x->a, x->b_scaled, 1, 0, 0};
+        const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
         for (int64_t j = 0; lanes != tile->lanes && j < positions; j++)
             x->b_scaled[j] = x->b[j] * tile->lanes;
         lanes = tile->lanes;

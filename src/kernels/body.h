@@ -51,46 +51,50 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
     const int64_t count = terms->count, *const a_at = terms->a, *const b_at = terms->b;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
-    int64_t further = 0;
 
-    UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int i = 0; i < rows; i++)
         at[i] = near ? a + i : a + row[i];
-        UNROLL for (int v = 0; v < vecs; v++) {
-            if (first)
-                __builtin_prefetch(acc + place[i] + v * VW, 1);
-            sum[i][v] = first ? v_zero() : v_load(acc + place[i] + v * VW);
-        }
-    }
-    for (int64_t block = 0; block < terms->blocks; block++) {
-        for (int64_t j = 0; j < count; j++) {
-            const int64_t offset = a_at[j] + further;
-            const real *const bj = b + b_at[j], *const first_row = at[0] + offset;
-            if (rows < vecs) {
-                vec aj[CVG_TILE_ROWS];
-                UNROLL for (int i = 0; i < rows; i++)
-                    aj[i] = v_splat(near ? first_row[i] : at[i][offset]);
-                UNROLL for (int v = 0; v < vecs; v++) {
-                    const vec bv = v_load(bj + v * VW);
+    for (int64_t n = 0; n == 0 || n < terms->tiles; n++) {
+        const real *b_now = b + n * terms->b_tile;
+        real *const to = acc + n * terms->acc_tile;
+        int64_t further = 0;
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < vecs; v++) {
+                if (first)
+                    __builtin_prefetch(to + place[i] + v * VW, 1);
+                sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);
+            }
+        for (int64_t block = 0; block < terms->blocks; block++) {
+            for (int64_t j = 0; j < count; j++) {
+                const int64_t offset = a_at[j] + further;
+                const real *const bj = b_now + b_at[j], *const first_row = at[0] + offset;
+                if (rows < vecs) {
+                    vec aj[CVG_TILE_ROWS];
                     UNROLL for (int i = 0; i < rows; i++)
-                        sum[i][v] = v_fma(aj[i], bv, sum[i][v]);
-                }
-            } else {
-                vec bv[MOST_VECS];
-                UNROLL for (int v = 0; v < vecs; v++)
-                    bv[v] = v_load(bj + v * VW);
-                UNROLL for (int i = 0; i < rows; i++) {
-                    const vec aij = v_splat(near ? first_row[i] : at[i][offset]);
+                        aj[i] = v_splat(near ? first_row[i] : at[i][offset]);
+                    UNROLL for (int v = 0; v < vecs; v++) {
+                        const vec bv = v_load(bj + v * VW);
+                        UNROLL for (int i = 0; i < rows; i++)
+                            sum[i][v] = v_fma(aj[i], bv, sum[i][v]);
+                    }
+                } else {
+                    vec bv[MOST_VECS];
                     UNROLL for (int v = 0; v < vecs; v++)
-                        sum[i][v] = v_fma(aij, bv[v], sum[i][v]);
+                        bv[v] = v_load(bj + v * VW);
+                    UNROLL for (int i = 0; i < rows; i++) {
+                        const vec aij = v_splat(near ? first_row[i] : at[i][offset]);
+                        UNROLL for (int v = 0; v < vecs; v++)
+                            sum[i][v] = v_fma(aij, bv[v], sum[i][v]);
+                    }
                 }
             }
+            further += terms->a_step;
+            b_now += terms->b_step;
         }
-        further += terms->a_step;
-        b += terms->b_step;
+        UNROLL for (int i = 0; i < rows; i++)
+            UNROLL for (int v = 0; v < vecs; v++)
+                v_store(to + place[i] + v * VW, sum[i][v]);
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vecs; v++)
-            v_store(acc + place[i] + v * VW, sum[i][v]);
 }
 
 /* tile_rows() for any rows. */

@@ -21,11 +21,15 @@
 #pragma GCC optimize("fp-contract=off")
 #endif
 
-/* The products of one sum: pairs of offsets, walked through blocks times, further on each time. */
+/*
+ * The products of one sum: pairs of offsets, walked through blocks times, further on each time.
+ * A tile may be repeated further on in b and acc, for the same a: tiles 0 and 1 stand for one.
+ */
 struct cvg_terms {
     int64_t count;
     const int64_t *a, *b;
     int64_t blocks, a_step, b_step;
+    int64_t tiles, b_tile, acc_tile;
 };
 
 /*
@@ -34,6 +38,8 @@ struct cvg_terms {
  *   acc[place[i] + l] = (first ? 0 : acc[place[i] + l]) +
  *       sum over block < blocks, j < count of
  *           a[row[i] + block*a_step + terms.a[j]] * b[block*b_step + terms.b[j] + l]
+ *
+ * and the same for every tile n < tiles with b + n*b_tile and acc + n*acc_tile.
  *
  * row NULL stands for row[i] = i, neighbours, which are fastest.  A sum continued with first = 0
  * has the bits of one uninterrupted sum.
