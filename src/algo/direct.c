@@ -44,10 +44,10 @@ int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
     return cvg_times(cvg_ceil_div(count, narrow), narrow);
 }
 
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
+const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes)
 {
     const int64_t need = cvg_panel_lanes(kernels, lanes);
-    const struct cvg_tile *tile = cvg_main_tile(kernels);
+    const struct cvg_tile *tile = &kernels->tile[widest];
     while (tile->lanes > need)
         tile++;
     return tile;

@@ -49,8 +49,8 @@ extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_
     cvg_direct_depthwise; /* forward, grad_input */
 extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
 
-/* The tile for the next of so many lanes, at most as wide as the main one. */
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int64_t lanes);
+/* The tile for the next of so many lanes, at most as wide as the widest. */
+const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes);
 
 /* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
 int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count);

@@ -167,7 +167,7 @@ static void pack_panels(const struct call *call, int64_t g, int64_t begin, int64
 {
     const struct cvg_task *t = call->task;
     for (int64_t m = begin; m < end;) {
-        const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
+        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, end - m)->lanes;
         cvg_pack_weight(t, &call->cut.view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
         m += lanes;
@@ -382,7 +382,7 @@ static void region_job(void *context, int64_t job, int worker)
             struct cvg_terms terms = {.count = 0, .a = x.a, .b = x.b, .blocks = 1};
             int lanes = 0; /* for which the terms are listed */
             for (int64_t m = begin; m < end; m += lanes) {
-                const struct cvg_tile *tile = cvg_panel_tile(t->kernels, end - m);
+                const struct cvg_tile *tile = cvg_panel_tile(t->kernels, t->kernels->main, end - m);
                 const int64_t at = (m - begin) * panel +
                                    (cut->pack_once ? l * s->filter_size * tile->lanes : 0);
                 if (lanes != tile->lanes)
@@ -394,7 +394,7 @@ static void region_job(void *context, int64_t job, int worker)
         }
     }
     for (int64_t m = begin; m < end;) {
-        const int lanes = cvg_panel_tile(t->kernels, end - m)->lanes;
+        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, end - m)->lanes;
         write_panel(call, &region, g * view->M + m, (int)cvg_min(lanes, end - m), lanes,
                     x.sums + (m - begin) * region.positions * size);
         m += lanes;

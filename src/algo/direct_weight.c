@@ -30,6 +30,12 @@ enum {
     MANY = 1 << 20,          /* a batch that needs the most scratch */
 };
 
+/* The tile for the next of so many lanes of k. */
+static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
+{
+    return cvg_panel_tile(kernels, kernels->spread, lanes);
+}
+
 /* Whether input and grad_output trade places; see swapped(). */
 static int swaps(const struct cvg_shape *s)
 {
@@ -156,7 +162,7 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     const int64_t rows = rows_join ? 1 : count[1], planes = planes_join ? 1 : count[0];
 
     for (int64_t k = 0; k < k_count;) {
-        const int width = cvg_panel_tile(t->kernels, k_count - k)->lanes;
+        const int width = panel_tile(t->kernels, k_count - k)->lanes;
         for (int64_t n = 0; n < region->images; n++)
             for (int64_t o = 0; o < planes; o++)
                 for (int64_t p = 0; p < rows; p++, lanes += length * width * size) {
@@ -190,7 +196,7 @@ static void add_rows(const struct job *job, int64_t positions, int64_t region_po
     const struct scratch *x = job->x;
     int lanes = 0; /* for which b is scaled */
     for (int64_t k = 0; k < job->k_count;) {
-        const struct cvg_tile *tile = cvg_panel_tile(kernels, job->k_count - k);
+        const struct cvg_tile *tile = panel_tile(kernels, job->k_count - k);
         const int64_t tiles = cvg_ceil_div(rows, tile->rows);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
         for (int64_t j = 0; lanes != tile->lanes && j < positions; j++)
@@ -266,7 +272,7 @@ static void write_swapped(const struct job *job, char *partial)
     const struct cvg_shape *s = t->shape; /* of c and k in each other's places */
     const int64_t size = (int64_t)t->kernels->size;
     for (int64_t k = 0; k < job->k_count;) {
-        const int lanes = cvg_panel_tile(t->kernels, job->k_count - k)->lanes;
+        const int lanes = panel_tile(t->kernels, job->k_count - k)->lanes;
         const int64_t to = (job->g * s->Cg + job->c) * s->Kg + job->k + k;
         t->kernels->put_rows(partial ? partial + to * size : cvg_at(t, t->result, to), s->Kg, 1,
                              job->x->sums + k * job->c_count * size, lanes, job->c_count,
@@ -285,7 +291,7 @@ static void write_sums(const struct job *job, char *partial)
     const int joined = job->taps == s->filter_size; /* channels follow each other */
     const int64_t length = joined ? job->c_count * job->taps : job->taps;
     for (int64_t k = 0; k < job->k_count;) {
-        const int lanes = cvg_panel_tile(t->kernels, job->k_count - k)->lanes;
+        const int lanes = panel_tile(t->kernels, job->k_count - k)->lanes;
         const int width = (int)cvg_min(lanes, job->k_count - k);
         const char *from = job->x->sums + k * job->c_count * job->taps * size;
         for (int64_t c = 0; c < (joined ? 1 : job->c_count); c++, from += length * lanes * size) {

@@ -15,7 +15,7 @@
  *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide, cut to CVG_TILE_ROWS: the
  *                      sums, and the smaller of rows and vectors, and one more, must fit in
  *                      the registers
- *   MAIN_VECS          the width of the best tile
+ *   MAIN_VECS          the width of the best tile, SPREAD_VECS of that for rows far apart
  *   DOT_SUMS           the registers that dot() may fill with sums
  *
  * and, if it has one, NARROW, a tile of half a vector from elsewhere; then this file.
@@ -322,6 +322,7 @@ const struct cvg_kernels KERNELS = {
     .tiles = 6,
 #endif
     .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
+    .spread = SPREAD_VECS == 2 ? 4 : 2,
     .dot = dot,
     .dot_columns = {DOT_MOST(1), DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
     .fold = fold,

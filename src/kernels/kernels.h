@@ -69,7 +69,8 @@ struct cvg_kernels {
 
     struct cvg_tile tile[CVG_TILES]; /* widest first */
     int tiles;
-    int main; /* the tile nearest the processor's peak */
+    int main;   /* the tile nearest the processor's peak */
+    int spread; /* the best one whose rows are no neighbours: fewer rows, fewer addresses */
     /* Every count of lanes is a multiple of the narrowest tile's. */
 
     /*

@@ -2,7 +2,7 @@
 #include "simd_x86.h"
 
 typedef tvec vec;
-enum { VW = TW, MAIN_VECS = 2, DOT_SUMS = 12 };
+enum { VW = TW, MAIN_VECS = 2, SPREAD_VECS = 2, DOT_SUMS = 12 };
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 3, ROWS_6 = 2, ROWS_12 = 1 };
 
 static inline vec v_zero(void) { return t_splat(0); }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef real vec __attribute__((vector_size(16)));
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, DOT_SUMS = 24, IS_FLOAT = sizeof(real) == sizeof(float) };
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, SPREAD_VECS = 4, DOT_SUMS = 24, IS_FLOAT = sizeof(real) == sizeof(float) };
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
 static inline vec v_splat(real x)

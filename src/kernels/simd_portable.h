@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, DOT_SUMS = 12 };
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2, DOT_SUMS = 12 };
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1 };
 
 #if defined(__GNUC__) || defined(__clang__)
