@@ -6,7 +6,7 @@ command -v objdump >/dev/null || { echo "SKIPPED: no objdump"; exit 77; }
 objdump -d "$1" | awk '
     /file format/ { file = $1; sub(/\.c?o?\.?o?:$/, "", file) }
     /^[0-9a-f]+ <.*>:$/ { name = $2; watched = name ~ /<(cvg_)?(tile|dot)/ && file ~ /avx|fma_/ && !(name ~ /dot/ && file ~ /fma_/); if (watched) kernels++ }
-    watched && /(mov[au]p[sd]|fmadd[0-9]*p[sd]) .*0x[0-9a-f]*[1-9a-f][0-9a-f]*\(%r[sb]p\),.*%[xyz]mm/ {
+    watched && /(mov[au]p[sd]|fmadd[0-9]*p[sd]) .*(\(%rsp\)|-0x[0-9a-f]+\(%rbp\)),.*%[xyz]mm/ {
         spills[file " " name]++; total++
     }
     watched && /fmadd[0-9]*p[sd] / { fused++ }
