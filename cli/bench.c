@@ -175,6 +175,7 @@ static void compare_peers(struct candidate *const *ready, int count, cvg_pass pa
         const int kept = ours != NULL;
         if (ready[i]->peer && (!ready[i]->peer->fills_layer || !kept))
             continue;
+        memset(result->data, 0xff, (size_t)result->count * (result->type == CVG_F32 ? 4 : 8)); /* NaN */
         run_candidate(ready[i], pass, layer);
         if (!kept)
             ours = cli_alloc((size_t)result->count, sizeof *ours);
@@ -251,6 +252,10 @@ static void choose_candidates(struct bench *bench, const struct args *args)
     while (text) {
         const size_t length = strcspn(text, ",");
         int found = 0;
+        for (int i = algo_count; i < bench->count; i++)
+            if (strlen(bench->candidates[i].peer->library) == length &&
+                !strncmp(bench->candidates[i].peer->library, text, length))
+                die(EXIT_BAD_INPUT, "--peer names %.*s twice", (int)length, text);
         for (int i = 0; peers[i]; i++)
             if (strlen(peers[i]->library) == length && !strncmp(peers[i]->library, text, length) &&
                 bench->count < CVG_ALGO_COUNT + PEERS_MOST) {

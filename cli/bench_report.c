@@ -100,11 +100,14 @@ void plot_check(const char *path)
         die(EXIT_BAD_INPUT, "--plot is \"%s\"; must be a file name that ends with .svg, without '", path);
     if (system("gnuplot --version >/dev/null 2>&1"))
         die(EXIT_WRONG, "--plot draws with gnuplot, which is not there; install gnuplot");
-    FILE *file = fopen(path, "w");
+    FILE *old = fopen(path, "r"), *file = fopen(path, "a"); /* what is there stays until it is replaced */
     if (!file)
         die(EXIT_WRONG, "--plot: %s: %s", path, strerror(errno));
     fclose(file);
-    remove(path);
+    if (old)
+        fclose(old);
+    else
+        remove(path);
 }
 
 /* The data: one line for each layer, with the names first; gnuplot's $data. */

@@ -52,6 +52,12 @@ static inline int64_t cvg_times(int64_t a, int64_t b)
     return b && a > INT64_MAX / b ? INT64_MAX : a * b;
 }
 
+/* a + b of non-negative sizes; INT64_MAX stands for all that does not fit. */
+static inline int64_t cvg_plus(int64_t a, int64_t b)
+{
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
 /* The tile nearest the processor's peak. */
 static inline const struct cvg_tile *cvg_main_tile(const struct cvg_kernels *kernels)
 {

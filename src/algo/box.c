@@ -24,6 +24,37 @@ struct cvg_axis cvg_axis_forward(const struct cvg_shape *s, int axis)
     };
 }
 
+/* a * b mod m for a, b < m, which may not fit in 64 bits. */
+static int64_t times_mod(int64_t a, int64_t b, int64_t m)
+{
+    int64_t product = 0;
+    if (b == 0 || a <= INT64_MAX / b)
+        return a * b % m;
+    for (; b; b /= 2) {
+        if (b % 2)
+            product = product >= m - a ? product - (m - a) : product + a;
+        a = a >= m - a ? a - (m - a) : a + a;
+    }
+    return product;
+}
+
+/* The least r >= 0 with r * dilation = at modulo stride, or -1: r = at/g * (dilation/g)^-1 mod stride/g. */
+static int64_t first_tap(int64_t at, int64_t dilation, int64_t stride)
+{
+    const int64_t g = gcd(stride, dilation), m = stride / g;
+    int64_t old = dilation / g % m, rest = m, inverse = 1, next = 0;
+    if (at % g)
+        return -1;
+    while (rest) { /* inverse * dilation/g = old mod m throughout */
+        const int64_t quotient = old / rest, r = old - quotient * rest, i = inverse - quotient * next;
+        old = rest;
+        rest = r;
+        inverse = next;
+        next = i;
+    }
+    return times_mod(at / g % m, (inverse % m + m) % m, m);
+}
+
 /*
  * grad_input at h sums over taps r with (h + pad - r*dilation) divisible by
  * stride; the quotient is the output position p.  For h = phase + i*stride that
@@ -42,10 +73,9 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
         .tap_step = stride / gcd(stride, dilation),
     };
     a.tap_source_step = -(dilation / gcd(stride, dilation));
-    while (a.tap_first < cvg_min(a.tap_step, s->filter[axis]) &&
-           (at - a.tap_first * dilation) % stride)
-        a.tap_first++;
-    if (a.tap_first < cvg_min(a.tap_step, s->filter[axis])) {
+    const int64_t first = first_tap(at, dilation, stride);
+    if (first >= 0 && first < s->filter[axis]) {
+        a.tap_first = first;
         a.taps = (s->filter[axis] - 1 - a.tap_first) / a.tap_step + 1;
         a.source_first = (at - a.tap_first * dilation) / stride;
     }
@@ -87,10 +117,12 @@ static int has_taps(const struct cvg_axis *a, int64_t i, int64_t first, int64_t 
 
 int cvg_run_next(struct cvg_runs *w, struct cvg_run *run)
 {
-    const int64_t phases = w->gradient ? cvg_min(w->shape->stride[w->axis], w->end) : 1;
+    const int64_t stride = w->shape->stride[w->axis];
+    const int64_t phases = w->gradient ? cvg_min(stride, w->end - w->begin) : 1; /* those that it meets */
     for (; w->phase < phases; w->phase++, w->next = 0) {
-        const struct cvg_axis a = w->gradient ? cvg_axis_phase(w->shape, w->axis, w->phase)
-                                              : cvg_axis_forward(w->shape, w->axis);
+        const struct cvg_axis a = w->gradient
+                                      ? cvg_axis_phase(w->shape, w->axis, (w->begin + w->phase) % stride)
+                                      : cvg_axis_forward(w->shape, w->axis);
         /* This phase's destinations in [begin, end), and where the walk is among them. */
         const int64_t first = w->begin > a.first ? cvg_ceil_div(w->begin - a.first, a.step) : 0;
         const int64_t end = w->end > a.first ? cvg_ceil_div(w->end - a.first, a.step) : 0;
@@ -165,7 +197,7 @@ struct cvg_axis cvg_axis_part(struct cvg_axis a, int64_t begin, int64_t count)
     a.classes = cvg_min(a.period, a.taps);
     const int64_t widest = cvg_times((a.taps - 1) / a.period, apart / common);
     a.lead = a.shift < 0 ? widest : 0;
-    a.length = count + widest;
+    a.length = cvg_plus(count, widest);
     if (a.length > cvg_times(a.taps, count) / a.classes) {
         a.period = a.classes = a.taps;
         a.shift = a.lead = 0;

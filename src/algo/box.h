@@ -67,7 +67,7 @@ struct cvg_runs {
     int gradient; /* 0: forward and grad_weight; 1: grad_input */
     int clip;
     int64_t begin, end;
-    int64_t phase, next; /* where the walk is; start at 0 */
+    int64_t phase, next; /* where the walk is, counted from begin; start at 0 */
 };
 
 /* The next run; 0 after the last. */

@@ -21,7 +21,6 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
         .l_step = s->filter_size,
         .source_size = s->in_size,
         .dst_size = s->out_size,
-        .source_extent = s->in,
         .dst_extent = s->out,
     };
     const struct cvg_gather grad_input = {
@@ -32,7 +31,6 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
         .l_step = s->taps,
         .source_size = s->out_size,
         .dst_size = s->in_size,
-        .source_extent = s->out,
         .dst_extent = s->in,
     };
     return pass == CVG_FORWARD ? forward : grad_input;

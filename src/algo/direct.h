@@ -8,9 +8,10 @@
  *   forward     output      k  input        c   all taps; strided input
  *   grad_input  grad_input  c  grad_output  k   the taps of one stride phase (box.h)
  *
- * It has two forms: with channels as lanes (direct_channels.c), and, where there
- * are too few of them, with pixels as lanes (direct_pixels.c).  grad_weight has
- * two as well: lanes of k (direct_weight.c), or dot products (direct_dots.c).
+ * It has four forms: channels as lanes (direct_channels.c), pixels as lanes for few
+ * channels (direct_pixels.c), for one tap (direct_dense.c), and for groups of one channel
+ * (depthwise.c).  grad_weight has two: lanes of k (direct_weight.c), or dot products
+ * (direct_dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
@@ -23,7 +24,7 @@ struct cvg_gather {
     int64_t M, L; /* channels of one group */
     int64_t m_step, l_step; /* between channels in the weight */
     int64_t source_size, dst_size; /* elements of one channel */
-    const int64_t *source_extent, *dst_extent; /* their three sizes */
+    const int64_t *dst_extent; /* its three sizes */
 };
 
 struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);

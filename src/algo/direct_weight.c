@@ -90,6 +90,12 @@ static struct cut cut_of(const struct cvg_shape *s)
     return cut;
 }
 
+/* The most channels c of one job, at any batch. */
+static int64_t most_channels(const struct cvg_shape *s, const struct cut *cut)
+{
+    return cvg_min(s->Cg, cvg_max(LEAST_CHANNELS, SUMS / (cut->taps * cut->k_count)));
+}
+
 struct scratch {
     char *window, *lanes, *sums;
     int64_t *a, *b, *b_scaled; /* of each position: where input and grad_output lie */
@@ -106,8 +112,7 @@ static struct scratch carve(const struct cvg_shape *shape, const struct cvg_kern
     const int64_t *part = cut.regions.part;
     const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
     const int64_t k_lanes = cvg_panel_lanes(kernels, cut.k_count);
-    /* A smaller batch has smaller regions, and perhaps more channels. */
-    const int64_t most = cvg_min(s.Cg, cvg_max(LEAST_CHANNELS, SUMS / (cut.taps * cut.k_count)));
+    const int64_t most = most_channels(&s, &cut); /* a smaller batch has smaller regions */
     const int64_t rows = cut.few ? most * cut.taps : most;
     const int64_t channel = cvg_window_size(&cut.regions);
     struct scratch x;
@@ -137,10 +142,11 @@ struct call {
 static void carve_shared(struct call *call, const struct cvg_shape *s,
                          const struct cvg_kernels *kernels, struct cvg_arena *arena)
 {
-    struct cvg_shape many = *s;
     struct cvg_arena one = cvg_arena_on(NULL);
-    many.N = MANY; /* fewer jobs, so more parts */
-    const int64_t most = cvg_parts_most(s, cut_of(&many).jobs);
+    const struct cut cut = cut_of(s);
+    /* Some batch has the smallest windows, so the fewest blocks of c, and so the most parts. */
+    const int64_t least_jobs = cut.jobs / cut.c_blocks * cvg_ceil_div(s->Cg, most_channels(s, &cut));
+    const int64_t most = cvg_parts_most(s, least_jobs);
     if (most > 1)
         call->partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps), kernels->size);
     call->scratch_base = arena->used;

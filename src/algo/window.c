@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { REGION_COLUMNS = 64 }; /* of a region in one row */
+enum {
+    REGION_COLUMNS = 64, /* of a region in one row */
+    MANY_PHASES = 4096,
+};
 
 /* Splits extent into equal parts of at most most. */
 static int64_t even(int64_t extent, int64_t most)
@@ -27,8 +30,7 @@ struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64
     }
     if (r.count == 1 && s->N > 0)
         r.images = even(s->N, cvg_max(1, positions / (r.part[0] * r.part[1] * r.part[2])));
-    r.image_blocks = cvg_ceil_div(s->N, r.images);
-    r.count = cvg_times(r.count, r.image_blocks);
+    r.count = cvg_times(r.count, cvg_ceil_div(s->N, r.images));
     return r;
 }
 
@@ -62,6 +64,8 @@ struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct 
 
 int cvg_axis_padded(const struct cvg_regions *regions, int axis)
 {
+    if (regions->gradient && cvg_min(regions->shape->stride[axis], regions->extent[axis]) > MANY_PHASES)
+        return 1; /* rare, and long to find out */
     const struct cvg_region all = {.count = {regions->extent[0], regions->extent[1],
                                              regions->extent[2]}};
     int64_t low, high;
@@ -77,9 +81,9 @@ static int64_t window_extent(const struct cvg_regions *r, int axis)
     const int64_t part = r->part[axis] - 1;
     /* Taps that never meet the source are left out, so the others are not far off. */
     if (r->gradient)
-        return cvg_min((part + across) / s->stride[axis] + 1, r->source_extent[axis] + 2 * part);
+        return cvg_min(cvg_plus(part, across) / s->stride[axis] + 1, cvg_plus(r->source_extent[axis], 2 * part));
     const int64_t far = cvg_times(part, s->stride[axis]);
-    return cvg_min(far + across + 1, r->source_extent[axis] + 2 * far);
+    return cvg_min(cvg_plus(cvg_plus(far, across), 1), cvg_plus(r->source_extent[axis], cvg_times(2, far)));
 }
 
 int64_t cvg_window_size(const struct cvg_regions *r)

@@ -13,7 +13,7 @@ struct cvg_regions {
     const struct cvg_shape *shape;
     int gradient; /* 0: the destination is the output; 1: the input, as in grad_input */
     const int64_t *extent, *source_extent; /* of one channel */
-    int64_t images, image_blocks;
+    int64_t images;            /* of one region */
     int64_t part[3], parts[3]; /* positions of one region, and regions, along each axis */
     int64_t count;             /* of regions */
 };

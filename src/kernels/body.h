@@ -224,13 +224,15 @@ INLINE void dot_block(const int rows, const int columns, const real *a, const in
         for (; t + FOLD <= count; t += FOLD)
             UNROLL for (int v = 0; v < DOT_VECS; v++)
                 dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
-        UNROLL for (int v = 0; v < DOT_VECS; v++) {
-            const int64_t left = count - t - v * VW;
-            if (left >= VW)
-                dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
-            else if (left > 0)
-                dot_step(rows, columns, v, left, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
-        }
+        /* All 16, whatever the vector: where nothing is left, 0 is added, which makes -0 a 0. */
+        if (t < count)
+            UNROLL for (int v = 0; v < DOT_VECS; v++) {
+                const int64_t left = count - t > v * VW ? count - t - v * VW : 0, at = left ? t + v * VW : t;
+                if (left >= VW)
+                    dot_step(rows, columns, v, VW, a + at, a_at, b + at, b_at, sum);
+                else
+                    dot_step(rows, columns, v, left, a + at, a_at, b + at, b_at, sum);
+            }
     }
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < columns; j++)
