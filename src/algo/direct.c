@@ -6,6 +6,7 @@
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    MANY_PHASES = 16,   /* of stride: more leave few destinations that sum the same taps */
     MOST_TAPS = 256,
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
@@ -113,6 +114,8 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
         return &cvg_direct_depthwise;
     if (is_dense(s, pass) && s->out_size >= DENSE_PIXELS)
         return &cvg_direct_dense;
+    if (view.gradient && cvg_times(s->stride[0], cvg_times(s->stride[1], s->stride[2])) > MANY_PHASES)
+        return &cvg_direct_pixels; /* whose lanes are of one phase, however far apart */
     if (view.M > CVG_FEW_CHANNELS && inside_share(s, &view) < MOSTLY_INSIDE)
         return &cvg_direct_channels; /* which leaves the padding out */
     if (view.M <= PIXEL_CHANNELS || view.L * s->filter_size <= SHORT_SUM)
