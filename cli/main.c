@@ -121,6 +121,14 @@ static void parse(int argc, char **argv, int command, struct args *args)
     }
 }
 
+/* The status of a command, if all that it printed could be written. */
+static int finished(int status)
+{
+    if (fflush(stdout) || ferror(stdout))
+        die(EXIT_WRONG, "standard output cannot be written");
+    return status;
+}
+
 int main(int argc, char **argv)
 {
 #ifdef SIGPIPE
@@ -132,21 +140,19 @@ int main(int argc, char **argv)
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         fputs(usage, stdout);
-        return 0;
+        return finished(0);
     }
     if (!strcmp(argv[1], "--version")) {
         printf("convgrad %s\n", cvg_version());
-        return 0;
+        return finished(0);
     }
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name)) {
             struct args args = {.word = cli_alloc((size_t)argc, sizeof *args.word)};
             parse(argc, argv, i, &args);
             const int status = commands[i].run(&args);
-            if (fflush(stdout) || ferror(stdout))
-                die(EXIT_WRONG, "standard output cannot be written");
             free(args.word);
-            return status;
+            return finished(status);
         }
     die(EXIT_BAD_INPUT, "there is no command \"%s\"; see convgrad --help", argv[1]);
 }
