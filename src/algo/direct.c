@@ -10,6 +10,7 @@ enum {
     MOST_TAPS = 256,
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
+    DOT_PIXELS = 8,     /* if rows are as long */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
 
@@ -108,7 +109,7 @@ static int64_t inside_share(const struct cvg_shape *s, const struct cvg_gather *
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     if (pass == CVG_GRAD_WEIGHT)
-        return s->Kg <= DOTS && s->out[2] > s->Kg ? &cvg_direct_dots : &cvg_direct_weight;
+        return s->Kg <= DOTS && s->out[2] >= DOT_PIXELS ? &cvg_direct_dots : &cvg_direct_weight;
     const struct cvg_gather view = cvg_gather_of(s, pass);
     if (s->Cg == 1 && s->filter_size > 1)
         return &cvg_direct_depthwise;
