@@ -64,6 +64,12 @@ static inline const struct cvg_tile *cvg_main_tile(const struct cvg_kernels *ker
     return &kernels->tile[kernels->main];
 }
 
+/* The narrowest tile: what counts of lanes are rounded up to. */
+static inline const struct cvg_tile *cvg_narrow_tile(const struct cvg_kernels *kernels)
+{
+    return &kernels->tile[kernels->tiles - 1];
+}
+
 /* count rounded up to whole main tiles. */
 static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t count)
 {

@@ -307,30 +307,19 @@ static void cut(struct cvg_pieces *pieces, const int64_t longest[3], int64_t pos
     }
 }
 
-struct cvg_pieces cvg_pieces_forward(const struct cvg_shape *s, int64_t positions)
+struct cvg_pieces cvg_pieces_of(const struct cvg_shape *s, int gradient, int64_t positions)
 {
-    struct cvg_pieces pieces = {.phases = {1, 1, 1}};
-    struct cvg_axis axis[3];
-    cut(&pieces, s->out, positions);
-    for (int i = 0; i < 3; i++)
-        axis[i] = cvg_axis_part(cvg_axis_forward(s, i), 0, pieces.part[i]);
-    pieces.bound = cvg_box_of(axis[0], axis[1], axis[2]);
-    return pieces;
-}
-
-struct cvg_pieces cvg_pieces_grad_input(const struct cvg_shape *s, int64_t positions)
-{
-    struct cvg_pieces pieces;
+    struct cvg_pieces pieces = {.gradient = gradient};
     struct cvg_axis axis[3];
     int64_t longest[3];
     for (int i = 0; i < 3; i++) {
-        pieces.phases[i] = cvg_min(s->stride[i], s->in[i]);
-        longest[i] = cvg_ceil_div(s->in[i], s->stride[i]);
+        pieces.phases[i] = gradient ? cvg_min(s->stride[i], s->in[i]) : 1;
+        longest[i] = gradient ? cvg_ceil_div(s->in[i], s->stride[i]) : s->out[i];
     }
     cut(&pieces, longest, positions);
     for (int i = 0; i < 3; i++) {
+        struct cvg_axis most = gradient ? cvg_axis_phase(s, i, 0) : cvg_axis_forward(s, i);
         /* No phase has more taps than one that starts at tap 0, nor, there, more slots. */
-        struct cvg_axis most = cvg_axis_phase(s, i, 0);
         most.taps = (s->filter[i] - 1) / most.tap_step + 1;
         axis[i] = cvg_axis_part(most, 0, pieces.part[i]);
     }
@@ -338,17 +327,15 @@ struct cvg_pieces cvg_pieces_grad_input(const struct cvg_shape *s, int64_t posit
     return pieces;
 }
 
-/* Splits index into the phase and the part of each axis; the axes of the box by phase_axis. */
-static int piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
-                 struct cvg_axis phase_axis(const struct cvg_shape *, int, int64_t),
-                 struct cvg_box *box)
+int cvg_piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
+              struct cvg_box *box)
 {
     struct cvg_axis axis[3];
     for (int i = 2; i >= 0; i--) {
         const int64_t part = index % pieces->parts[i];
         const int64_t phase = index / pieces->parts[i] % pieces->phases[i];
         index /= pieces->parts[i] * pieces->phases[i];
-        const struct cvg_axis whole = phase_axis(s, i, phase);
+        const struct cvg_axis whole = pieces->gradient ? cvg_axis_phase(s, i, phase) : cvg_axis_forward(s, i);
         const int64_t begin = part * pieces->part[i];
         const int64_t count = cvg_min(pieces->part[i], whole.count - begin);
         if (count <= 0)
@@ -357,22 +344,4 @@ static int piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int
     }
     *box = cvg_box_of(axis[0], axis[1], axis[2]);
     return 1;
-}
-
-static struct cvg_axis forward_phase(const struct cvg_shape *s, int axis, int64_t phase)
-{
-    (void)phase; /* there is only one */
-    return cvg_axis_forward(s, axis);
-}
-
-int cvg_piece_forward(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
-                      struct cvg_box *box)
-{
-    return piece(s, pieces, index, forward_phase, box);
-}
-
-int cvg_piece_grad_input(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
-                         struct cvg_box *box)
-{
-    return piece(s, pieces, index, cvg_axis_phase, box);
 }

@@ -111,19 +111,17 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
  * each phase into parts of at most part[axis] destinations.
  */
 struct cvg_pieces {
+    int gradient; /* 0: forward and grad_weight; 1: grad_input */
     int64_t phases[3], parts[3], part[3];
     int64_t count; /* of pieces; some of the last part of a short phase may be empty */
     struct cvg_box bound; /* has at least the slots of every piece */
 };
 
 /* Pieces of at most about positions destinations each. */
-struct cvg_pieces cvg_pieces_forward(const struct cvg_shape *shape, int64_t positions);
-struct cvg_pieces cvg_pieces_grad_input(const struct cvg_shape *shape, int64_t positions);
+struct cvg_pieces cvg_pieces_of(const struct cvg_shape *shape, int gradient, int64_t positions);
 
 /* The box of piece index; 0 when the piece is empty. */
-int cvg_piece_forward(const struct cvg_shape *shape, const struct cvg_pieces *pieces,
-                      int64_t index, struct cvg_box *box);
-int cvg_piece_grad_input(const struct cvg_shape *shape, const struct cvg_pieces *pieces,
-                         int64_t index, struct cvg_box *box);
+int cvg_piece(const struct cvg_shape *shape, const struct cvg_pieces *pieces, int64_t index,
+              struct cvg_box *box);
 
 #endif

@@ -23,7 +23,6 @@ enum {
 struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
-    int (*piece)(const struct cvg_shape *, const struct cvg_pieces *, int64_t, struct cvg_box *);
     int64_t groups; /* of pieces that differ in the column phase alone */
     int64_t pairs;
 };
@@ -31,13 +30,7 @@ struct cut {
 static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
-    if (pass == CVG_FORWARD) {
-        cut.piece = cvg_piece_forward;
-        cut.pieces = cvg_pieces_forward(s, POSITIONS);
-    } else {
-        cut.piece = cvg_piece_grad_input;
-        cut.pieces = cvg_pieces_grad_input(s, POSITIONS);
-    }
+    cut.pieces = cvg_pieces_of(s, cut.view.gradient, POSITIONS);
     const int64_t phases = cut.pieces.phases[2], *part = cut.pieces.part;
     const int64_t positions = cvg_times(part[0] * part[1] * part[2], phases);
     const int64_t work = cvg_times(cvg_times(cut.view.M * cut.view.L, s->filter_size), positions / phases);
@@ -153,9 +146,10 @@ static void depthwise_job(void *context, int64_t job, int worker)
 
     for (int64_t phase = 0; phase < phases; phase++) {
         const int64_t piece = group / parts * parts * phases + phase * parts + group % parts;
-        if (!cut->piece(s, &cut->pieces, piece, &box))
+        if (!cvg_piece(s, &cut->pieces, piece, &box))
             continue; /* the last part of a short phase */
-        const struct cvg_terms terms = {.count = cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, x.a, x.b), .a = x.a, .b = x.b, .blocks = 1};
+        const int64_t count = cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, x.a, x.b);
+        const struct cvg_terms terms = {.count = count, .a = x.a, .b = x.b, .blocks = 1};
         const int64_t step = sums / (cut->pieces.part[0] * cut->pieces.part[1]) *
                              (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)

@@ -40,7 +40,7 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
 
 int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
 {
-    const int64_t narrow = kernels->tile[kernels->tiles - 1].lanes;
+    const int64_t narrow = cvg_narrow_tile(kernels)->lanes;
     return cvg_times(cvg_ceil_div(count, narrow), narrow);
 }
 

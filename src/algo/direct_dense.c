@@ -55,12 +55,6 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     return cut;
 }
 
-/* The narrowest tile, for what is left of a plane. */
-static const struct cvg_tile *narrowest(const struct cvg_kernels *kernels)
-{
-    return &kernels->tile[kernels->tiles - 1];
-}
-
 struct scratch {
     char *panels; /* of the source */
     char *rest;   /* sums of pixels left over */
@@ -74,7 +68,7 @@ static struct scratch carve(const struct cvg_shape *s, cvg_pass pass, const stru
     struct cvg_shape many = *s;
     many.N = MANY;
     const struct cut cut = cut_of(&many, kernels, pass);
-    const int64_t lanes = narrowest(kernels)->lanes;
+    const int64_t lanes = cvg_narrow_tile(kernels)->lanes;
     struct scratch x;
     x.panels = cvg_arena_take(arena, cut.l_count * (PIXELS + lanes), kernels->size);
     x.rest = cvg_arena_take(arena, cut.m_count * lanes, kernels->size);
@@ -135,7 +129,7 @@ struct block {
 static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64_t pixels)
 {
     const struct cvg_tile *tile = cvg_main_tile(kernels);
-    while (tile->lanes > pixels && tile->lanes > narrowest(kernels)->lanes)
+    while (tile->lanes > pixels && tile->lanes > cvg_narrow_tile(kernels)->lanes)
         tile++;
     return tile;
 }
@@ -241,7 +235,7 @@ static void dense_job(void *context, int64_t job, int worker)
     const int64_t pixel = job / cut->m_blocks % cut->pixel_blocks * cut->pixels;
     const int64_t pair = job / cut->m_blocks / cut->pixel_blocks; /* of image and group */
     const int64_t pixels = cvg_min(cut->pixels, plane - pixel);
-    const int64_t whole = pixels / narrowest(kernels)->lanes * narrowest(kernels)->lanes;
+    const int64_t whole = pixels / cvg_narrow_tile(kernels)->lanes * cvg_narrow_tile(kernels)->lanes;
     struct cvg_arena arena = cvg_arena_on(t->workspace);
     arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
     const struct scratch x = carve(t->shape, call->pass, kernels, &arena);
@@ -269,7 +263,7 @@ static void dense_job(void *context, int64_t job, int worker)
         const void *bias = call->bias ? cvg_at(t, call->bias, pair % G * view->M + m + i) : NULL;
         if (bias || t->scale != 1 || t->accumulate)
             kernels->put_rows(result, 0, 1, sums, 0, 1, whole, t->scale, bias, t->accumulate);
-        kernels->put_rows(result + whole * size, 0, 1, x.rest + i * narrowest(kernels)->lanes * size, 0, 1,
+        kernels->put_rows(result + whole * size, 0, 1, x.rest + i * cvg_narrow_tile(kernels)->lanes * size, 0, 1,
                           pixels - whole, t->scale, bias, t->accumulate);
     }
 }

@@ -9,6 +9,7 @@
 #include "box.h"
 #include "direct.h"
 #include "parts.h"
+#include "window.h"
 
 #include <string.h>
 
@@ -29,7 +30,7 @@ struct cut {
 
 static struct cut cut_of(const struct cvg_shape *s)
 {
-    struct cut cut = {.pieces = cvg_pieces_forward(s, POSITIONS)};
+    struct cut cut = {.pieces = cvg_pieces_of(s, 0, POSITIONS)};
     cut.taps = cvg_min(s->filter_size, SUMS / FOLD / s->Kg);
     const int64_t c = cvg_min(SUMS / FOLD / (s->Kg * cut.taps),
                               BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel));
@@ -113,14 +114,15 @@ static void lay_out(const struct call *call, const struct job *job, int64_t piec
                     const struct scratch *x)
 {
     const struct cvg_shape *s = call->task->shape;
-    cvg_piece_forward(s, &call->cut.pieces, piece, box);
+    cvg_piece(s, &call->cut.pieces, piece, box);
     memset(x->box, 0, (size_t)(cvg_max(1, TOGETHER / (job->c_count * box->channel)) * job->c_count *
                                box->channel) * call->task->kernels->size);
     for (int64_t c = 0, j = 0; c < job->c_count; c++)
-        for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++)
-            x->b[j] = c * box->channel +
-                      cvg_box_slot(box, i / s->filter[2] / s->filter[1],
-                                   i / s->filter[2] % s->filter[1], i % s->filter[2]);
+        for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++) {
+            int64_t tap[3];
+            cvg_tap_split(s, i, tap);
+            x->b[j] = c * box->channel + cvg_box_slot(box, tap[0], tap[1], tap[2]);
+        }
 }
 
 /* Fills a box with a piece of the input of image n. */

@@ -28,7 +28,6 @@ enum {
 struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
-    int (*piece)(const struct cvg_shape *, const struct cvg_pieces *, int64_t, struct cvg_box *);
     int64_t l_count; /* source channels in a box */
     int64_t table;   /* of these in the table of terms */
     int64_t pairs;   /* of image and group, in one job */
@@ -48,13 +47,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t M = cut.view.M;
     cut.packed = M > CVG_FEW_CHANNELS;
     const int64_t positions = cut.packed ? POSITIONS : cvg_max(LEAST_POSITIONS, SUMS / M);
-    if (pass == CVG_FORWARD) {
-        cut.piece = cvg_piece_forward;
-        cut.pieces = cvg_pieces_forward(s, positions);
-    } else {
-        cut.piece = cvg_piece_grad_input;
-        cut.pieces = cvg_pieces_grad_input(s, positions);
-    }
+    cut.pieces = cvg_pieces_of(s, cut.view.gradient, positions);
     const int64_t fit = BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel);
     cut.l_count = cvg_max(1, cvg_min(fit, cut.view.L));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
@@ -80,19 +73,13 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     return cut;
 }
 
-/* The narrowest tile's lanes: what counts of lanes are rounded up to. */
-static int64_t narrowest(const struct cvg_kernels *kernels)
-{
-    return kernels->tile[kernels->tiles - 1].lanes;
-}
-
 /* Lanes of all destinations of a box, from the first to the last. */
 static int64_t span(const struct cvg_box *box, const struct cvg_kernels *kernels)
 {
     const struct cvg_axis *x = box->axis;
     const int64_t last = ((x[0].count - 1) * x[1].length + x[1].count - 1) * x[2].length +
                          x[2].count - 1;
-    return cvg_ceil_div(last + 1, narrowest(kernels)) * narrowest(kernels);
+    return cvg_panel_lanes(kernels, last + 1);
 }
 
 /* Elements of the packed weight of one group. */
@@ -116,12 +103,12 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
     const int64_t box = cvg_times(cut->l_count, bound->channel);
     const int64_t terms = cvg_times(cut->table, s->filter_size);
     const int64_t lanes = bound->cells > INT64_MAX / 2 ? INT64_MAX
-                                                       : bound->cells + narrowest(kernels);
+                                                       : bound->cells + cvg_narrow_tile(kernels)->lanes;
     /* A larger batch has fewer blocks of m. */
     const int64_t most = cut->packed ? cvg_min(cut->view.M + cut->rows, CHANNELS + cut->rows) : cut->view.M;
     struct scratch x;
     /* The last vectors of a box run past it, into slack. */
-    x.box = cvg_arena_take(arena, box > INT64_MAX / 2 ? box : box + narrowest(kernels),
+    x.box = cvg_arena_take(arena, box > INT64_MAX / 2 ? box : box + cvg_narrow_tile(kernels)->lanes,
                            kernels->size);
     x.sums = cvg_arena_take(arena, cvg_times(most, lanes), kernels->size);
     x.a = cvg_arena_take(arena, terms, sizeof *x.a);
@@ -270,7 +257,7 @@ static void pixels_job(void *context, int64_t job, int worker)
     const int64_t end = cvg_min(begin + cut->pairs, s->N * s->G);
     struct cvg_box box;
 
-    if (!cut->piece(s, &cut->pieces, piece, &box))
+    if (!cvg_piece(s, &cut->pieces, piece, &box))
         return;
     struct cvg_arena arena = cvg_arena_on(t->workspace);
     arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
@@ -278,7 +265,7 @@ static void pixels_job(void *context, int64_t job, int worker)
     const int64_t taps = list_terms(call, &box, &scratch), lanes = span(&box, t->kernels);
 
     /* The padding is the same for all pairs; the slack is read, but never used. */
-    memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + narrowest(t->kernels)) * size));
+    memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + cvg_narrow_tile(t->kernels)->lanes) * size));
     for (int64_t pair = begin; pair < end; pair++) {
         const int64_t n = pair / s->G, g = pair % s->G;
         struct block block = {.m_count = cvg_min(cut->m_count, view->M - m)};
