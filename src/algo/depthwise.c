@@ -160,9 +160,9 @@ static void depthwise_job(void *context, int64_t job, int worker)
         memset(x.box, 0, (size_t)(together * each * size)); /* the padding is the same for all pairs */
         for (int64_t from = begin; from < end; from += together) {
             const int64_t to = cvg_min(from + together, end);
-            for (int64_t pair = from; terms.count && pair < to; pair++)
-                cvg_box_pack(&box, t->kernels, cvg_at(t, call->source, pair * view->L * view->source_size),
-                             view->source_size, view->L, x.box + (pair - from) * each * size);
+            if (terms.count)
+                cvg_box_pack(&box, t->kernels, cvg_at(t, call->source, from * view->L * view->source_size),
+                             view->source_size, (to - from) * view->L, x.box);
             for (int64_t pair = from; pair < to; pair++)
                 filter_piece(call, &box, &terms, pair, x.box + (pair - from) * each * size,
                              phases > 1 ? x.sums + ((pair - begin) * phases * sums + phase * step) * size

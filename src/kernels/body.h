@@ -36,7 +36,7 @@
 #define INLINE static inline
 #endif
 
-enum { MOST_VECS = 12, STENCIL_ROWS = 8, STENCIL_VECS = 3 };
+enum { MOST_VECS = 12, NINE_ROWS = 12, STENCIL_ROWS = 8, STENCIL_VECS = 3 };
 #define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 
 /*

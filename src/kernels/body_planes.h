@@ -60,6 +60,67 @@ INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t 
         stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
 }
 
+/*
+ * Nine terms that lie in three neighbouring lines of three: each vector of a line is loaded once
+ * for the three rows that it is part of, which walk along with it.
+ */
+INLINE void stencil_nine(const int full, int64_t left, int64_t rows, const struct cvg_terms *terms,
+                         const real *weight, const real *src, int64_t src_row, real *dst,
+                         int64_t dst_row, const struct finish *f)
+{
+    vec w[9], sum[3];
+    UNROLL for (int j = 0; j < 9; j++)
+        w[j] = v_splat(weight[terms->a[j]]);
+    sum[1] = sum[2] = v_zero();
+    for (int64_t r = -2; r < rows; r++, src += src_row) {
+        /* sum[2] is row r, which has its last three terms here, sum[0] row r + 2. */
+        sum[0] = v_zero();
+        UNROLL for (int c = 0; c < 3; c++) {
+            const vec s = full ? v_load(src + terms->b[c]) : v_load_part(src + terms->b[c], left);
+            UNROLL for (int line = 0; line < 3; line++)
+                sum[line] = v_fma(w[3 * line + c], s, sum[line]);
+        }
+        if (r >= 0) {
+            real *const d = dst + r * dst_row;
+            if (full)
+                v_store(d, finished(sum[2], f->accumulate ? v_load(d) : v_zero(), f));
+            else
+                v_store_part(d, finished(sum[2], f->accumulate ? v_load_part(d, left) : v_zero(), f), left);
+        }
+        sum[2] = sum[1];
+        sum[1] = sum[0];
+    }
+}
+
+/* Whether terms are three lines of three, line apart. */
+INLINE int are_nine(const struct cvg_terms *terms, int64_t line)
+{
+    int nine = terms->count == 9;
+    for (int j = 3; nine && j < 9; j++)
+        nine = terms->b[j] - terms->b[j - 3] == line;
+    return nine;
+}
+
+/* stencil() for such terms; up: their lines lie one above the other, so the last row comes first. */
+static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_terms *terms,
+                          const real *weight, const real *src, int64_t src_row, real *dst,
+                          int64_t dst_row, const struct finish *f)
+{
+    /* Wide rows a few at a time, so that they are written nearly in order. */
+    const int64_t most = count > 2 * FOLD && rows > NINE_ROWS ? NINE_ROWS : rows;
+    const int64_t src_line = up ? -src_row : src_row, dst_line = up ? -dst_row : dst_row;
+    for (int64_t r = 0; r < rows; r += most) {
+        const int64_t now = rows - r < most ? rows - r : most, first = up ? r + now - 1 : r;
+        const real *s = src + first * src_row;
+        real *d = dst + first * dst_row;
+        int64_t i = 0;
+        for (; i + VW <= count; i += VW)
+            stencil_nine(1, 0, now, terms, weight, s + i, src_line, d + i, dst_line, f);
+        if (i < count)
+            stencil_nine(0, count - i, now, terms, weight, s + i, src_line, d + i, dst_line, f);
+    }
+}
+
 static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
                     const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
                     const void *bias, int accumulate)
@@ -67,6 +128,11 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
     const struct finish f = {(real)scale, bias, accumulate};
     const real *s = src;
     real *d = dst;
+    const int nine = are_nine(terms, src_row) ? 1 : are_nine(terms, -src_row) ? -1 : 0;
+    if (nine) {
+        stencil_nines(nine < 0, rows, count, terms, weight, s, src_row, d, dst_row, &f);
+        return;
+    }
     for (; count >= 3 * VW; count -= 3 * VW, s += 3 * VW, d += 3 * VW)
         stencil_strip(3, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
     if (count > 2 * VW)
