@@ -259,7 +259,7 @@ static void check_dot(struct space *s, struct random *random)
                 for (int i = 0; i < CVG_DOT_ROWS; i++)
                     a_at[i] = i * 200;
                 for (int j = 0; j < CVG_DOT_COLUMNS; j++)
-                    b_at[j] = (j * 4 % CVG_DOT_COLUMNS) * 200;
+                    b_at[j] = count % 2 ? (j * 4 % CVG_DOT_COLUMNS) * 200 : j / 3 * LINE + j % 3 * 400;
                 for (int r = 0; r < lines; r++) {
                     for (int i = 0; i < CVG_DOT_ROWS; i++)
                         array_set(&s->a, a_at[i] + r * LINE + count, NAN);
@@ -298,7 +298,7 @@ static void check_stencil(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
     enum { SRC_ROW = 90, DST_ROW = 70, ROW_COUNTS = 19, COLUMNS = 53 };
-    const int64_t a[] = {4, 0, 2}, b[] = {SRC_ROW + 1, 0, 2 * SRC_ROW + 3}; /* of three terms */
+    const int64_t a[] = {4, 0, 2}, b[] = {SRC_ROW + 1, 0, 2 * SRC_ROW + 3};
     for (int rows = 1; rows <= ROW_COUNTS; rows += rows < 9 ? 1 : 5)
         for (int count = 1; count <= COLUMNS; count++)
             for (int base = 0; base < 3; base++) {

@@ -18,13 +18,15 @@ enum {
     BOX_ELEMENTS = 16384, /* a box holds about as many: 64 KiB in f32 */
     TOGETHER = 4096,      /* elements of boxes that are filled before they are read, about */
     SUMS = 16384,         /* partial sums of one job, about */
+    JOB_WORK = 1 << 17,   /* multiplications of one job, if there are as many */
+    ENOUGH_JOBS = 64,
     FOLD = 16,            /* partial sums of one dot product */
 };
 
 /* The pass cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_pieces pieces;
-    int64_t c_count, c_blocks, taps, tap_blocks;
+    int64_t c_count, c_blocks, taps, tap_blocks, groups;
     int64_t jobs, parts; /* jobs of one part of the sum */
 };
 
@@ -37,7 +39,10 @@ static struct cut cut_of(const struct cvg_shape *s)
     cut.c_blocks = cvg_ceil_div(s->Cg, cvg_max(1, c));
     cut.c_count = cvg_ceil_div(s->Cg, cut.c_blocks);
     cut.tap_blocks = cvg_ceil_div(s->filter_size, cut.taps);
-    cut.jobs = s->G * cut.c_blocks * cut.tap_blocks;
+    const int64_t blocks = cut.c_blocks * cut.tap_blocks;
+    const int64_t work = cvg_times(cvg_times(s->N, s->out_size), s->Kg * cut.c_count * cut.taps);
+    cut.groups = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), s->G * blocks / ENOUGH_JOBS));
+    cut.jobs = cvg_ceil_div(s->G, cut.groups) * blocks;
     cut.parts = cvg_parts(s, cut.jobs, cvg_times(s->N, cut.pieces.count));
     return cut;
 }
@@ -83,7 +88,7 @@ static void carve_shared(struct call *call, const struct cvg_shape *s,
     arena->overflow |= one.overflow;
 }
 
-/* One job: blocks of c and of taps in a group. */
+/* Blocks of c and of taps in a group; a job has several groups of the same. */
 struct job {
     int64_t g, c, c_count, tap, taps;
 };
@@ -154,15 +159,54 @@ static void add_piece(const struct call *call, const struct job *job, int64_t n,
     }
 }
 
+/* All the sums of one part, for one group. */
+static void dots_group(const struct call *call, const struct job *job, int64_t part, struct cvg_box *box,
+                       int64_t *laid_out, const struct scratch *x)
+{
+    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
+    const int64_t size = (int64_t)t->kernels->size;
+    const int64_t units = s->N * cut->pieces.count, each = cvg_ceil_div(units, cut->parts);
+    const int64_t columns = job->c_count * job->taps, last = cvg_min(units, (part + 1) * each);
+
+    memset(x->sums, 0, (size_t)(s->Kg * columns * FOLD * size));
+    for (int64_t unit = part * each; unit < last;) {
+        const int64_t piece = unit % cut->pieces.count, n = unit / cut->pieces.count;
+        if (piece != *laid_out)
+            lay_out(call, job, piece, box, x);
+        *laid_out = piece;
+        /* Several images at a time, where one piece is a whole one: a box that is read too soon
+           waits for what was written to it. */
+        const int64_t channel = job->c_count * box->channel;
+        const int64_t images = cut->pieces.count > 1 ? 1 : cvg_max(1, cvg_min(last - unit, TOGETHER / channel));
+        for (int64_t i = 0; i < images; i++)
+            pack_piece(call, job, n + i, box, x->box + i * channel * size);
+        for (int64_t i = 0; i < images; i++)
+            add_piece(call, job, n + i, box, x->box + i * channel * size, x);
+        unit += images;
+    }
+    for (int64_t k = 0; k < s->Kg; k++) {
+        t->kernels->fold(x->dots, x->sums + k * columns * FOLD * size, columns);
+        for (int64_t c = 0; c < job->c_count; c++) {
+            const int64_t to = ((job->g * s->Kg + k) * s->Cg + job->c + c) * s->filter_size + job->tap;
+            const char *from = x->dots + c * job->taps * size;
+            if (cut->parts > 1)
+                memcpy(call->partial + (part * s->K * s->taps + to) * size, from,
+                       (size_t)(job->taps * size));
+            else
+                cvg_put_result(t, to, 1, from, 1, job->taps);
+        }
+    }
+}
+
 static void dots_job(void *context, int64_t index, int worker)
 {
     const struct call *call = context;
     const struct cut *cut = &call->cut;
     const struct cvg_task *t = call->task;
     const struct cvg_shape *s = t->shape;
-    const int64_t size = (int64_t)t->kernels->size;
-    const int64_t part = index / cut->jobs;
-    const int64_t units = s->N * cut->pieces.count, each = cvg_ceil_div(units, cut->parts);
+    const int64_t blocks = cut->c_blocks * cut->tap_blocks, group = index % cut->jobs / blocks * cut->groups;
     struct cvg_arena arena = cvg_arena_on(t->workspace);
     arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
     const struct scratch x = carve(s, cut, t->kernels, &arena);
@@ -172,44 +216,15 @@ static void dots_job(void *context, int64_t index, int worker)
     job.taps = cvg_min(cut->taps, s->filter_size - job.tap);
     job.c = index / cut->tap_blocks % cut->c_blocks * cut->c_count;
     job.c_count = cvg_min(cut->c_count, s->Cg - job.c);
-    job.g = index / cut->tap_blocks / cut->c_blocks % s->G;
     if (job.c_count <= 0)
         return; /* an uneven last block */
 
-    const int64_t columns = job.c_count * job.taps;
-    memset(x.sums, 0, (size_t)(s->Kg * columns * FOLD * size));
     for (int64_t k = 0; k < s->Kg; k++)
         x.a[k] = k * s->out_size;
     struct cvg_box box;
     int64_t laid_out = -1;
-    const int64_t last = cvg_min(units, (part + 1) * each);
-    for (int64_t unit = part * each; unit < last;) {
-        const int64_t piece = unit % cut->pieces.count, n = unit / cut->pieces.count;
-        if (piece != laid_out)
-            lay_out(call, &job, piece, &box, &x);
-        laid_out = piece;
-        /* Several images at a time, where one piece is a whole one: a box that is read too soon
-           waits for what was written to it. */
-        const int64_t channel = job.c_count * box.channel;
-        const int64_t images = cut->pieces.count > 1 ? 1 : cvg_max(1, cvg_min(last - unit, TOGETHER / channel));
-        for (int64_t i = 0; i < images; i++)
-            pack_piece(call, &job, n + i, &box, x.box + i * channel * size);
-        for (int64_t i = 0; i < images; i++)
-            add_piece(call, &job, n + i, &box, x.box + i * channel * size, &x);
-        unit += images;
-    }
-    for (int64_t k = 0; k < s->Kg; k++) {
-        t->kernels->fold(x.dots, x.sums + k * columns * FOLD * size, columns);
-        for (int64_t c = 0; c < job.c_count; c++) {
-            const int64_t to = ((job.g * s->Kg + k) * s->Cg + job.c + c) * s->filter_size + job.tap;
-            const char *from = x.dots + c * job.taps * size;
-            if (cut->parts > 1)
-                memcpy(call->partial + (part * s->K * s->taps + to) * size, from,
-                       (size_t)(job.taps * size));
-            else
-                cvg_put_result(t, to, 1, from, 1, job.taps);
-        }
-    }
+    for (job.g = group; job.g < cvg_min(s->G, group + cut->groups); job.g++)
+        dots_group(call, &job, index / cut->jobs, &box, &laid_out, &x);
 }
 
 static void run(const struct cvg_task *task, cvg_pass pass)

@@ -180,9 +180,15 @@ static void tile_12(int rows, const struct cvg_terms *terms, const void *a, cons
 
 enum { FOLD = 16, DOT_VECS = FOLD / VW }; /* partial sums of a dot product, and their vectors */
 
+#ifdef __clang__
+enum { DOT_HELD = 8 }; /* clang 14 keeps longer arrays in memory */
+#else
+enum { DOT_HELD = CVG_DOT_COLUMNS };
+#endif
+
 /* The columns of a block of so many rows: as many sums as fit into the registers. */
 #define DOT_FIT(rows) (DOT_SUMS / DOT_VECS / (rows))
-#define DOT_MOST(rows) (DOT_FIT(rows) < CVG_DOT_COLUMNS ? DOT_FIT(rows) : CVG_DOT_COLUMNS)
+#define DOT_MOST(rows) (DOT_FIT(rows) < DOT_HELD ? DOT_FIT(rows) : DOT_HELD)
 
 /* Adds the products of vector v of lanes, of which left are there, to the sums of a block. */
 INLINE void dot_step(const int rows, const int columns, const int v, const int64_t left,
@@ -260,10 +266,69 @@ INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *
     }
 }
 
+/* Adds left elements of a line of b, VW or fewer, to the lines of sums of dot_nine() that they meet, or to all. */
+INLINE void dot_nine_step(const int all, const int64_t left, int64_t y, int64_t lines, const real *a,
+                          int64_t a_line, const real *b, const int64_t *b_at, vec sum[3][3])
+{
+    vec s[3];
+    UNROLL for (int c = 0; c < 3; c++)
+        s[c] = left < VW ? v_load_part(b + b_at[c], left) : v_load(b + b_at[c]);
+    UNROLL for (int r = 0; r < 3; r++)
+        if (all || (y >= r && y < lines + r)) {
+            const vec g = left < VW ? v_load_part(a - r * a_line, left) : v_load(a - r * a_line);
+            UNROLL for (int c = 0; c < 3; c++)
+                sum[r][c] = v_fma(g, s[c], sum[r][c]);
+        }
+}
+
+/*
+ * dot() of one row and nine columns, of which column 3*r + c is column c, r lines further on: a
+ * vector of b is loaded once for three of them.  Each sum still runs line by line.
+ */
+INLINE void dot_nine(int64_t v, const real *a, int64_t a_line, const real *b, const int64_t *b_at,
+                     int64_t b_line, int64_t lines, int64_t count, real *sums)
+{
+    vec sum[3][3];
+    UNROLL for (int r = 0; r < 3; r++)
+        UNROLL for (int c = 0; c < 3; c++)
+            sum[r][c] = v_load(sums + (3 * r + c) * FOLD + v * VW);
+    for (int64_t y = 0; y < lines + 2; y++, a += a_line, b += b_line) {
+        int64_t t = v * VW;
+        if (y >= 2 && y < lines)
+            for (; t - v * VW + FOLD <= count; t += FOLD)
+                dot_nine_step(1, VW, y, lines, a + t, a_line, b + t, b_at, sum);
+        else
+            for (; t - v * VW + FOLD <= count; t += FOLD)
+                dot_nine_step(0, VW, y, lines, a + t, a_line, b + t, b_at, sum);
+        if (t - v * VW < count) { /* all 16, as in dot_block() */
+            const int64_t left = count > t ? count - t : 0, at = left ? t : t - v * VW;
+            dot_nine_step(0, left < VW ? left : VW, y, lines, a + at, a_line, b + at, b_at, sum);
+        }
+    }
+    UNROLL for (int r = 0; r < 3; r++)
+        UNROLL for (int c = 0; c < 3; c++)
+            v_store(sums + (3 * r + c) * FOLD + v * VW, sum[r][c]);
+}
+
 static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line,
                 const void *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count,
                 void *sums, int64_t sums_row)
 {
+    if (rows == 1) {
+        int nine = columns == 9;
+        for (int j = 3; nine && j < 9; j++)
+            nine = b_at[j] - b_at[j - 3] == b_line;
+        for (int64_t v = 0; nine && v < DOT_VECS; v++)
+            dot_nine(v, (const real *)a + a_at[0], a_line, b, b_at, b_line, lines, count, sums);
+        if (nine)
+            return;
+        while (columns > DOT_MOST(1)) {
+            dot_rows(1, DOT_MOST(1), a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row);
+            columns -= DOT_MOST(1);
+            b_at += DOT_MOST(1);
+            sums = (real *)sums + DOT_MOST(1) * FOLD;
+        }
+    }
     switch (rows) {
     case 1: dot_rows(1, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
     case 2: dot_rows(2, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
@@ -326,7 +391,7 @@ const struct cvg_kernels KERNELS = {
     .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
     .spread = SPREAD_VECS == 2 ? 4 : 2,
     .dot = dot,
-    .dot_columns = {DOT_MOST(1), DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
+    .dot_columns = {CVG_DOT_COLUMNS, DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
     .fold = fold,
     .stencil = stencil,
     .zip = zip,

@@ -56,11 +56,11 @@ struct cvg_tile {
 
 /* At most; clang 14 keeps arrays that are walked in more than 8 steps in memory. */
 #ifdef __clang__
-enum { CVG_TILE_ROWS = 8, CVG_DOT_COLUMNS = 8 };
+enum { CVG_TILE_ROWS = 8 };
 #else
-enum { CVG_TILE_ROWS = 14, CVG_DOT_COLUMNS = 9 };
+enum { CVG_TILE_ROWS = 14 };
 #endif
-enum { CVG_TILES = 7, CVG_DOT_ROWS = 4 };
+enum { CVG_TILES = 7, CVG_DOT_ROWS = 4, CVG_DOT_COLUMNS = 9 };
 
 struct cvg_kernels {
     const char *isa;
