@@ -81,9 +81,12 @@ typedef enum cvg_algo {
     CVG_AUTO = 0,      /* the library chooses, from the descriptor and options alone */
     CVG_REFERENCE = 1, /* the definition, summed in double; slow, needs no workspace */
     CVG_DIRECT = 2,    /* method 1: no column matrix, no multiplication by stuffed zeros */
-    CVG_IM2COL = 3     /* method 2: column matrix, matrix product, col2im */
+    CVG_IM2COL = 3,    /* method 2: column matrix, matrix product, col2im */
+    CVG_WINOGRAD4 = 4, /* fewer products, by polynomials evaluated at 4 points for each axis: */
+    CVG_WINOGRAD6 = 5, /* at 6, */
+    CVG_WINOGRAD8 = 6  /* at 8; filters of rank 1 and 2 with fewer elements, without stride or gaps */
 } cvg_algo;
-#define CVG_ALGO_COUNT 4
+#define CVG_ALGO_COUNT 7
 
 typedef enum cvg_mode {
     CVG_OVERWRITE = 0, /* result = scale * gradient; old contents are not read */
@@ -157,7 +160,7 @@ CVG_API const char *cvg_version(void);
 /* A few words for a status; "unknown status" for a number that is none. */
 CVG_API const char *cvg_status_string(cvg_status status);
 
-/* "auto", "reference", "direct", "im2col"; NULL for a number that is no algorithm. */
+/* "auto", "reference", "direct", "im2col", "winograd4" ...; NULL for a number that is no algorithm. */
 CVG_API const char *cvg_algo_name(cvg_algo algo);
 
 /*

@@ -13,6 +13,9 @@ static const struct cvg_algorithm *const algorithms[] = {
     &cvg_direct,
     &cvg_im2col,
     &cvg_reference,
+    &cvg_winograd4,
+    &cvg_winograd6,
+    &cvg_winograd8,
 };
 
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
@@ -52,6 +55,11 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
         const struct cvg_algorithm *algorithm = algorithms[i];
         if (wanted != CVG_AUTO && wanted != algorithm->id)
             continue;
+        const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
+        if (refusal && wanted == CVG_AUTO)
+            continue;
+        if (refusal)
+            return cvg_fail(error, CVG_UNSUPPORTED, "%s by %s: %s", pass_names[pass], algorithm->name, refusal);
         const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
         if (need > limit && wanted == CVG_AUTO)
             continue;
@@ -197,12 +205,15 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
         write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
         for (int i = 0; i < ALGORITHMS; i++) {
-            const size_t need = workspace(plan, algorithms[i], (cvg_pass)pass, 1);
             if (algorithms[i] == taken)
                 continue;
+            const char *refusal = algorithms[i]->refuses ? algorithms[i]->refuses(s, (cvg_pass)pass) : NULL;
+            const size_t need = refusal ? 0 : workspace(plan, algorithms[i], (cvg_pass)pass, 1);
             write_text(&w, "    not %s: ", algorithms[i]->name);
             if (plan->pass[pass].pinned)
                 write_text(&w, "%s was asked for\n", taken->name);
+            else if (refusal)
+                write_text(&w, "%s\n", refusal);
             else if (need == SIZE_MAX)
                 write_text(&w, "its workspace does not fit in the address space\n");
             else if (need > limit_of(plan))

@@ -27,6 +27,8 @@ struct cvg_task {
 struct cvg_algorithm {
     cvg_algo id;
     const char *name;
+    /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
+    const char *(*refuses)(const struct cvg_shape *shape, cvg_pass pass);
     /*
      * The workspace of a pass with so many workers, the same for every batch;
      * SIZE_MAX if it fits in no address space.
@@ -37,7 +39,7 @@ struct cvg_algorithm {
     void (*grad_bias)(const struct cvg_task *task); /* goes with grad_weight; no workspace */
 };
 
-extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col;
+extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col, cvg_winograd4, cvg_winograd6, cvg_winograd8;
 
 /* grad_bias by kernels->sum: 16 partial sums for each k over n, p, q (algo/grad_bias.c). */
 void cvg_grad_bias_sums(const struct cvg_task *task);

@@ -1,8 +1,6 @@
 /* Method 1: loops over plain tensors, all on the microkernel. */
 #include "direct.h"
 
-#include <string.h>
-
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
@@ -13,67 +11,6 @@ enum {
     DOT_PIXELS = 8,     /* if rows are as long */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
-
-struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
-{
-    const struct cvg_gather forward = {
-        .M = s->Kg,
-        .L = s->Cg,
-        .m_step = s->taps,
-        .l_step = s->filter_size,
-        .source_size = s->in_size,
-        .dst_size = s->out_size,
-        .dst_extent = s->out,
-    };
-    const struct cvg_gather grad_input = {
-        .gradient = 1,
-        .M = s->Cg,
-        .L = s->Kg,
-        .m_step = s->filter_size,
-        .l_step = s->taps,
-        .source_size = s->out_size,
-        .dst_size = s->in_size,
-        .dst_extent = s->in,
-    };
-    return pass == CVG_FORWARD ? forward : grad_input;
-}
-
-int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
-{
-    const int64_t narrow = cvg_narrow_tile(kernels)->lanes;
-    return cvg_times(cvg_ceil_div(count, narrow), narrow);
-}
-
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes)
-{
-    const int64_t need = cvg_panel_lanes(kernels, lanes);
-    const struct cvg_tile *tile = &kernels->tile[widest];
-    while (tile->lanes > need)
-        tile++;
-    return tile;
-}
-
-void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g,
-                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to)
-{
-    const struct cvg_shape *s = t->shape;
-    const int64_t from = g * s->Kg * s->taps + m * view->m_step + l * view->l_step;
-    if (view->l_step == s->filter_size) { /* forward: one row for each m */
-        t->kernels->turn(to, lanes, cvg_at(t, t->weight, from), view->m_step, width,
-                         l_count * s->filter_size);
-        return;
-    }
-    if (s->filter_size == 1) { /* rows of m */
-        if (width < lanes)
-            memset(to, 0, (size_t)(l_count * lanes) * t->kernels->size);
-        t->kernels->copy(to, lanes, cvg_at(t, t->weight, from), view->l_step, 1, l_count, width);
-        return;
-    }
-    for (int64_t i = 0; i < l_count; i++)
-        t->kernels->turn(to + i * s->filter_size * lanes * (int64_t)t->kernels->size, lanes,
-                         cvg_at(t, t->weight, from + i * view->l_step), view->m_step, width,
-                         s->filter_size);
-}
 
 /* Whether every destination is a sum over the channels of one source element. */
 static int is_dense(const struct cvg_shape *s, cvg_pass pass)

@@ -1,33 +1,13 @@
 /*
- * The parts of the direct algorithm.  forward and grad_input are one sum, seen
- * from its destination:
- *
- *   dst[m][i] = sum over l, tap of weight[m][l][tap] * source[l][source(i, tap)]
- *
- *   pass        dst         m  source       l   taps and source(i, tap)
- *   forward     output      k  input        c   all taps; strided input
- *   grad_input  grad_input  c  grad_output  k   the taps of one stride phase (box.h)
- *
- * It has four forms: channels as lanes (direct_channels.c), pixels as lanes for few
- * channels (direct_pixels.c), for one tap (direct_dense.c), and for groups of one channel
- * (depthwise.c).  grad_weight has two: lanes of k (direct_weight.c), or dot products
- * (direct_dots.c).
+ * The parts of the direct algorithm.  forward and grad_input (gather.h) have four forms:
+ * channels as lanes (direct_channels.c), pixels as lanes for few channels (direct_pixels.c), for
+ * one tap (direct_dense.c), and for groups of one channel (depthwise.c).  grad_weight has two:
+ * lanes of k (direct_weight.c), or dot products (direct_dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
 
-#include "algo.h"
-
-/* The names of the table above, for one pass. */
-struct cvg_gather {
-    int gradient; /* 1: grad_input */
-    int64_t M, L; /* channels of one group */
-    int64_t m_step, l_step; /* between channels in the weight */
-    int64_t source_size, dst_size; /* elements of one channel */
-    const int64_t *dst_extent; /* its three sizes */
-};
-
-struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
+#include "gather.h"
 
 /* One form of a pass: what it takes from an arena, and how it runs. */
 struct cvg_form {
@@ -39,21 +19,8 @@ struct cvg_form {
 /* Up to as many destination channels, the weight is read in place. */
 enum { CVG_FEW_CHANNELS = 6 };
 
-/*
- * Packs the weights of channels m .. m + width - 1 and l .. l + l_count - 1 of group g to
- * to[l][tap][lane], lanes wide; lanes past width are 0.
- */
-void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
-                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
-
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
     cvg_direct_depthwise; /* forward, grad_input */
 extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
-
-/* The tile for the next of so many lanes, at most as wide as the widest. */
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes);
-
-/* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
-int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count);
 
 #endif

@@ -8,7 +8,7 @@
  * and includes a simd_*.h with
  *
  *   vec, VW            a vector, and how many reals it holds
- *   v_zero v_load v_load_part v_store v_store_part v_splat v_fma v_mul v_add
+ *   v_zero v_load v_load_part v_store v_store_part v_splat v_fma v_mul v_add v_sub
  *   tvec, TW           the vector in which blocks are turned
  *   t_load t_store t_splat t_mul t_add t_even t_odd t_zip
  *   t_turn             transposes TW of them
@@ -357,6 +357,7 @@ static void fold(void *dst, const void *src, int64_t count)
 }
 
 #include "body_planes.h"
+#include "body_points.h"
 
 static double load(const void *src, int64_t index)
 {
@@ -372,6 +373,7 @@ const struct cvg_kernels KERNELS = {
     .isa = KERNELS_ISA,
     .type = KERNELS_TYPE,
     .size = sizeof(real),
+    .vector = VW,
     .tile = {
         {12 * VW, ROWS_12, tile_12},
         {6 * VW, ROWS_6, tile_6},
@@ -395,6 +397,7 @@ const struct cvg_kernels KERNELS = {
     .fold = fold,
     .stencil = stencil,
     .zip = zip,
+    .points = points,
     .gather = gather,
     .copy = copy,
     .put_rows = put_rows,

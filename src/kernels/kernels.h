@@ -62,10 +62,31 @@ enum { CVG_TILE_ROWS = 14 };
 #endif
 enum { CVG_TILES = 7, CVG_DOT_ROWS = 4, CVG_DOT_COLUMNS = 9 };
 
+/*
+ * One axis of a Winograd transform: how it turns in elements into out ones, by a matrix of the
+ * kernels' type with rows CVG_POINTS apart, and where they lie.  The matrices have the form that
+ * algo/winograd_points.h gives them: pairs of points +a and -a.
+ */
+enum { CVG_POINTS = 8 };
+enum cvg_points_kind {
+    CVG_EVALUATE, /* out points from in coefficients */
+    CVG_SPREAD,   /* out = in points: the transposed interpolation */
+    CVG_COLLECT   /* out elements from in points: the transposed evaluation */
+};
+struct cvg_points {
+    enum cvg_points_kind kind;
+    int in, out; /* both 1: nothing but a copy */
+    const void *matrix;
+    int64_t outer, src_outer, dst_outer;
+    int64_t count, src_item, dst_item;
+    int64_t src_step, dst_step;
+};
+
 struct cvg_kernels {
     const char *isa;
     cvg_type type;
     size_t size; /* bytes of one element */
+    int vector;  /* elements of one vector */
 
     struct cvg_tile tile[CVG_TILES]; /* widest first */
     int tiles;
@@ -108,6 +129,14 @@ struct cvg_kernels {
      */
     void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
                 int64_t step, int64_t rows, int64_t count, int accumulate);
+
+    /*
+     * For o < outer, i < count, y < out and l < vector, in one order of its own for each kind:
+     *
+     *   dst[o*dst_outer + i*dst_item + y*dst_step + l] = sum over x < in of
+     *       matrix[y*CVG_POINTS + x] * src[o*src_outer + i*src_item + x*src_step + l]
+     */
+    void (*points)(const struct cvg_points *points, const void *src, void *dst);
 
     /* dst[i] = src[i*step], i < count */
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);

@@ -31,6 +31,7 @@ static inline void v_store_part(real *p, vec v, int64_t count)
 
 static inline vec v_mul(vec a, vec b) { return a * b; }
 static inline vec v_add(vec a, vec b) { return a + b; }
+static inline vec v_sub(vec a, vec b) { return a - b; }
 
 static inline vec v_fma(vec a, vec b, vec c)
 {

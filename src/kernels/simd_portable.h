@@ -135,6 +135,12 @@ static inline void v_store_part(real *p, vec v, int64_t count)
 
 static inline vec v_mul(vec a, vec b) { return t_mul(a, b); }
 static inline vec v_add(vec a, vec b) { return t_add(a, b); }
+static inline vec v_sub(vec a, vec b)
+{
+    for (int i = 0; i < VW; i++)
+        AT(a, i) -= AT(b, i);
+    return a;
+}
 
 static inline void t_turn(tvec block[TW])
 {

@@ -1,0 +1,39 @@
+/*
+ * forward and grad_input as one sum, seen from its destination:
+ *
+ *   dst[m][i] = sum over l, tap of weight[m][l][tap] * source[l][source(i, tap)]
+ *
+ *   pass        dst         m  source       l   taps and source(i, tap)
+ *   forward     output      k  input        c   all taps; strided input
+ *   grad_input  grad_input  c  grad_output  k   the taps of one stride phase (box.h)
+ */
+#ifndef CVG_GATHER_H
+#define CVG_GATHER_H
+
+#include "algo.h"
+
+/* The names of the table above, for one pass. */
+struct cvg_gather {
+    int gradient; /* 1: grad_input */
+    int64_t M, L; /* channels of one group */
+    int64_t m_step, l_step; /* between channels in the weight */
+    int64_t source_size, dst_size; /* elements of one channel */
+    const int64_t *source_extent, *dst_extent; /* their three sizes */
+};
+
+struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
+
+/*
+ * Packs the weights of channels m .. m + width - 1 and l .. l + l_count - 1 of group g to
+ * to[l][tap][lane], lanes wide; lanes past width are 0.
+ */
+void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
+                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
+
+/* The tile for the next of so many lanes, at most as wide as the widest. */
+const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes);
+
+/* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
+int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count);
+
+#endif

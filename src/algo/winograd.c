@@ -1,0 +1,242 @@
+#include "winograd.h"
+
+#include <string.h>
+
+enum {
+    SEGMENT = 32, /* columns of tiles of one run, at most */
+    ROWS = 4,     /* rows of tiles of one run, at most */
+    SHORT = 16,   /* rows of pixels as short are turned many at a time */
+};
+
+/* ---- matrices ---- */
+
+static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out,
+                                const double matrix[CVG_POINTS][CVG_POINTS], int transposed,
+                                const struct cvg_kernels *kernels, void *room)
+{
+    for (int y = 0; y < out; y++)
+        for (int x = 0; x < in; x++)
+            kernels->store(room, y * CVG_POINTS + x, transposed ? matrix[x][y] : matrix[y][x]);
+    return (struct cvg_points){.kind = kind, .in = in, .out = out, .matrix = room, .outer = 1};
+}
+
+void cvg_winograd_maps_of(const struct cvg_winograd_axis *a, const struct cvg_kernels *kernels,
+                          struct cvg_winograd_maps *maps)
+{
+    maps->spread_input = map_of(CVG_SPREAD, a->n, a->n, a->spread_input, 0, kernels, maps->room[0]);
+    maps->evaluate_output = map_of(CVG_EVALUATE, a->m, a->n, a->evaluate_output, 0, kernels, maps->room[1]);
+    maps->evaluate_weight = map_of(CVG_EVALUATE, a->r, a->n, a->evaluate_weight, 0, kernels, maps->room[2]);
+    maps->collect_output = map_of(CVG_COLLECT, a->n, a->m, a->evaluate_output, 1, kernels, maps->room[3]);
+    maps->collect_weight = map_of(CVG_COLLECT, a->n, a->r, a->evaluate_weight, 1, kernels, maps->room[4]);
+}
+
+/* ---- tiles ---- */
+
+struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass pass, int64_t tiles)
+{
+    struct cvg_winograd w = {.shape = s};
+    for (int i = 0; i < 2; i++) {
+        const int axis = i + 1;
+        w.axis[i] = cvg_winograd_axis_of(n, (int)s->filter[axis]);
+        w.source[i] = pass == CVG_GRAD_INPUT ? s->out[axis] : s->in[axis];
+        w.dst[i] = pass == CVG_GRAD_INPUT ? s->in[axis] : s->out[axis];
+        w.lead[i] = pass == CVG_GRAD_INPUT ? s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];
+        w.tiles[i] = cvg_ceil_div(w.dst[i], w.axis[i].m);
+    }
+    w.points = w.axis[0].n * w.axis[1].n;
+    w.segments = cvg_ceil_div(w.tiles[1], cvg_min(SEGMENT, tiles));
+    w.segment = cvg_ceil_div(w.tiles[1], w.segments);
+    w.rows = cvg_max(1, cvg_min(cvg_min(w.tiles[0], ROWS), tiles / w.segment));
+    w.row_runs = cvg_ceil_div(w.tiles[0], w.rows);
+    w.rows = cvg_ceil_div(w.tiles[0], w.row_runs);
+    w.group = cvg_max(1, tiles / (w.rows * w.segment));
+    w.group_tiles = w.group * w.rows * w.segment;
+    w.runs = s->N * w.row_runs * w.segments;
+    return w;
+}
+
+static struct cvg_winograd_run run_alone(const struct cvg_winograd *w, int64_t index)
+{
+    const int64_t column = index % w->segments * w->segment;
+    const int64_t row = index / w->segments % w->row_runs * w->rows;
+    struct cvg_winograd_run run = {.n = index / w->segments / w->row_runs, .first = {row, column}};
+    run.tiles[0] = cvg_max(0, cvg_min(w->rows, w->tiles[0] - row));
+    run.tiles[1] = cvg_max(0, cvg_min(w->segment, w->tiles[1] - column));
+    return run;
+}
+
+int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end)
+{
+    int64_t count = 0;
+    for (int64_t i = first; i < end; i++) {
+        const struct cvg_winograd_run run = run_alone(w, i);
+        count += run.tiles[0] * run.tiles[1];
+    }
+    return count;
+}
+
+struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t index)
+{
+    struct cvg_winograd_run run = run_alone(w, index);
+    run.at = cvg_winograd_tiles(w, index - index % w->group, index);
+    return run;
+}
+
+struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, const struct cvg_kernels *kernels,
+                                                  int64_t tiles, int64_t channels, struct cvg_arena *arena)
+{
+    /* Powers of two would meet in few sets of the caches. */
+    const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size, lanes = cvg_max(kernels->vector, line);
+    struct cvg_winograd_planes planes;
+    planes.row = (cvg_ceil_div(channels, lanes) * lanes / line | 1) * line;
+    planes.plane = (cvg_times(tiles, planes.row) / line | 1) * line + line + line;
+    planes.base = cvg_arena_take(arena, cvg_times(w->points, planes.plane), kernels->size);
+    return planes;
+}
+
+/* ---- transforms of a run ---- */
+
+/* The lines and columns that a run reads; in the gradient's transform they are its own. */
+static int64_t lines_of(const struct cvg_winograd *w, int64_t rows, int borders)
+{
+    return rows * w->axis[0].m + (borders ? w->axis[0].r - 1 : 0);
+}
+
+static int64_t columns_of(const struct cvg_winograd *w, int64_t columns, int borders)
+{
+    return columns * w->axis[1].m + (borders ? w->axis[1].r - 1 : 0);
+}
+
+int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels)
+{
+    const int64_t columns = columns_of(w, w->segment, 1), lines = lines_of(w, w->rows, 1);
+    /* The window; what it is turned from, or to, if that has no borders; one row of tiles between. */
+    return (columns * lines * 2 + w->axis[0].n * (columns + w->segment * w->axis[1].n)) * kernels->vector;
+}
+
+/*
+ * Fills lines x columns vectors with the channels of an image from (first_line, first_column) on; zero
+ * where there is none.
+ */
+static void fill(const struct cvg_kernels *kernels, const int64_t extent[2], const char *channels,
+                 int64_t channel, int width, const int64_t first[2], int64_t lines, int64_t columns,
+                 char *window, char *turned)
+{
+    const int64_t vector = kernels->vector * (int64_t)kernels->size, size = (int64_t)kernels->size;
+    const int64_t low = cvg_min(lines, cvg_max(0, -first[0])), left = cvg_min(columns, cvg_max(0, -first[1]));
+    const int64_t end = cvg_max(low, cvg_min(lines, extent[0] - first[0]));
+    const int64_t right = cvg_max(left, cvg_min(columns, extent[1] - first[1]));
+    const int64_t inside = right - left;
+    const char *source = channels + ((first[0] + low) * extent[1] + first[1] + left) * size;
+    const int together = inside == extent[1] && inside < SHORT && end > low;
+
+    memset(window, 0, (size_t)(low * columns * vector));
+    memset(window + end * columns * vector, 0, (size_t)((lines - end) * columns * vector));
+    if (together)
+        kernels->turn(turned, kernels->vector, source, channel, width, (end - low) * inside);
+    for (int64_t y = low; y < end; y++) {
+        char *line = window + y * columns * vector;
+        memset(line, 0, (size_t)(left * vector));
+        if (together)
+            memcpy(line + left * vector, turned + (y - low) * inside * vector, (size_t)(inside * vector));
+        else if (inside)
+            kernels->turn(line + left * vector, kernels->vector, source + (y - low) * extent[1] * size, channel,
+                          width, inside);
+        memset(line + right * vector, 0, (size_t)((columns - right) * vector));
+    }
+}
+
+/* Transforms a run along rows, then along columns. */
+static void transform(const struct cvg_winograd *w, struct cvg_points rows, struct cvg_points columns,
+                      const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const char *window,
+                      int64_t width, const struct cvg_winograd_planes *planes, char *to, char *between)
+{
+    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
+    rows.count = width;
+    rows.src_item = rows.dst_item = vector;
+    rows.src_step = rows.dst_step = width * vector;
+    columns.outer = w->axis[0].n;
+    columns.src_outer = width * vector;
+    columns.dst_outer = w->axis[1].n * planes->plane;
+    columns.count = run->tiles[1];
+    columns.src_item = w->axis[1].m * vector;
+    columns.dst_item = planes->row;
+    columns.src_step = vector;
+    columns.dst_step = planes->plane;
+    for (int64_t row = 0; row < run->tiles[0]; row++) {
+        kernels->points(&rows, window + row * w->axis[0].m * width * vector * size, between);
+        kernels->points(&columns, between, to + row * run->tiles[1] * planes->row * size);
+    }
+}
+
+void cvg_winograd_source(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                         const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                         const void *channels, int64_t channel, int width,
+                         const struct cvg_winograd_planes *planes, void *to, void *scratch)
+{
+    const int64_t lines = lines_of(w, run->tiles[0], 1), columns = columns_of(w, run->tiles[1], 1);
+    const int64_t vector = kernels->vector * (int64_t)kernels->size;
+    const int64_t first[2] = {run->first[0] * w->axis[0].m - w->lead[0], run->first[1] * w->axis[1].m - w->lead[1]};
+    char *window = scratch, *turned = window + lines * columns * vector;
+    fill(kernels, w->source, channels, channel, width, first, lines, columns, window, turned);
+    transform(w, maps[0].spread_input, maps[1].spread_input, kernels, run, window, columns, planes, to, turned);
+}
+
+void cvg_winograd_gradient(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                           const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                           const void *channels, int64_t channel, int width,
+                           const struct cvg_winograd_planes *planes, void *to, void *scratch)
+{
+    const int64_t lines = lines_of(w, run->tiles[0], 0), columns = columns_of(w, run->tiles[1], 0);
+    const int64_t vector = kernels->vector * (int64_t)kernels->size;
+    const int64_t first[2] = {run->first[0] * w->axis[0].m, run->first[1] * w->axis[1].m};
+    char *window = scratch, *turned = window + lines * columns * vector;
+    fill(kernels, w->dst, channels, channel, width, first, lines, columns, window, turned);
+    transform(w, maps[0].evaluate_output, maps[1].evaluate_output, kernels, run, window, columns, planes, to, turned);
+}
+
+/* ---- the algorithms ---- */
+
+/* Why a problem is none for n points; NULL if it is one. */
+static const char *refuses(const struct cvg_shape *s, int n)
+{
+    int most = 1;
+    if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1)
+        return "its filters are of rank 1 and 2";
+    for (int i = 1; i < 3; i++) {
+        most = s->filter[i] > most ? (int)cvg_min(s->filter[i], 99) : most;
+        if (s->stride[i] != 1 && s->out[i] > 1)
+            return "the filter moves by more than one element";
+        if (s->dilation[i] != 1 && s->filter[i] > 1)
+            return "the filter has gaps";
+    }
+    return most == 1 ? "the filter has one element" : most >= n ? "the filter is too large for its points" : NULL;
+}
+
+#define WINOGRAD(n)                                                                                \
+    static const char *refuses_##n(const struct cvg_shape *s, cvg_pass pass)                      \
+    {                                                                                              \
+        (void)pass;                                                                                \
+        return refuses(s, n);                                                                      \
+    }                                                                                              \
+    static size_t workspace_##n(const struct cvg_shape *s, const struct cvg_kernels *kernels,     \
+                                cvg_pass pass, int workers)                                        \
+    {                                                                                              \
+        return pass == CVG_GRAD_WEIGHT ? cvg_winograd_weight_workspace(s, kernels, n, workers)     \
+                                       : cvg_winograd_gather_workspace(s, kernels, pass, n, workers); \
+    }                                                                                              \
+    static void forward_##n(const struct cvg_task *t) { cvg_winograd_gather(t, CVG_FORWARD, n); }  \
+    static void grad_input_##n(const struct cvg_task *t) { cvg_winograd_gather(t, CVG_GRAD_INPUT, n); } \
+    static void grad_weight_##n(const struct cvg_task *t) { cvg_winograd_weight(t, n); }           \
+    const struct cvg_algorithm cvg_winograd##n = {                                                 \
+        .id = CVG_WINOGRAD##n,                                                                     \
+        .name = "winograd" #n,                                                                     \
+        .refuses = refuses_##n,                                                                    \
+        .workspace = workspace_##n,                                                                \
+        .run = {forward_##n, grad_input_##n, grad_weight_##n},                                     \
+        .grad_bias = cvg_grad_bias_sums,                                                           \
+    };
+
+WINOGRAD(4)
+WINOGRAD(6)
+WINOGRAD(8)

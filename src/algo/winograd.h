@@ -1,0 +1,105 @@
+/*
+ * The parts of Winograd's algorithm (winograd_points.h), for filters without stride and dilation
+ * along rows and columns.
+ *
+ * The destination, in grad_weight the output, is cut into tiles of m x m elements, which read
+ * n x n elements of the source, n = m + r - 1.  Transforms turn those into F = n x n values of
+ * as many independent matrix products, one for each pair of points, over channels or tiles:
+ *
+ *   V[f][tile][c]   the source       forward:     M[f][tile][k] = sum over c of V * U[f][c][k]
+ *   U[f][c][k]      the weight       grad_input:  the same, with c and k exchanged
+ *   M[f][tile][k]   the destination  grad_weight: U[f][c][k] = sum over tiles of V * M[f][tile][k]
+ *
+ * Lanes of all transforms are channels.  Tiles are counted across images: those of one *run*, a
+ * few rows of tiles of one image, are transformed together; runs follow each other in groups.
+ */
+#ifndef CVG_WINOGRAD_H
+#define CVG_WINOGRAD_H
+
+#include "gather.h"
+#include "winograd_points.h"
+
+/* The matrices of one axis in the kernels' type, as kernels->points wants them. */
+struct cvg_winograd_maps {
+    struct cvg_points spread_input, evaluate_output, evaluate_weight; /* towards points */
+    struct cvg_points collect_output, collect_weight;                 /* back */
+    double room[5][CVG_POINTS * CVG_POINTS];
+};
+
+/* Fills maps, which must then stay where they are. */
+void cvg_winograd_maps_of(const struct cvg_winograd_axis *axis, const struct cvg_kernels *kernels,
+                          struct cvg_winograd_maps *maps);
+
+/* Both axes, rows and columns, and how a destination is cut into tiles and runs. */
+struct cvg_winograd {
+    const struct cvg_shape *shape;
+    struct cvg_winograd_axis axis[2];
+    int64_t points;              /* F */
+    int64_t source[2], dst[2];   /* extents */
+    int64_t lead[2];             /* tile 0 reads from -lead on */
+    int64_t tiles[2];            /* of one image */
+    int64_t segment, segments;   /* columns of tiles of one run */
+    int64_t rows, row_runs;      /* rows of tiles of one run */
+    int64_t group, group_tiles;  /* runs of one group, and their tiles, at most */
+    int64_t runs;                /* of all images */
+};
+
+/*
+ * Cuts a pass for n points: 4, 6 or 8; groups have at most about so many tiles.  The order of no
+ * sum depends on that.
+ */
+struct cvg_winograd cvg_winograd_of(const struct cvg_shape *shape, int n, cvg_pass pass, int64_t tiles);
+
+struct cvg_winograd_run {
+    int64_t n, first[2], tiles[2]; /* image; tiles along each axis */
+    int64_t at;                    /* tiles of its group before it */
+};
+
+/* The run of an index; index - index % group is the first of its group. */
+struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t index);
+
+/* The tiles of the runs [first, end) of one group. */
+int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end);
+
+/* Elements of scratch that a run's transforms need. */
+int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels);
+
+/* Planes [tile][channel] of one point each, in which tiles are row elements apart. */
+struct cvg_winograd_planes {
+    char *base;
+    int64_t row, plane;
+};
+
+/* Room for so many tiles (or other rows) of so many channels; at odd multiples of a cache line. */
+struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, const struct cvg_kernels *kernels,
+                                                  int64_t tiles, int64_t channels, struct cvg_arena *arena);
+
+/*
+ * Transforms a run of vector channels, of which width exist: from an image's channels on, channel
+ * elements apart, to planes from a tile and channel on.  Of the source (with its borders), by
+ * spread_input; or of the output's gradient, by evaluate_output.
+ */
+void cvg_winograd_source(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                         const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                         const void *channels, int64_t channel, int width,
+                         const struct cvg_winograd_planes *planes, void *to, void *scratch);
+void cvg_winograd_gradient(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                           const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                           const void *channels, int64_t channel, int width,
+                           const struct cvg_winograd_planes *planes, void *to, void *scratch);
+
+/* Rows of a tile of the microkernel: as even as possible, so that the last is not a rest. */
+static inline int64_t cvg_even_rows(int64_t count, int64_t most)
+{
+    return cvg_ceil_div(count, cvg_ceil_div(count, most));
+}
+
+/* The passes, for n points. */
+size_t cvg_winograd_gather_workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
+                                     cvg_pass pass, int n, int workers);
+size_t cvg_winograd_weight_workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
+                                     int n, int workers);
+void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n);
+void cvg_winograd_weight(const struct cvg_task *task, int n);
+
+#endif

@@ -1,0 +1,340 @@
+/*
+ * forward and grad_input by Winograd's algorithm (winograd.h).
+ *
+ * The source of one group of runs for each worker is transformed first; then every job multiplies
+ * the tiles of one group by the weight of a block of destination channels m, point by point, and
+ * transforms the sums back.  The weight is transformed once for the call, or, when there is but
+ * one group, by each job just before it is used.
+ */
+#include "winograd.h"
+
+enum {
+    BLOCK = 64,              /* destination channels of one job, at most */
+    SUM = 96,                /* source channels between two stores of a sum, about */
+    FEW = 16,                /* source channels whose weights are transformed at a time */
+    PLANES_BYTES = 3 << 20,  /* of a group's transformed source, about */
+    LEAST_TILES = 24,
+    MOST_TILES = 128,
+};
+
+struct cut {
+    struct cvg_gather view;
+    struct cvg_winograd w;
+    int64_t m_count, m_lanes, m_blocks; /* of one group of channels; lanes: whole vectors */
+    int64_t l_count, l_blocks;
+    int64_t weight_plane, weight_block; /* elements of one point, of all */
+};
+
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n)
+{
+    struct cut cut = {.view = cvg_gather_of(s, pass)};
+    const int64_t vector = kernels->vector, line = CVG_ALIGNMENT / (int64_t)kernels->size;
+    const struct cvg_winograd one = cvg_winograd_of(s, n, pass, 1);
+    const int64_t tile = cvg_times(cvg_times(one.points, s->G * cut.view.L), (int64_t)kernels->size);
+    cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(MOST_TILES, PLANES_BYTES / tile)));
+    cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
+    cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
+    cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
+    cut.m_lanes = cut.m_count;
+    cut.l_blocks = cvg_ceil_div(cut.view.L, SUM);
+    cut.l_count = cvg_ceil_div(cut.view.L, cut.l_blocks);
+    cut.l_blocks = cvg_ceil_div(cut.view.L, cut.l_count);
+    cut.weight_plane = (cut.l_count * cut.m_lanes / line | 1) * line + 2 * line;
+    cut.weight_block = cut.w.points * cut.weight_plane;
+    return cut;
+}
+
+
+/* What one worker has. */
+struct scratch {
+    struct cvg_winograd_planes source; /* of one group of runs; any worker's job may read it */
+    struct cvg_winograd_planes sums;
+    char *weight;  /* one block, where it is not shared */
+    char *packed, *between; /* of a few channels' weights */
+    char *run;     /* of a run's transforms */
+    int64_t *a, *b, *row, *place;
+};
+
+static char *carve_weight(const struct cvg_shape *s, const struct cut *cut, const struct cvg_kernels *kernels,
+                          struct cvg_arena *arena)
+{
+    const int64_t blocks = cvg_times(s->G * cut->m_blocks, cut->l_blocks);
+    return cvg_arena_take(arena, cvg_times(blocks, cut->weight_block), kernels->size);
+}
+
+static struct scratch carve(const struct cvg_shape *s, const struct cut *cut, const struct cvg_kernels *kernels,
+                            struct cvg_arena *arena)
+{
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t few = FEW * kernels->vector;
+    struct scratch x;
+    x.source = cvg_winograd_planes_of(w, kernels, w->group_tiles, s->G * cut->view.L, arena);
+    x.sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_lanes, arena);
+    x.weight = cvg_arena_take(arena, cut->weight_block, kernels->size);
+    x.packed = cvg_arena_take(arena, few * s->filter_size, kernels->size);
+    x.between = cvg_arena_take(arena, few * w->axis[0].n * w->axis[1].r, kernels->size);
+    x.run = cvg_arena_take(arena, cvg_winograd_scratch(w, kernels), kernels->size);
+    x.a = cvg_arena_take(arena, cut->l_count, sizeof *x.a);
+    x.b = cvg_arena_take(arena, CVG_TILES * cut->l_count, sizeof *x.b);
+    x.row = cvg_arena_take(arena, w->group_tiles, sizeof *x.row);
+    x.place = cvg_arena_take(arena, w->group_tiles, sizeof *x.place);
+    return x;
+}
+
+size_t cvg_winograd_gather_workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                                     cvg_pass pass, int n, int workers)
+{
+    const struct cut cut = cut_of(s, kernels, pass, n);
+    struct cvg_arena arena = cvg_arena_on(NULL);
+    carve_weight(s, &cut, kernels, &arena);
+    for (int worker = 0; worker < workers; worker++)
+        carve(s, &cut, kernels, &arena);
+    return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
+}
+
+struct call {
+    const struct cvg_task *task;
+    struct cut cut;
+    struct cvg_winograd_maps maps[2];
+    const void *source, *bias;
+    char *weight; /* NULL: each job transforms its own */
+    size_t scratch_base, scratch_size;
+    int64_t first, groups; /* run and groups of the chunk that is computed now */
+};
+
+static struct scratch scratch_of(const struct call *call, int worker)
+{
+    const struct cvg_task *t = call->task;
+    struct cvg_arena arena = cvg_arena_on(t->workspace);
+    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
+    return carve(t->shape, &call->cut, t->kernels, &arena);
+}
+
+/* ---- weight ---- */
+
+/* Transforms a block of weights: [point][l][m], m in panels as panels_of() walks them. */
+static void transform_weight(const struct call *call, int64_t g, int64_t m_block, int64_t l_block, char *to,
+                             const struct scratch *x)
+{
+    const struct cvg_task *t = call->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_kernels *kernels = t->kernels;
+    const struct cut *cut = &call->cut;
+    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
+    const int64_t r = s->filter[1], q = s->filter[2], n = cut->w.axis[0].n;
+    const int64_t m_end = cvg_min(cut->view.M, (m_block + 1) * cut->m_count);
+    const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->view.L, l_first + cut->l_count);
+    /* In grad_input the filter is turned by 180 degrees. */
+    const int64_t flip = cut->view.gradient ? -1 : 1, start = flip < 0 ? (r * q - 1) * vector : 0;
+    struct cvg_points rows = call->maps[0].evaluate_weight, columns = call->maps[1].evaluate_weight;
+    rows.src_outer = r * q * vector;
+    rows.dst_outer = n * q * vector;
+    rows.count = q;
+    rows.src_item = flip * vector;
+    rows.dst_item = vector;
+    rows.src_step = flip * q * vector;
+    rows.dst_step = q * vector;
+    columns.src_outer = n * q * vector;
+    columns.count = n;
+    columns.src_item = q * vector;
+    columns.dst_item = cut->w.axis[1].n * cut->weight_plane;
+    columns.src_step = vector;
+    columns.dst_step = cut->weight_plane;
+
+    for (int64_t l = l_first; l < l_end; l += FEW) {
+        const int64_t count = cvg_min(FEW, l_end - l);
+        int64_t lane = 0; /* of the block */
+        for (int64_t m = m_block * cut->m_count; m < m_end;) {
+            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_lanes - lane);
+            char *panel = to + (lane * cut->l_count + (l - l_first) * tile->lanes) * size;
+            for (int64_t part = 0; part < tile->lanes; part += vector, m += vector, lane += vector) {
+                const int width = (int)cvg_max(0, cvg_min(vector, m_end - m));
+                if (!width)
+                    continue;
+                cvg_pack_weight(t, &cut->view, g, m, width, l, count, (int)vector, x->packed);
+                rows.outer = columns.outer = count;
+                columns.dst_outer = tile->lanes;
+                kernels->points(&rows, x->packed + start * size, x->between);
+                kernels->points(&columns, x->between, panel + part * size);
+            }
+        }
+    }
+}
+
+static void weight_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cut *cut = &call->cut;
+    const struct scratch x = scratch_of(call, worker);
+    const int64_t l_block = job % cut->l_blocks, m_block = job / cut->l_blocks % cut->m_blocks;
+    transform_weight(call, job / cut->l_blocks / cut->m_blocks, m_block, l_block,
+                     cvg_at(call->task, call->weight, job * cut->weight_block), &x);
+}
+
+/* ---- source ---- */
+
+/* A run of the chunk, and a vector of all source channels. */
+static void source_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cut *cut = &call->cut;
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
+    const int64_t blocks = cvg_ceil_div(channels, vector), index = call->first + job / blocks;
+    const int64_t channel = job % blocks * vector;
+    const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
+    const struct scratch own = scratch_of(call, worker);
+    const struct cvg_winograd_planes to = scratch_of(call, (int)((index - call->first) / w->group)).source;
+    cvg_winograd_source(w, call->maps, t->kernels, &run,
+                        cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
+                        cut->view.source_size, (int)cvg_min(vector, channels - channel), &to,
+                        cvg_at(t, to.base, run.at * to.row + channel), own.run);
+}
+
+/* ---- product ---- */
+
+/* Multiplies the tiles of a group by a block of weights, for all points. */
+static void multiply(const struct call *call, int64_t l_block, int64_t tiles, const char *source,
+                     const char *weight, const struct scratch *x)
+{
+    const struct cvg_kernels *kernels = call->task->kernels;
+    const struct cut *cut = &call->cut;
+    const int64_t size = (int64_t)kernels->size;
+    const int64_t count = cvg_min(cut->l_count, cut->view.L - l_block * cut->l_count);
+    for (int64_t point = 0; point < cut->w.points; point++)
+        for (int64_t lane = 0; lane < cut->m_lanes;) {
+            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_lanes - lane);
+            const int64_t panels = (cut->m_lanes - lane) / tile->lanes;
+            const int64_t rows = cvg_even_rows(tiles, tile->rows);
+            const struct cvg_terms terms = {
+                .count = count,
+                .a = x->a,
+                .b = x->b + (tile - kernels->tile) * cut->l_count,
+                .blocks = 1,
+                .tiles = panels,
+                .b_tile = cut->l_count * tile->lanes,
+                .acc_tile = tile->lanes,
+            };
+            for (int64_t at = 0; at < tiles; at += rows)
+                tile->run((int)cvg_min(rows, tiles - at), &terms,
+                          source + (point * x->source.plane + l_block * cut->l_count) * size, x->row + at,
+                          weight + (point * cut->weight_plane + lane * cut->l_count) * size,
+                          x->sums.base + (point * x->sums.plane + lane) * size, x->place + at, l_block == 0);
+            lane += panels * tile->lanes;
+        }
+}
+
+/* Transforms the sums of a run back, and writes width channels from m on. */
+static void finish(const struct call *call, const struct cvg_winograd_run *run, int64_t g, int64_t m, int width,
+                   const char *sums, const struct scratch *x)
+{
+    const struct cvg_task *t = call->task;
+    const struct cvg_kernels *kernels = t->kernels;
+    const struct cut *cut = &call->cut;
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
+    const int64_t n = w->axis[1].n, mh = w->axis[0].m, mw = w->axis[1].m, across = run->tiles[1];
+    const int64_t line = run->first[0] * mh, column = run->first[1] * mw;
+    const int64_t lines = cvg_min(run->tiles[0] * mh, w->dst[0] - line);
+    const int64_t inside = cvg_min(across * mw, w->dst[1] - column);
+    char *out = x->run, *between = out + cvg_times(run->tiles[0] * mh * inside + mw, vector) * size;
+    struct cvg_points rows = call->maps[0].collect_output, columns = call->maps[1].collect_output;
+    rows.outer = n;
+    rows.src_outer = x->sums.plane;
+    rows.dst_outer = vector;
+    rows.count = across;
+    rows.src_item = x->sums.row;
+    rows.dst_item = n * vector;
+    rows.src_step = n * x->sums.plane;
+    rows.dst_step = across * n * vector;
+    columns.outer = mh; /* in order: what a line has too much, the next one overwrites */
+    columns.src_outer = across * n * vector;
+    columns.dst_outer = inside * vector;
+    columns.count = across;
+    columns.src_item = n * vector;
+    columns.dst_item = mw * vector;
+    columns.src_step = columns.dst_step = vector;
+    for (int64_t row = 0; row < run->tiles[0]; row++) {
+        kernels->points(&rows, sums + row * across * x->sums.row * size, between);
+        kernels->points(&columns, between, out + row * mh * inside * vector * size);
+    }
+
+    const int64_t channel = g * cut->view.M + m;
+    const int64_t to = ((run->n * t->shape->G * cut->view.M + channel) * w->dst[0] + line) * w->dst[1] + column;
+    const void *bias = call->bias ? cvg_at(t, call->bias, channel) : NULL;
+    const int together = inside == w->dst[1];
+    for (int64_t y = 0; y < (together ? 1 : lines); y++)
+        kernels->unturn(cvg_at(t, t->result, to + y * w->dst[1]), cut->view.dst_size,
+                        out + y * inside * vector * size, (int)vector, width, together ? lines * inside : inside,
+                        t->scale, bias, t->accumulate);
+}
+
+/* A group of runs of the chunk, and a block of m. */
+static void product_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const struct cut *cut = &call->cut;
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t size = (int64_t)t->kernels->size, vector = t->kernels->vector;
+    const int64_t group = job % call->groups, block = job / call->groups; /* of all groups of channels */
+    const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
+    const int64_t first = call->first + group * w->group, end = cvg_min(w->runs, first + w->group);
+    const int64_t tiles = cvg_winograd_tiles(w, first, end);
+    const struct scratch x = scratch_of(call, worker);
+    const char *source = scratch_of(call, (int)group).source.base;
+
+    for (int64_t l = 0; l < cut->l_count; l++) {
+        x.a[l] = l;
+        for (int i = 0; i < t->kernels->tiles; i++)
+            x.b[i * cut->l_count + l] = l * t->kernels->tile[i].lanes;
+    }
+    for (int64_t i = 0; i < tiles; i++) {
+        x.row[i] = i * x.source.row;
+        x.place[i] = i * x.sums.row;
+    }
+    for (int64_t l_block = 0; l_block < cut->l_blocks; l_block++) {
+        const char *weight = x.weight;
+        if (call->weight)
+            weight = cvg_at(t, call->weight, (block * cut->l_blocks + l_block) * cut->weight_block);
+        else
+            transform_weight(call, g, block % cut->m_blocks, l_block, x.weight, &x);
+        multiply(call, l_block, tiles, source + g * cut->view.L * size, weight, &x);
+    }
+    for (int64_t index = first; index < end; index++) {
+        const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
+        for (int64_t lane = 0; lane < cut->m_lanes && m + lane < cut->view.M; lane += vector)
+            finish(call, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
+                   x.sums.base + (run.at * x.sums.row + lane) * size, &x);
+    }
+}
+
+void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
+{
+    const struct cvg_shape *s = task->shape;
+    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass, n)};
+    const struct cut *cut = &call.cut;
+    const struct cvg_winograd *w = &cut->w;
+    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
+    const int64_t vectors = cvg_ceil_div(s->G * cut->view.L, task->kernels->vector);
+
+    call.weight = carve_weight(s, cut, task->kernels, &arena);
+    call.scratch_base = arena.used;
+    carve(s, cut, task->kernels, &one);
+    call.scratch_size = one.used;
+    for (int i = 0; i < 2; i++)
+        cvg_winograd_maps_of(&w->axis[i], task->kernels, &call.maps[i]);
+    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
+    call.bias = task->bias;
+    if (w->runs <= w->group)
+        call.weight = NULL;
+    else
+        cvg_parallel(task->threads, task->workers, s->G * cut->m_blocks * cut->l_blocks, weight_job, &call);
+    for (call.first = 0; call.first < w->runs; call.first += task->workers * w->group) {
+        const int64_t runs = cvg_min(task->workers * w->group, w->runs - call.first);
+        call.groups = cvg_ceil_div(runs, w->group);
+        cvg_parallel(task->threads, task->workers, runs * vectors, source_job, &call);
+        cvg_parallel(task->threads, task->workers, call.groups * s->G * cut->m_blocks, product_job, &call);
+    }
+}
