@@ -10,11 +10,13 @@
 
 enum {
     BLOCK = 64,              /* destination channels of one job, at most */
-    SUM = 96,                /* source channels between two stores of a sum, about */
+    SUM_BYTES = 384,         /* source channels between two stores of a sum: 96 in f32, about */
     FEW = 16,                /* source channels whose weights are transformed at a time */
-    PLANES_BYTES = 3 << 20,  /* of a group's transformed source, about */
-    LEAST_TILES = 24,
-    MOST_TILES = 128,
+    WEIGHT_BYTES = 1 << 20,  /* of a transformed weight that stays near, so that */
+    FEW_TILES = 28,          /* so many tiles at a time are enough; */
+    MOST_TILES = 64,         /* otherwise so many make reading it pay, */
+    PLANES_BYTES = 3 << 20,  /* in as many bytes of a group's transformed source */
+    LEAST_TILES = 12,
 };
 
 struct cut {
@@ -30,13 +32,15 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t vector = kernels->vector, line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const struct cvg_winograd one = cvg_winograd_of(s, n, pass, 1);
-    const int64_t tile = cvg_times(cvg_times(one.points, s->G * cut.view.L), (int64_t)kernels->size);
-    cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(MOST_TILES, PLANES_BYTES / tile)));
+    const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.view.L, cut.view.M));
+    const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, s->G * cut.view.L);
+    const int64_t most = weight <= WEIGHT_BYTES ? FEW_TILES : MOST_TILES;
+    cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
     cut.m_lanes = cut.m_count;
-    cut.l_blocks = cvg_ceil_div(cut.view.L, SUM);
+    cut.l_blocks = cvg_ceil_div(cut.view.L, SUM_BYTES / (int64_t)kernels->size);
     cut.l_count = cvg_ceil_div(cut.view.L, cut.l_blocks);
     cut.l_blocks = cvg_ceil_div(cut.view.L, cut.l_count);
     cut.weight_plane = (cut.l_count * cut.m_lanes / line | 1) * line + 2 * line;

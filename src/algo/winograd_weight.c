@@ -13,12 +13,16 @@
 #include <string.h>
 
 enum {
-    BLOCK = 128,             /* channels c and k of one block, at most */
+    BLOCK = 128,             /* channels c and k of one block, at most, */
+    BLOCK_BYTES = 9 << 19,   /* if their sums take no more */
+    BLOCK_STEP = 16,
     ROWS = 64,               /* c of one job */
-    FEW = 16,                /* c that are transformed back at a time */
-    PLANES_BYTES = 4 << 20,  /* of a group's transformed input and gradient, about */
-    LEAST_TILES = 24,
-    MOST_TILES = 256,
+    FEW = 64,                /* c that are transformed back at a time */
+    SUMS_BYTES = 1 << 20,    /* fewer stay near, so that */
+    FEW_TILES = 28,          /* so many tiles at a time are enough; */
+    MOST_TILES = 64,         /* otherwise so many make reading and writing the sums pay, */
+    PLANES_BYTES = 3 << 20,  /* in as many bytes of transformed input and gradient */
+    LEAST_TILES = 12,
 };
 
 struct cut {
@@ -26,23 +30,27 @@ struct cut {
     int64_t c_count, c_blocks, k_count, k_blocks; /* of one group of channels */
 };
 
-/* Blocks of at most BLOCK channels, in whole vectors unless there are fewer. */
-static void split(int64_t channels, int64_t vector, int64_t *count, int64_t *blocks)
+/* Blocks of at most so many channels, in whole vectors unless there are fewer. */
+static void split(int64_t channels, int64_t most, int64_t vector, int64_t *count, int64_t *blocks)
 {
-    const int64_t even = cvg_ceil_div(channels, cvg_ceil_div(channels, BLOCK));
+    const int64_t even = cvg_ceil_div(channels, cvg_ceil_div(channels, most));
     *count = cvg_min(channels, cvg_ceil_div(even, vector) * vector);
     *blocks = cvg_ceil_div(channels, *count);
 }
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int n)
 {
-    struct cut cut;
-    split(s->Cg, kernels->vector, &cut.c_count, &cut.c_blocks);
-    split(s->Kg, kernels->vector, &cut.k_count, &cut.k_blocks);
     const struct cvg_winograd one = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT, 1);
+    struct cut cut;
+    int64_t most = BLOCK;
+    while (most > BLOCK_STEP && one.points * most * most * (int64_t)kernels->size > BLOCK_BYTES)
+        most -= BLOCK_STEP;
+    split(s->Cg, most, kernels->vector, &cut.c_count, &cut.c_blocks);
+    split(s->Kg, most, kernels->vector, &cut.k_count, &cut.k_blocks);
+    const int64_t sums = one.points * cut.c_count * cut.k_count * (int64_t)kernels->size;
     const int64_t tile = one.points * (cut.c_count + cut.k_count) * (int64_t)kernels->size;
-    cut.w = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT,
-                            cvg_max(LEAST_TILES, cvg_min(MOST_TILES, PLANES_BYTES / tile)));
+    const int64_t tiles = sums <= SUMS_BYTES ? FEW_TILES : MOST_TILES;
+    cut.w = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT, cvg_max(LEAST_TILES, cvg_min(tiles, PLANES_BYTES / tile)));
     return cut;
 }
 
@@ -165,7 +173,7 @@ static void finish_job(void *context, int64_t job, int worker)
     const struct cvg_kernels *kernels = t->kernels;
     const struct cvg_winograd_planes *sums = &call->shared.sums;
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
-    const int64_t vectors = cvg_ceil_div(call->k_count, vector), k = job % vectors * vector, c = job / vectors * FEW;
+    const int64_t parts = cvg_ceil_div(call->c_count, FEW), c = job % parts * FEW, k = job / parts * vector;
     const int64_t count = cvg_min(FEW, call->c_count - c);
     const int64_t n = call->cut.w.axis[1].n, r = s->filter[1], q = s->filter[2];
     char *out = scratch_of(call, worker), *between = out + count * r * q * vector * size;

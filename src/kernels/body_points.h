@@ -61,17 +61,20 @@ INLINE void points_collect(const int in, const int out, const real *m, const vec
     }
 }
 
-INLINE void points_walk(const int kind, const int in, const int out, const struct cvg_points *p,
+INLINE void points_walk(const int kind, const int in, const int out, const struct cvg_points *from,
                         const real *src, real *dst)
 {
-    const real *const m = p->matrix;
-    for (int64_t o = 0; o < p->outer; o++)
-        for (int64_t i = 0; i < p->count; i++) {
-            const real *const s = src + o * p->src_outer + i * p->src_item;
-            real *const d = dst + o * p->dst_outer + i * p->dst_item;
+    /* Copies, so that no store can change them. */
+    const struct cvg_points p = *from;
+    real m[POINTS * POINTS];
+    memcpy(m, p.matrix, sizeof m);
+    for (int64_t o = 0; o < p.outer; o++, src += p.src_outer, dst += p.dst_outer) {
+        const real *s = src;
+        real *d = dst;
+        for (int64_t i = 0; i < p.count; i++, s += p.src_item, d += p.dst_item) {
             vec x[POINTS], y[POINTS];
             UNROLL for (int j = 0; j < in; j++)
-                x[j] = v_load(s + j * p->src_step);
+                x[j] = v_load(s + j * p.src_step);
             if (kind == CVG_EVALUATE)
                 points_evaluate(in, out, m, x, y);
             else if (kind == CVG_SPREAD)
@@ -79,8 +82,9 @@ INLINE void points_walk(const int kind, const int in, const int out, const struc
             else
                 points_collect(in, out, m, x, y);
             UNROLL for (int j = 0; j < out; j++)
-                v_store(d + j * p->dst_step, y[j]);
+                v_store(d + j * p.dst_step, y[j]);
         }
+    }
 }
 
 #define POINTS_CASE(kind, in, out) \
