@@ -73,7 +73,8 @@ struct candidate {
     const char *name;
     cvg_algo algo;
     const struct peer *peer; /* NULL: ours */
-    cvg_plan *plan;
+    cvg_plan *plan;          /* NULL: refused */
+    cvg_error why;
     void *workspace; /* ours; the peer's state */
     double *times;
     int runs;
@@ -118,6 +119,10 @@ struct bench {
     struct candidate candidates[CVG_ALGO_COUNT + PEERS_MOST];
     int count;
     struct report report;
+    /* --check-planner: how far AUTO's choice is from the best, as a part of its time. */
+    int check, regrets;
+    double regret_sum, regret_most;
+    char regret_where[320];
 };
 
 static void write_line(struct bench *bench, int problem, const char *text, const cvg_conv *conv,
@@ -149,19 +154,19 @@ static void write_line(struct bench *bench, int problem, const char *text, const
                 flops / least * 1e-9, bytes, peak * 1e-9);
 }
 
-/* Opens the peers for a pass; leaves those that can do it in ready, with all of ours. */
+/* Opens the peers for a pass; leaves the candidates that can do it in ready. */
 static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass,
                            struct layer *layer, struct candidate **ready)
 {
     int count = 0;
     for (int i = 0; i < bench->count; i++) {
         struct candidate *c = &bench->candidates[i];
-        cvg_error why;
-        if (c->peer && !(c->workspace = c->peer->open(conv, pass, layer, bench->threads, &why)))
-            printf("  %-11s %-14s %s refused: %s\n", pass_names[pass], c->name, type_name(conv->type),
-                   why.text);
-        else
+        if (c->peer)
+            c->workspace = c->peer->open(conv, pass, layer, bench->threads, &c->why);
+        if (c->peer ? c->workspace != NULL : c->plan != NULL)
             ready[count++] = c;
+        else if (!bench->check)
+            printf("  %-11s %-14s %s refused: %s\n", pass_names[pass], c->name, type_name(conv->type), c->why.text);
     }
     return count;
 }
@@ -193,6 +198,33 @@ static void compare_peers(struct candidate *const *ready, int count, cvg_pass pa
     free(ours);
 }
 
+/* Compares what AUTO chooses with the best of the candidates that it may choose. */
+static void check_planner(struct bench *bench, const char *text, const cvg_conv *conv, cvg_pass pass,
+                          struct candidate *const *ready, int count)
+{
+    cvg_plan *plan = plan_of(conv, CVG_AUTO, bench->threads, 1);
+    const struct candidate *best = NULL, *chosen = NULL;
+    for (int i = 0; i < count; i++) {
+        if (ready[i]->algo == cvg_plan_algo(plan, pass))
+            chosen = ready[i];
+        if (!ready[i]->peer && cvg_plan_error_growth(ready[i]->plan, pass) <= plan_error_growth &&
+            (!best || ready[i]->times[0] < best->times[0]))
+            best = ready[i];
+    }
+    cvg_plan_destroy(plan);
+    if (!chosen)
+        die(EXIT_WRONG, "the planner chose an algorithm that was not timed");
+    const double regret = chosen->times[0] / best->times[0] - 1;
+    printf("  %-11s planner takes %s, regret %.1f %%%s%s\n", pass_names[pass], chosen->name, 100 * regret,
+           regret > 0 ? " beside " : "", regret > 0 ? best->name : "");
+    bench->regrets++;
+    bench->regret_sum += regret;
+    if (regret >= bench->regret_most) {
+        bench->regret_most = regret;
+        snprintf(bench->regret_where, sizeof bench->regret_where, "%s of %s", pass_names[pass], text);
+    }
+}
+
 static void bench_problem(struct bench *bench, const struct problem *problem, cvg_type type)
 {
     char text[256];
@@ -207,8 +239,8 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         c->times = cli_alloc(MOST_RUNS, sizeof(double));
         if (c->peer)
             continue;
-        c->plan = plan_of(&conv, c->algo, bench->threads, 1);
-        c->workspace = workspace_of(c->plan);
+        c->plan = plan_try(&conv, c->algo, bench->threads, 1, &c->why);
+        c->workspace = c->plan ? workspace_of(c->plan) : NULL;
     }
     const double peak = peak_flops(type, bench->threads);
     bench->report.peak = fmax(bench->report.peak, peak);
@@ -229,6 +261,8 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
             if (ready[i]->peer)
                 ready[i]->peer->close(ready[i]->workspace);
         }
+        if (bench->check)
+            check_planner(bench, text, &conv, pass, ready, count);
     }
     for (int i = 0; i < bench->count; i++) {
         struct candidate *c = &bench->candidates[i];
@@ -245,8 +279,18 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
 static void choose_candidates(struct bench *bench, const struct args *args)
 {
     cvg_algo algos[CVG_ALGO_COUNT];
-    const int algo_count = args_algos(args, algos);
+    int algo_count = args_algos(args, algos);
     const char *text = args->option[OPT_PEER];
+    if (bench->check) {
+        if (args->option[OPT_ALGO])
+            die(EXIT_BAD_INPUT, "--algo is \"%s\"; --check-planner times all that the planner may take",
+                args->option[OPT_ALGO]);
+        int kept = 0;
+        for (int i = 0; i < algo_count; i++)
+            if (algos[i] != CVG_REFERENCE)
+                algos[kept++] = algos[i];
+        algo_count = kept;
+    }
     for (int i = 0; i < algo_count; i++)
         bench->candidates[bench->count++] = (struct candidate){.name = cvg_algo_name(algos[i]), .algo = algos[i]};
     while (text) {
@@ -280,6 +324,7 @@ int command_bench(const struct args *args)
     cvg_error error;
 
     bench.pass_count = args_passes(args, bench.passes);
+    bench.check = args->option[OPT_CHECK_PLANNER] != NULL;
     choose_candidates(&bench, args);
     bench.min_time = args_number(args, OPT_MIN_TIME, 0.3, 0);
     args_threads(args, "1", &bench.threads, 1);
@@ -302,6 +347,9 @@ int command_bench(const struct args *args)
             bench_problem(&bench, &problems[i], types[t]);
     if (bench.report.row_count > 1)
         report_print(&bench.report);
+    if (bench.check)
+        printf("planner: regret %.1f %% in the mean of %d, at most %.1f %% (%s)\n",
+               100 * bench.regret_sum / bench.regrets, bench.regrets, 100 * bench.regret_most, bench.regret_where);
     if (args->option[OPT_PLOT])
         report_plot(&bench.report, args->option[OPT_PLOT], bench.threads);
     free(bench.report.rows);

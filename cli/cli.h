@@ -21,14 +21,14 @@ double seconds(void);
 /* ---- arguments ---- */
 
 enum option {
-    OPT_ALGO, OPT_BIAS, OPT_DILATION, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_INPUT,
+    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_DILATION, OPT_ERROR_GROWTH, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_INPUT,
     OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD,
     OPT_PASS, OPT_PEER, OPT_PLOT, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
     OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 
 struct args {
-    const char *option[OPTIONS]; /* the value, or NULL; OPT_MEAN takes none */
+    const char *option[OPTIONS]; /* the value, or NULL; OPT_MEAN and OPT_CHECK_PLANNER take none */
     int count;
     char **word; /* the arguments that are no options */
 };
@@ -71,6 +71,12 @@ const char *type_name(cvg_type type);
  * no threads of its own (no OpenMP), the program's are used.
  */
 cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale);
+
+/* The same; NULL, and why, if there is none. */
+cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error);
+
+/* Their options.error_growth: --error-growth. */
+extern double plan_error_growth;
 
 /* A cvg_parallel_for of plain threads, made and joined at each call. */
 void thread_each(void *pool, int count, void (*task)(void *context, int index), void *context);

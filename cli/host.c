@@ -75,23 +75,34 @@ void thread_each(void *pool, int count, void (*task)(void *context, int index), 
     free(threads);
 }
 
-cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)
+double plan_error_growth = 8;
+
+cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error)
 {
     cvg_options options = CVG_OPTIONS_INIT;
     cvg_plan *plan;
-    cvg_error error;
 
     options.algo[CVG_FORWARD] = options.algo[CVG_GRAD_INPUT] = options.algo[CVG_GRAD_WEIGHT] = algo;
     options.threads = threads;
     options.gradient_scale = gradient_scale;
-    if (cvg_plan_create(&plan, conv, &options, &error))
-        die(EXIT_BAD_INPUT, "%s", error.text);
+    options.error_growth = plan_error_growth;
+    if (cvg_plan_create(&plan, conv, &options, error))
+        return NULL;
     if (threads > cvg_plan_threads(plan, CVG_FORWARD)) {
         cvg_plan_destroy(plan);
         options.parallel_for = thread_each;
-        if (cvg_plan_create(&plan, conv, &options, &error))
-            die(EXIT_BAD_INPUT, "%s", error.text);
+        if (cvg_plan_create(&plan, conv, &options, error))
+            return NULL;
     }
+    return plan;
+}
+
+cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)
+{
+    cvg_error error;
+    cvg_plan *plan = plan_try(conv, algo, threads, gradient_scale, &error);
+    if (!plan)
+        die(EXIT_BAD_INPUT, "%s", error.text);
     return plan;
 }
 

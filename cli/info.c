@@ -21,9 +21,9 @@ static void print_cpu(void)
     printf("processors: %ld online\n", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-static void print_plan(const cvg_conv *conv, int threads)
+static void print_plan(const cvg_conv *conv, cvg_algo algo, int threads)
 {
-    cvg_plan *plan = plan_of(conv, CVG_AUTO, threads, 1);
+    cvg_plan *plan = plan_of(conv, algo, threads, 1);
     const size_t size = cvg_plan_describe(plan, NULL, 0) + 1;
     char *text = cli_alloc(size, 1);
     cvg_plan_describe(plan, text, size);
@@ -54,7 +54,10 @@ int command_info(const struct args *args)
     int threads;
     const int count = args_problems(args, &problems);
     const int type_count = args_types(args, CVG_F32, types);
+    cvg_algo algos[CVG_ALGO_COUNT] = {CVG_AUTO};
 
+    if (args->option[OPT_ALGO] && args_algos(args, algos) > 1)
+        die(EXIT_BAD_INPUT, "--algo is \"%s\"; must be one algorithm", args->option[OPT_ALGO]);
     args_threads(args, "0", &threads, 1);
     printf("convgrad %s\n", cvg_version());
     print_cpu();
@@ -69,7 +72,7 @@ int command_info(const struct args *args)
         for (int t = 0; t < type_count; t++) {
             problems[i].conv.type = types[t];
             printf("\n");
-            print_plan(&problems[i].conv, threads);
+            print_plan(&problems[i].conv, algos[0], threads);
         }
     free(problems);
     return 0;

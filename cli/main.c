@@ -16,16 +16,17 @@ static const char usage[] =
     "          [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
     "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
-    "          [--peer onednn,openblas] [--plot FILE.svg]\n"
+    "          [--peer onednn,openblas] [--plot FILE.svg] [--check-planner]\n"
     "  run forward   --input F --weight F [--bias F] -o DIR\n"
     "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
     "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
     "          [--type T] [--algo A] [--threads N] [--take A:B]\n"
-    "  info    [PROBLEM]                the machine, and what a plan chooses and why\n"
+    "  info    [PROBLEM] [--algo A]     the machine, and what a plan chooses and why\n"
     "\n"
     "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
     "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
     "Geometry: --stride 1,1 --pad 1,1,1,1 (begins, then ends) --dilation 1,1 --groups 1.\n"
+    "Accuracy: --error-growth 8 allows what is up to 8 times less exact than direct sums.\n"
     "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";
 
 enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
@@ -46,9 +47,11 @@ static const struct {
     enum option option;
     int commands; /* that take it */
 } options[] = {
-    {"--algo", OPT_ALGO, VERIFY | BENCH | RUN},
+    {"--algo", OPT_ALGO, VERIFY | BENCH | RUN | INFO},
     {"--bias", OPT_BIAS, RUN},
+    {"--check-planner", OPT_CHECK_PLANNER, BENCH},
     {"--dilation", OPT_DILATION, GEOMETRY},
+    {"--error-growth", OPT_ERROR_GROWTH, VERIFY | BENCH | RUN | INFO},
     {"--format", OPT_FORMAT, EXPLAIN},
     {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
     {"--groups", OPT_GROUPS, GEOMETRY},
@@ -106,9 +109,9 @@ static void parse(int argc, char **argv, int command, struct args *args)
         if (!(options[row].commands & commands[command].bit))
             die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad --help", commands[command].name,
                 options[row].name);
-        if (options[row].option == OPT_MEAN) {
+        if (options[row].option == OPT_MEAN || options[row].option == OPT_CHECK_PLANNER) {
             if (value)
-                die(EXIT_BAD_INPUT, "--mean is \"%s\"; takes no value", value);
+                die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", options[row].name, value);
             value = "";
         } else if (!value) {
             if (++i == argc)
@@ -150,6 +153,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[1], commands[i].name)) {
             struct args args = {.word = cli_alloc((size_t)argc, sizeof *args.word)};
             parse(argc, argv, i, &args);
+            plan_error_growth = args_number(&args, OPT_ERROR_GROWTH, plan_error_growth, 1);
             const int status = commands[i].run(&args);
             free(args.word);
             return finished(status);

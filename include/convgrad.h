@@ -134,9 +134,17 @@ typedef struct cvg_conv {
 typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context, int index),
                               void *context);
 
+/*
+ * error_growth bounds how much larger than that of direct sums the error of what CVG_AUTO takes
+ * is likely to be, root mean square, on random data (docs/numerics.md).  1 leaves only algorithms
+ * that add the products of the definition.  The default, 8, three bits, leaves room for Winograd's
+ * at 6 points (1.5 to 3.8), and at 8 points for all but filters of 3 in forward and grad_input and of 6
+ * and more in grad_weight.  A pinned algorithm is taken whatever its error.
+ */
 typedef struct cvg_options {
     size_t struct_size;             /* sizeof(cvg_options); set by CVG_OPTIONS_INIT */
     cvg_algo algo[CVG_PASS_COUNT];  /* by cvg_pass: pin one, or CVG_AUTO */
+    double error_growth;            /* AUTO's limit; 1 = exact algorithms only; see below */
     double gradient_scale;          /* multiplies every gradient; 1/N gives the textbook's mean */
     size_t workspace_limit;         /* bytes for any one pass; 0 = no limit */
     int threads;                    /* 0 = as many as OpenMP, or the machine, offers */
@@ -145,7 +153,7 @@ typedef struct cvg_options {
 } cvg_options;
 
 #define CVG_OPTIONS_INIT \
-    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 1.0, 0, 0, NULL, NULL }
+    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 8.0, 1.0, 0, 0, NULL, NULL }
 
 /* One sentence that names the field and its value, without a final stop.  Empty on success. */
 typedef struct cvg_error {
@@ -177,8 +185,8 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_err
  *   options  NULL for the defaults of CVG_OPTIONS_INIT
  *   error    NULL, or where to write the sentence
  *
- * CVG_AUTO takes the first algorithm of the library's own order that can do
- * the problem within the workspace limit.  When the limit is too small for
+ * CVG_AUTO takes the algorithm that a model of costs expects to be fastest, of those that
+ * keep error_growth and the workspace limit: a choice by conv and options alone.  When the limit is too small for
  * all threads, fewer are used, so that the limit never changes the result with
  * the thread count.
  *
@@ -204,6 +212,16 @@ CVG_API cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass);
 
 /* The number of threads that a pass will use, at least 1; 1 if plan is NULL. */
 CVG_API int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass);
+
+/*
+ * An a-priori bound of the error of a pass: no element of its result is further from the exact one than
+ * this, times the largest absolute value of each operand, barring underflow, and before bias, scale or
+ * accumulation.  Infinite where it says nothing; 0 if plan is NULL or pass no cvg_pass.
+ */
+CVG_API double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass);
+
+/* How much larger than that of direct sums the error is likely to be; at least 1 (cvg_options). */
+CVG_API double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass);
 
 /*
  * Describes a plan in plain text: the problem, the kernels, and for each pass

@@ -4,32 +4,37 @@
 #include "cpu.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* In the order in which CVG_AUTO tries them. */
 static const struct cvg_algorithm *const algorithms[] = {
     &cvg_direct,
     &cvg_im2col,
-    &cvg_reference,
     &cvg_winograd4,
     &cvg_winograd6,
     &cvg_winograd8,
+    &cvg_reference,
 };
 
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 
 static const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
-const char *cvg_algo_name(cvg_algo algo)
+/* NULL if there is none. */
+static const struct cvg_algorithm *algorithm_of(cvg_algo algo)
 {
-    if (algo == CVG_AUTO)
-        return "auto";
     for (int i = 0; i < ALGORITHMS; i++)
         if (algorithms[i]->id == algo)
-            return algorithms[i]->name;
+            return algorithms[i];
     return NULL;
+}
+
+const char *cvg_algo_name(cvg_algo algo)
+{
+    const struct cvg_algorithm *algorithm = algorithm_of(algo);
+    return algo == CVG_AUTO ? "auto" : algorithm ? algorithm->name : NULL;
 }
 
 static size_t limit_of(const struct cvg_plan *plan)
@@ -44,6 +49,48 @@ static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm 
     return algorithm->workspace(&plan->shape, plan->kernels, pass, workers);
 }
 
+/* Why AUTO leaves an algorithm out; NULL if it may take it.  text: room for the sentence. */
+static const char *left_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
+                            char text[160])
+{
+    const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
+    if (refusal)
+        return refusal;
+    const double growth = algorithm->error_growth ? algorithm->error_growth(&plan->shape, pass) : 1;
+    if (growth > plan->error_growth) {
+        snprintf(text, 160, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
+                 plan->error_growth);
+        return text;
+    }
+    const size_t need = workspace(plan, algorithm, pass, 1);
+    if (need == SIZE_MAX)
+        return "its workspace does not fit in the address space";
+    if (need > limit_of(plan)) {
+        snprintf(text, 160, "it needs at least %zu bytes of workspace, over the limit of %zu", need,
+                 plan->workspace_limit);
+        return text;
+    }
+    return NULL;
+}
+
+/* What AUTO takes: the one of least cost.  The reference can always be had. */
+static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pass pass)
+{
+    const struct cvg_algorithm *best = &cvg_reference;
+    double least = HUGE_VAL;
+    for (int i = 0; i < ALGORITHMS; i++) {
+        char why[160];
+        if (left_out(plan, algorithms[i], pass, why))
+            continue;
+        const double cost = algorithms[i]->cost(&plan->shape, pass);
+        if (cost < least) {
+            best = algorithms[i];
+            least = cost;
+        }
+    }
+    return best;
+}
+
 /*
  * Chooses for one pass.  Whether an algorithm fits is asked for one worker, and
  * then as many are used as fit: the choice, and so the result, does not depend
@@ -51,44 +98,32 @@ static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm 
  */
 static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, cvg_error *error)
 {
-    for (int i = 0; i < ALGORITHMS; i++) {
-        const struct cvg_algorithm *algorithm = algorithms[i];
-        if (wanted != CVG_AUTO && wanted != algorithm->id)
-            continue;
-        const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
-        if (refusal && wanted == CVG_AUTO)
-            continue;
-        if (refusal)
-            return cvg_fail(error, CVG_UNSUPPORTED, "%s by %s: %s", pass_names[pass], algorithm->name, refusal);
-        const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
-        if (need > limit && wanted == CVG_AUTO)
-            continue;
-        if (need == SIZE_MAX)
-            return cvg_fail(error, CVG_UNSUPPORTED,
-                            "%s by %s needs more workspace than fits in the address space",
-                            pass_names[pass], algorithm->name);
-        if (need > limit)
-            return cvg_fail(error, CVG_UNSUPPORTED,
-                            "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
-                            pass_names[pass], algorithm->name, need);
-        int fit = 1;
-        for (int low = 1, high = plan->threads.count; low <= high;) {
-            const int middle = low + (high - low) / 2;
-            if (workspace(plan, algorithm, pass, middle) <= limit) {
-                fit = middle;
-                low = middle + 1;
-            } else {
-                high = middle - 1;
-            }
+    const struct cvg_algorithm *algorithm = wanted == CVG_AUTO ? cheapest(plan, pass) : algorithm_of(wanted);
+    const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
+    if (refusal)
+        return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", pass_names[pass], algorithm->name, refusal);
+    const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
+    if (need == SIZE_MAX)
+        return cvg_fail(error, CVG_UNSUPPORTED, "%s by %s needs more workspace than fits in the address space",
+                        pass_names[pass], algorithm->name);
+    if (need > limit)
+        return cvg_fail(error, CVG_UNSUPPORTED, "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
+                        pass_names[pass], algorithm->name, need);
+    int fit = 1;
+    for (int low = 1, high = plan->threads.count; low <= high;) {
+        const int middle = low + (high - low) / 2;
+        if (workspace(plan, algorithm, pass, middle) <= limit) {
+            fit = middle;
+            low = middle + 1;
+        } else {
+            high = middle - 1;
         }
-        plan->pass[pass].algorithm = algorithm;
-        plan->pass[pass].pinned = wanted != CVG_AUTO;
-        plan->pass[pass].workers = fit;
-        plan->pass[pass].workspace = workspace(plan, algorithm, pass, fit);
-        return CVG_OK;
     }
-    /* Not reached: the reference needs no workspace and refuses nothing. */
-    return cvg_fail(error, CVG_UNSUPPORTED, "no algorithm can do %s", pass_names[pass]);
+    plan->pass[pass].algorithm = algorithm;
+    plan->pass[pass].pinned = wanted != CVG_AUTO;
+    plan->pass[pass].workers = fit;
+    plan->pass[pass].workspace = workspace(plan, algorithm, pass, fit);
+    return CVG_OK;
 }
 
 cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options,
@@ -108,6 +143,7 @@ cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_optio
         return status;
     draft.gradient_scale = options->gradient_scale;
     draft.workspace_limit = options->workspace_limit;
+    draft.error_growth = options->error_growth;
     draft.threads = cvg_threads_from(options);
     draft.kernels = cvg_cpu_kernels(conv->type, error);
     if (!draft.kernels)
@@ -148,6 +184,24 @@ cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
 int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass)
 {
     return has_pass(plan, pass) ? plan->pass[pass].workers : 1;
+}
+
+double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass)
+{
+    if (!has_pass(plan, pass))
+        return 0;
+    const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
+    return algorithm->error_growth ? algorithm->error_growth(&plan->shape, pass) : 1;
+}
+
+double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
+{
+    if (!has_pass(plan, pass))
+        return 0;
+    const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
+    const double products = cvg_products(&plan->shape, pass);
+    return algorithm->error_bound ? algorithm->error_bound(&plan->shape, pass)
+                                  : cvg_gamma(plan->shape.type, products + 3) * products;
 }
 
 /* Text that grows past the end of its buffer without being written there. */
@@ -204,23 +258,21 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
         write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
+        write_text(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n",
+                   cvg_plan_error_bound(plan, (cvg_pass)pass), cvg_plan_error_growth(plan, (cvg_pass)pass));
         for (int i = 0; i < ALGORITHMS; i++) {
+            char room[160];
             if (algorithms[i] == taken)
                 continue;
-            const char *refusal = algorithms[i]->refuses ? algorithms[i]->refuses(s, (cvg_pass)pass) : NULL;
-            const size_t need = refusal ? 0 : workspace(plan, algorithms[i], (cvg_pass)pass, 1);
+            const char *why = left_out(plan, algorithms[i], (cvg_pass)pass, room);
             write_text(&w, "    not %s: ", algorithms[i]->name);
             if (plan->pass[pass].pinned)
                 write_text(&w, "%s was asked for\n", taken->name);
-            else if (refusal)
-                write_text(&w, "%s\n", refusal);
-            else if (need == SIZE_MAX)
-                write_text(&w, "its workspace does not fit in the address space\n");
-            else if (need > limit_of(plan))
-                write_text(&w, "it needs at least %zu bytes of workspace, over the limit of %zu\n",
-                           need, plan->workspace_limit);
+            else if (why)
+                write_text(&w, "%s\n", why);
             else
-                write_text(&w, "%s comes first in the order of choice\n", taken->name);
+                write_text(&w, "expected to take %.2f times as long\n",
+                           algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass));
         }
     }
     return w.length;

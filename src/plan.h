@@ -8,6 +8,7 @@ struct cvg_plan {
     struct cvg_shape shape;
     double gradient_scale;
     size_t workspace_limit;
+    double error_growth;
     struct cvg_threads threads;
     const struct cvg_kernels *kernels;
     struct {

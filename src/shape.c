@@ -194,6 +194,9 @@ cvg_status cvg_options_check(const cvg_options *options, cvg_error *error)
     if (!isfinite(options->gradient_scale))
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite",
                         options->gradient_scale);
+    if (!(options->error_growth >= 1))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "error_growth is %g; must be at least 1",
+                        options->error_growth);
     if (options->threads < 0 || options->threads > MAX_THREADS)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d",
                         options->threads, MAX_THREADS);

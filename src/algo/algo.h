@@ -7,6 +7,8 @@
 #include "../parallel.h"
 #include "../shape.h"
 
+#include <math.h>
+
 /* One call of one pass: everything an algorithm may look at. */
 struct cvg_task {
     const struct cvg_shape *shape;
@@ -30,6 +32,14 @@ struct cvg_algorithm {
     /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
     const char *(*refuses)(const struct cvg_shape *shape, cvg_pass pass);
     /*
+     * How much larger than by direct sums the error is likely to be, and the a-priori bound of
+     * cvg_plan_error_bound() (docs/numerics.md).  NULL: 1, and that of any order of the sums.
+     */
+    double (*error_growth)(const struct cvg_shape *shape, cvg_pass pass);
+    double (*error_bound)(const struct cvg_shape *shape, cvg_pass pass);
+    /* The time that AUTO expects, in multiplications at the processor's peak (algo/cost.h). */
+    double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
+    /*
      * The workspace of a pass with so many workers, the same for every batch;
      * SIZE_MAX if it fits in no address space.
      */
@@ -40,6 +50,20 @@ struct cvg_algorithm {
 };
 
 extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col, cvg_winograd4, cvg_winograd6, cvg_winograd8;
+
+/* gamma(n) = n u / (1 - n u) of a type's unit roundoff u; infinite where that says nothing. */
+static inline double cvg_gamma(cvg_type type, double n)
+{
+    const double nu = n * (type == CVG_F32 ? 0x1p-24 : 0x1p-53);
+    return nu < 1 ? nu / (1 - nu) : HUGE_VAL;
+}
+
+/* The products behind one element of a pass's result, at most. */
+static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
+{
+    return pass == CVG_GRAD_WEIGHT ? (double)s->N * (double)s->out_size
+                                   : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg) * (double)s->filter_size;
+}
 
 /* grad_bias by kernels->sum: 16 partial sums for each k over n, p, q (algo/grad_bias.c). */
 void cvg_grad_bias_sums(const struct cvg_task *task);

@@ -9,6 +9,9 @@ enum {
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     DOT_PIXELS = 8,     /* if rows are as long */
+    OVERHEAD = 20000,   /* of the cost: of a call, in multiplications */
+    STRIDED = 1,        /* of the cost: of an element that is written so many elements further on */
+    NARROW = 32,        /* channels as lanes: fewer leave vectors unused */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
 
@@ -61,6 +64,35 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
     return &cvg_direct_channels;
 }
 
+/*
+ * What AUTO expects, in multiplications at the processor's peak; the constants are fitted to
+ * measured times, see docs/algorithms.md.
+ */
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_form *form = form_of(s, pass);
+    const double N = (double)s->N, products = N * (double)s->K * (double)s->out_size * (double)s->taps;
+    const double read = N * (double)s->C * (double)s->in_size, written = N * (double)s->K * (double)s->out_size;
+    if (form == &cvg_direct_weight)
+        return products / 0.78 * (s->Cg < NARROW / 2 ? 1.5 : 1) + 20 * (read + written) + OVERHEAD;
+    if (form == &cvg_direct_dots)
+        return products / 0.45 + 50 * (read + written) + OVERHEAD;
+    const struct cvg_gather view = cvg_gather_of(s, pass);
+    const double result = view.gradient ? read : written;
+    const double strides = (double)s->stride[0] * (double)s->stride[1] * (double)s->stride[2];
+    /* Products with what is padding, which most forms multiply, too. */
+    const double all = result * (double)view.L * (double)s->filter_size / (view.gradient ? strides : 1);
+    const double steps = view.gradient && s->stride[2] > 1 ? STRIDED * fmin((double)s->stride[2], 64) * result : 0;
+    if (form == &cvg_direct_depthwise)
+        return all / 0.6 + 30 * result + steps + OVERHEAD;
+    if (form == &cvg_direct_dense)
+        return products / 0.72 + OVERHEAD;
+    if (form == &cvg_direct_pixels)
+        return all / 0.45 + 10 * result + steps + OVERHEAD;
+    const double lanes = view.M < NARROW / 2 ? 3 : view.M < NARROW ? 1.5 : 1;
+    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + 25 * result + steps + OVERHEAD;
+}
+
 static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
                         int workers)
 {
@@ -87,6 +119,7 @@ static void grad_weight(const struct cvg_task *task)
 const struct cvg_algorithm cvg_direct = {
     .id = CVG_DIRECT,
     .name = "direct",
+    .cost = cost,
     .workspace = workspace,
     .run = {forward, grad_input, grad_weight},
     .grad_bias = cvg_grad_bias_sums,

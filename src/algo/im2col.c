@@ -25,6 +25,11 @@ enum {
     MOST_PIXELS = 1024,
     CHANNELS = 128,        /* k of one job, or of one step of a sum over k */
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
+    /*
+     * Of the cost: percent of the peak; and the multiplications that an element of the matrix, one of
+     * the operands, and a call take.
+     */
+    EFFICIENCY = 70, COLUMN = 30, ELEMENT = 20, OVERHEAD = 40000,
 };
 
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
@@ -446,9 +451,19 @@ static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *ker
     return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
 }
 
+/* Products, and a column element for each tap and pixel, as measured (docs/algorithms.md). */
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
+    const double both = (double)s->N * ((double)s->C * (double)s->in_size + (double)s->K * (double)s->out_size);
+    (void)pass;
+    return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * both + OVERHEAD;
+}
+
 const struct cvg_algorithm cvg_im2col = {
     .id = CVG_IM2COL,
     .name = "im2col",
+    .cost = cost,
     .workspace = workspace,
     .run = {forward, grad_input, grad_weight},
     .grad_bias = cvg_grad_bias_sums,

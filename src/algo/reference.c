@@ -171,9 +171,17 @@ static void grad_bias(const struct cvg_task *task)
     cvg_parallel(task->threads, task->workers, task->shape->K, grad_bias_job, (void *)task);
 }
 
+/* A slow product in double for each of the definition's. */
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    (void)pass;
+    return 200.0 * (double)s->N * (double)s->K * (double)s->out_size * (double)s->taps;
+}
+
 const struct cvg_algorithm cvg_reference = {
     .id = CVG_REFERENCE,
     .name = "reference",
+    .cost = cost,
     .workspace = workspace,
     .run = {forward, grad_input, grad_weight},
     .grad_bias = grad_bias,

@@ -1,6 +1,20 @@
 #include "winograd.h"
 
+#include <math.h>
 #include <string.h>
+
+/* Of the cost, in multiplications at the processor's peak for each point and element. */
+enum {
+    LANES = 16,
+    TRANSFORM = 26, TRANSFORM_8 = 36, /* of the source and of the destination; of 8 points */
+    WEIGHT = 25,        /* of the weight, once if no more than */
+    SHARED_BYTES = 3 << 20,
+    BACK = 20,          /* of grad_weight */
+    SUMS = 12,          /* to read or to write its sums again, if more than */
+    NEAR_BYTES = 1 << 20,
+    BLOCK = 128, GROUP = 64, /* channels and tiles at a time */
+    OVERHEAD = 100000,  /* of a call */
+};
 
 enum {
     SEGMENT = 32, /* columns of tiles of one run, at most */
@@ -213,11 +227,90 @@ static const char *refuses(const struct cvg_shape *s, int n)
     return most == 1 ? "the filter has one element" : most >= n ? "the filter is too large for its points" : NULL;
 }
 
+/* The larger norms of two axes, as those of both. */
+static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass pass)
+{
+    struct cvg_winograd_norms norms = {1, 1};
+    for (int i = 0; i < 2; i++) {
+        const struct cvg_winograd_norms axis = cvg_winograd_norms_of(&w->axis[i], pass == CVG_GRAD_WEIGHT);
+        norms.absolute *= axis.absolute;
+        norms.square *= axis.square;
+    }
+    return norms;
+}
+
+/*
+ * The sums over channels or tiles are as many times shorter than the definition's as a tile has
+ * products, which norms.square takes into account; the transforms' own roundings add, as measured,
+ * up to a third, and the last one, of the result, is direct's.
+ */
+static double error_growth(const struct cvg_shape *s, int n, cvg_pass pass)
+{
+    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    return sqrt(1 + 16.0 / 9 * norms_of(&w, pass).square);
+}
+
+/*
+ * Each term of the trilinear form passes, along an axis, through at most n + n + r roundings of
+ * the three transforms, and three coefficients, which are themselves rounded; through those of
+ * the sum over channels or tiles; and through scale and sum with an old value.
+ */
+static double error_bound(const struct cvg_shape *s, int n, cvg_pass pass)
+{
+    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    const double coefficient = s->type == CVG_F32 ? 1 + 0x1p-20 : 16; /* computed in double */
+    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double length = pass == CVG_GRAD_WEIGHT ? tiles : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    double roundings = length + 3, products = length;
+    for (int i = 0; i < 2; i++) {
+        const struct cvg_winograd_axis *a = &w.axis[i];
+        products *= pass == CVG_GRAD_WEIGHT ? a->m : a->r;
+        if (a->n > 1)
+            roundings += 2 * a->n + (pass == CVG_GRAD_WEIGHT ? a->m : a->r) + 3 * coefficient;
+    }
+    return cvg_gamma(s->type, roundings) * norms_of(&w, pass).absolute * products;
+}
+
+/* What AUTO expects; the constants are fitted to measured times, see docs/algorithms.md. */
+static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
+{
+    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double g = (double)s->G, from = (double)(pass == CVG_GRAD_INPUT ? s->Kg : s->Cg);
+    const double to = (double)(pass == CVG_GRAD_INPUT ? s->Cg : s->Kg);
+    const double from_lanes = LANES * ceil(from / LANES), to_lanes = LANES * ceil(to / LANES);
+    const double size = s->type == CVG_F32 ? 4 : 8, turns = ceil(tiles / GROUP);
+    const double transform = (n == 8 ? TRANSFORM_8 : TRANSFORM) * (w.axis[0].n == 1 || w.axis[1].n == 1 ? 0.6 : 1);
+    double sum = tiles * g * from * to_lanes / 0.75; /* products */
+    if (pass == CVG_GRAD_WEIGHT) {
+        const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
+        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform;
+        sum += g * from * to_lanes * (BACK + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+    } else {
+        const double near = (double)w.points * from * to * g * size;
+        sum += tiles * (LANES * ceil(g * from / LANES) + g * to_lanes) * transform;
+        sum += g * from * to_lanes * WEIGHT * (near <= SHARED_BYTES ? 1 : turns);
+    }
+    return sum * (double)w.points + OVERHEAD;
+}
+
 #define WINOGRAD(n)                                                                                \
     static const char *refuses_##n(const struct cvg_shape *s, cvg_pass pass)                      \
     {                                                                                              \
         (void)pass;                                                                                \
         return refuses(s, n);                                                                      \
+    }                                                                                              \
+    static double growth_##n(const struct cvg_shape *s, cvg_pass pass)                             \
+    {                                                                                              \
+        return error_growth(s, n, pass);                                                           \
+    }                                                                                              \
+    static double bound_##n(const struct cvg_shape *s, cvg_pass pass)                              \
+    {                                                                                              \
+        return error_bound(s, n, pass);                                                            \
+    }                                                                                              \
+    static double cost_##n(const struct cvg_shape *s, cvg_pass pass)                               \
+    {                                                                                              \
+        return cost(s, n, pass);                                                                   \
     }                                                                                              \
     static size_t workspace_##n(const struct cvg_shape *s, const struct cvg_kernels *kernels,     \
                                 cvg_pass pass, int workers)                                        \
@@ -231,6 +324,9 @@ static const char *refuses(const struct cvg_shape *s, int n)
     const struct cvg_algorithm cvg_winograd##n = {                                                 \
         .id = CVG_WINOGRAD##n,                                                                     \
         .name = "winograd" #n,                                                                     \
+        .error_growth = growth_##n,                                                                \
+        .error_bound = bound_##n,                                                                  \
+        .cost = cost_##n,                                                                          \
         .refuses = refuses_##n,                                                                    \
         .workspace = workspace_##n,                                                                \
         .run = {forward_##n, grad_input_##n, grad_weight_##n},                                     \

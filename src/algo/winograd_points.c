@@ -1,5 +1,7 @@
 #include "winograd_points.h"
 
+#include <math.h>
+
 /*
  * The positive one of each pair; 0 and infinity are points of every set.  Of all pairs and
  * triples of thirteen simple fractions from 1/4 to 4 these have the smallest measured error
@@ -61,4 +63,30 @@ struct cvg_winograd_axis cvg_winograd_axis_of(int n, int r)
     axis.evaluate_output[n - 1][axis.m - 1] = 1;
     axis.evaluate_weight[n - 1][r - 1] = 1;
     return axis;
+}
+
+struct cvg_winograd_norms cvg_winograd_norms_of(const struct cvg_winograd_axis *axis, int weight)
+{
+    /* The result is collected by the transpose of one evaluation; the other one is an operand's. */
+    const double(*to)[CVG_POINTS] = weight ? axis->evaluate_weight : axis->evaluate_output;
+    const double(*from)[CVG_POINTS] = weight ? axis->evaluate_output : axis->evaluate_weight;
+    const int results = weight ? axis->r : axis->m, products = weight ? axis->m : axis->r;
+    struct cvg_winograd_norms norms = {0, 0};
+    for (int j = 0; j < results; j++) {
+        double absolute = 0, square = 0;
+        for (int i = 0; i < axis->n; i++) {
+            double one[2] = {0, 0}, two[2] = {0, 0};
+            for (int k = 0; k < CVG_POINTS; k++) {
+                one[0] += fabs(from[i][k]);
+                one[1] += fabs(axis->spread_input[i][k]);
+                two[0] += from[i][k] * from[i][k];
+                two[1] += axis->spread_input[i][k] * axis->spread_input[i][k];
+            }
+            absolute += fabs(to[i][j]) * one[0] * one[1];
+            square += to[i][j] * to[i][j] * two[0] * two[1];
+        }
+        norms.absolute = fmax(norms.absolute, absolute / products);
+        norms.square += square / products / products / results;
+    }
+    return norms;
 }

@@ -43,4 +43,18 @@ struct cvg_winograd_axis {
 /* For n = 4, 6 or 8 points and a filter of r elements, 2 <= r < n; or for r = 1. */
 struct cvg_winograd_axis cvg_winograd_axis_of(int n, int r);
 
+/*
+ * How errors grow.  An element of the result is a sum of products of three transforms; absolute
+ * is the largest sum of the absolute values of all terms that any result has along one axis, for
+ * operands of absolute value 1, over the number of products that the definition has there.
+ * square is the mean over results of the sum of squares, for operands of variance 1, over the
+ * square of that number.  In two dimensions both are products of the axes'.
+ */
+struct cvg_winograd_norms {
+    double absolute, square;
+};
+
+/* Of forward and grad_input, or of grad_weight. */
+struct cvg_winograd_norms cvg_winograd_norms_of(const struct cvg_winograd_axis *axis, int weight);
+
 #endif
