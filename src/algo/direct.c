@@ -74,7 +74,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double N = (double)s->N, products = N * (double)s->K * (double)s->out_size * (double)s->taps;
     const double read = N * (double)s->C * (double)s->in_size, written = N * (double)s->K * (double)s->out_size;
     if (form == &cvg_direct_weight)
-        return products / 0.78 * (s->Cg < NARROW / 2 ? 1.5 : 1) + 20 * (read + written) + OVERHEAD;
+        return products / 0.78 * (s->Cg > DOTS && s->Cg < NARROW / 2 ? 1.5 : 1) + 20 * (read + written) + OVERHEAD;
     if (form == &cvg_direct_dots)
         return products / 0.45 + 50 * (read + written) + OVERHEAD;
     const struct cvg_gather view = cvg_gather_of(s, pass);
@@ -89,7 +89,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
         return products / 0.72 + OVERHEAD;
     if (form == &cvg_direct_pixels)
         return all / 0.45 + 10 * result + steps + OVERHEAD;
-    const double lanes = view.M < NARROW / 2 ? 3 : view.M < NARROW ? 1.5 : 1;
+    const double lanes = view.M < NARROW / 2 ? 4 : view.M < NARROW ? 1.5 : 1;
     return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + 25 * result + steps + OVERHEAD;
 }
 
