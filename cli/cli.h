@@ -75,6 +75,9 @@ cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradi
 /* The same; NULL, and why, if there is none. */
 cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error);
 
+/* The algorithms before this one add the products of the definition, and are exact on integers. */
+#define EXACT_ALGOS ((int)CVG_IM2COL + 1)
+
 /* Their options.error_growth: --error-growth. */
 extern double plan_error_growth;
 

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "cli.h"
 #include "cpu.h"
-#include "kernels/kernels.h"
+#include "algo/winograd.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -293,6 +293,87 @@ static void check_dot(struct space *s, struct random *random)
     }
 }
 
+/* The points kernel against the whole matrix, for each that Winograd's algorithms use. */
+static void check_points(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    const double u = k->type == CVG_F32 ? 0x1p-24 : 0x1p-53;
+    enum { OUTER = 2, COUNT = 3, STEP = 37, ITEM = 300, NEXT = 1000 };
+    for (int n = 4; n <= CVG_POINTS; n += 2)
+        for (int r = 2; r < n; r++) {
+            const struct cvg_winograd_axis axis = cvg_winograd_axis_of(n, r);
+            struct cvg_winograd_maps maps;
+            cvg_winograd_maps_of(&axis, k, &maps);
+            const struct cvg_points *all[] = {&maps.spread_input, &maps.evaluate_output, &maps.evaluate_weight,
+                                              &maps.collect_output, &maps.collect_weight};
+            for (int which = 0; which < 5; which++) {
+                struct cvg_points p = *all[which];
+                const struct array matrix = {.type = k->type, .data = (void *)(uintptr_t)p.matrix};
+                p.outer = OUTER, p.src_outer = p.dst_outer = NEXT;
+                p.count = COUNT, p.src_item = p.dst_item = ITEM;
+                p.src_step = p.dst_step = STEP;
+                fill(&s->a, random);
+                fill(&s->acc, random);
+                memcpy(s->old.data, s->acc.data, MOST * k->size);
+                k->points(&p, s->a.data, s->acc.data);
+                int good = 1, written = 0;
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t o = at / NEXT, i = at % NEXT / ITEM, y = at % NEXT % ITEM / STEP, l = at % NEXT % ITEM % STEP;
+                    if (o >= OUTER || i >= COUNT || y >= p.out || l >= k->vector) {
+                        good &= array_get(&s->acc, at) == array_get(&s->old, at);
+                        continue;
+                    }
+                    double want = 0, absolute = 0;
+                    for (int x = 0; x < p.in; x++) {
+                        const double term = array_get(&matrix, y * CVG_POINTS + x) *
+                                            array_get(&s->a, o * NEXT + i * ITEM + x * STEP + l);
+                        want += term;
+                        absolute += fabs(term);
+                    }
+                    good &= fabs(array_get(&s->acc, at) - want) <= (p.in + 2) * u * absolute;
+                    written++;
+                }
+                check(good && written == OUTER * COUNT * p.out * k->vector, "%s %s: points %d, filter %d, matrix %d", k->isa,
+                      type_name(k->type), n, r, which);
+            }
+        }
+}
+
+/* The matrices themselves, in double: sliding a filter, and the gradient of one, as the definition has them. */
+static void check_winograd(struct random *random)
+{
+    for (int n = 4; n <= CVG_POINTS; n += 2)
+        for (int r = 2; r < n; r++) {
+            const struct cvg_winograd_axis a = cvg_winograd_axis_of(n, r);
+            double x[CVG_POINTS], w[CVG_POINTS], dy[CVG_POINTS], y[CVG_POINTS] = {0}, dw[CVG_POINTS] = {0}, most = 0;
+            for (int i = 0; i < n; i++) {
+                x[i] = random_uniform(random);
+                w[i] = random_uniform(random);
+                dy[i] = random_uniform(random);
+            }
+            for (int i = 0; i < n; i++) {
+                double at_x = 0, at_w = 0, at_dy = 0;
+                for (int j = 0; j < n; j++) {
+                    at_x += a.spread_input[i][j] * x[j];
+                    at_w += j < r ? a.evaluate_weight[i][j] * w[j] : 0;
+                    at_dy += j < a.m ? a.evaluate_output[i][j] * dy[j] : 0;
+                }
+                for (int j = 0; j < a.m; j++)
+                    y[j] += a.evaluate_output[i][j] * at_w * at_x;
+                for (int j = 0; j < r; j++)
+                    dw[j] += a.evaluate_weight[i][j] * at_dy * at_x;
+            }
+            for (int j = 0; j < a.m; j++)
+                for (int i = 0; i < r; i++) {
+                    y[j] -= w[i] * x[j + i];
+                    dw[i] -= dy[j] * x[j + i];
+                }
+            for (int j = 0; j < n; j++)
+                most = fmax(most, fmax(fabs(y[j]), fabs(dw[j])));
+            check(a.m == n - r + 1 && most < 1e-11, "F(%d, %d) is off by %g", a.m, r, most);
+        }
+}
+
 /* stencil on integers: every count of rows and columns around the vectors, each base; NaN beside what it may read. */
 static void check_stencil(struct space *s, struct random *random)
 {
@@ -416,6 +497,7 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         check_plane(&s, &random);
         check_dot(&s, &random);
         check_stencil(&s, &random);
+        check_points(&s, &random);
         check_zip(&s, &random);
         check_sum(&s, &random);
     }
@@ -428,6 +510,8 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
 int main(int argc, char **argv)
 {
     const int bench = argc > 1 && !strcmp(argv[1], "--bench");
+    struct random random = {17};
+    check_winograd(&random);
     for (int i = 0; cvg_cpu_name(i); i++)
         for (int type = CVG_F32; type <= CVG_F64; type++) {
             const struct cvg_kernels *kernels = cvg_cpu_set(i, (cvg_type)type);

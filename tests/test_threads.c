@@ -158,8 +158,8 @@ static cvg_plan *pooled_plan(const cvg_conv *conv, cvg_algo algo, int threads, s
     options.threads = threads;
     options.parallel_for = pool_for;
     options.pool = pool;
-    if (!check(cvg_plan_create(&plan, conv, &options, NULL) == CVG_OK, "cannot make a plan"))
-        exit(1);
+    const cvg_status status = cvg_plan_create(&plan, conv, &options, NULL);
+    check(status == CVG_OK || (status == CVG_UNSUPPORTED && algo >= EXACT_ALGOS), "cannot make a plan");
     return plan;
 }
 
@@ -169,6 +169,8 @@ static void check_counts(struct pool *pool, const char *problem)
     struct layer l = layer_of(problem);
     for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
         cvg_plan *plan = pooled_plan(&l.conv, (cvg_algo)algo, 1, pool);
+        if (!plan)
+            continue; /* Winograd's do not do every problem */
         struct results one = compute(plan, &l);
         cvg_plan_destroy(plan);
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
