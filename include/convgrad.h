@@ -198,6 +198,32 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_err
 CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
                                    const cvg_options *options, cvg_error *error);
 
+/*
+ * cvg_plan_measure() makes a plan as cvg_plan_create() does, but for each pass that options leave
+ * to CVG_AUTO it times the algorithms that keep error_growth and the workspace limit, for about
+ * so many seconds in all (each at least twice), and takes the fastest.  It allocates tensors of the
+ * problem's sizes for that time.  The choice depends on the machine and the moment: keep it with
+ * cvg_plan_export() to have the same bits again.
+ *
+ * Returns what cvg_plan_create() returns; CVG_INVALID_ARGUMENT if seconds is negative or NaN.
+ */
+CVG_API cvg_status cvg_plan_measure(cvg_plan **plan, const cvg_conv *conv, const cvg_options *options,
+                                    double seconds, cvg_error *error);
+
+/*
+ * cvg_plan_export() writes a plan's choices as readable text with the problem, the limits, the
+ * library's version and a check sum.  Like snprintf: at most size bytes, ends with a 0 if size > 0,
+ * returns the length of the full text.  That of a NULL plan is empty.
+ *
+ * cvg_plan_import() makes a plan for conv and options with the choices of such a text of length
+ * bytes.  A text of another problem, type, limit or version of the library, a pinned algorithm that
+ * it contradicts, and any damage to it are refused with a reason, as CVG_INVALID_ARGUMENT: results
+ * never change silently.  Threads, gradient_scale and the pool are those of options.
+ */
+CVG_API size_t cvg_plan_export(const cvg_plan *plan, char *text, size_t size);
+CVG_API cvg_status cvg_plan_import(cvg_plan **plan, const char *text, size_t length, const cvg_conv *conv,
+                                   const cvg_options *options, cvg_error *error);
+
 /* Frees a plan; NULL is fine.  No thread may be running it. */
 CVG_API void cvg_plan_destroy(cvg_plan *plan);
 

@@ -20,10 +20,9 @@ static const struct cvg_algorithm *const algorithms[] = {
 
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 
-static const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
+const char *const cvg_pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
-/* NULL if there is none. */
-static const struct cvg_algorithm *algorithm_of(cvg_algo algo)
+const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo)
 {
     for (int i = 0; i < ALGORITHMS; i++)
         if (algorithms[i]->id == algo)
@@ -33,7 +32,7 @@ static const struct cvg_algorithm *algorithm_of(cvg_algo algo)
 
 const char *cvg_algo_name(cvg_algo algo)
 {
-    const struct cvg_algorithm *algorithm = algorithm_of(algo);
+    const struct cvg_algorithm *algorithm = cvg_algorithm_of(algo);
     return algo == CVG_AUTO ? "auto" : algorithm ? algorithm->name : NULL;
 }
 
@@ -49,16 +48,15 @@ static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm 
     return algorithm->workspace(&plan->shape, plan->kernels, pass, workers);
 }
 
-/* Why AUTO leaves an algorithm out; NULL if it may take it.  text: room for the sentence. */
-static const char *left_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
-                            char text[160])
+const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
+                                char text[CVG_WHY])
 {
     const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
     if (refusal)
         return refusal;
     const double growth = algorithm->error_growth ? algorithm->error_growth(&plan->shape, pass) : 1;
     if (growth > plan->error_growth) {
-        snprintf(text, 160, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
+        snprintf(text, CVG_WHY, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
                  plan->error_growth);
         return text;
     }
@@ -66,7 +64,7 @@ static const char *left_out(const struct cvg_plan *plan, const struct cvg_algori
     if (need == SIZE_MAX)
         return "its workspace does not fit in the address space";
     if (need > limit_of(plan)) {
-        snprintf(text, 160, "it needs at least %zu bytes of workspace, over the limit of %zu", need,
+        snprintf(text, CVG_WHY, "it needs at least %zu bytes of workspace, over the limit of %zu", need,
                  plan->workspace_limit);
         return text;
     }
@@ -79,8 +77,8 @@ static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pas
     const struct cvg_algorithm *best = &cvg_reference;
     double least = HUGE_VAL;
     for (int i = 0; i < ALGORITHMS; i++) {
-        char why[160];
-        if (left_out(plan, algorithms[i], pass, why))
+        char why[CVG_WHY];
+        if (cvg_plan_leaves_out(plan, algorithms[i], pass, why))
             continue;
         const double cost = algorithms[i]->cost(&plan->shape, pass);
         if (cost < least) {
@@ -98,17 +96,17 @@ static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pas
  */
 static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, cvg_error *error)
 {
-    const struct cvg_algorithm *algorithm = wanted == CVG_AUTO ? cheapest(plan, pass) : algorithm_of(wanted);
+    const struct cvg_algorithm *algorithm = wanted == CVG_AUTO ? cheapest(plan, pass) : cvg_algorithm_of(wanted);
     const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
     if (refusal)
-        return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", pass_names[pass], algorithm->name, refusal);
+        return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name, refusal);
     const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
     if (need == SIZE_MAX)
         return cvg_fail(error, CVG_UNSUPPORTED, "%s by %s needs more workspace than fits in the address space",
-                        pass_names[pass], algorithm->name);
+                        cvg_pass_names[pass], algorithm->name);
     if (need > limit)
         return cvg_fail(error, CVG_UNSUPPORTED, "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
-                        pass_names[pass], algorithm->name, need);
+                        cvg_pass_names[pass], algorithm->name, need);
     int fit = 1;
     for (int low = 1, high = plan->threads.count; low <= high;) {
         const int middle = low + (high - low) / 2;
@@ -120,7 +118,7 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
         }
     }
     plan->pass[pass].algorithm = algorithm;
-    plan->pass[pass].pinned = wanted != CVG_AUTO;
+    plan->pass[pass].reason = wanted == CVG_AUTO ? CVG_EXPECTED : CVG_PINNED;
     plan->pass[pass].workers = fit;
     plan->pass[pass].workspace = workspace(plan, algorithm, pass, fit);
     return CVG_OK;
@@ -235,6 +233,9 @@ static void write_axes(struct writer *w, const char *label, const struct cvg_sha
 
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
 {
+    static const char *const reasons[] = {
+        [CVG_EXPECTED] = "is expected to be faster", [CVG_PINNED] = "was asked for",
+        [CVG_MEASURED] = "was measured to be fastest", [CVG_IMPORTED] = "stands in the imported text"};
     struct writer w = {text, size, 0};
 
     if (size)
@@ -256,18 +257,18 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
                plan->kernels->tile[plan->kernels->main].lanes);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-        write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", pass_names[pass], taken->name,
+        write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
         write_text(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n",
                    cvg_plan_error_bound(plan, (cvg_pass)pass), cvg_plan_error_growth(plan, (cvg_pass)pass));
         for (int i = 0; i < ALGORITHMS; i++) {
-            char room[160];
+            char room[CVG_WHY];
             if (algorithms[i] == taken)
                 continue;
-            const char *why = left_out(plan, algorithms[i], (cvg_pass)pass, room);
+            const char *why = cvg_plan_leaves_out(plan, algorithms[i], (cvg_pass)pass, room);
             write_text(&w, "    not %s: ", algorithms[i]->name);
-            if (plan->pass[pass].pinned)
-                write_text(&w, "%s was asked for\n", taken->name);
+            if (plan->pass[pass].reason != CVG_EXPECTED)
+                write_text(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
             else if (why)
                 write_text(&w, "%s\n", why);
             else

@@ -4,6 +4,11 @@
 
 #include "algo/algo.h"
 
+enum { CVG_PLAN_VERSION = 1, CVG_WHY = 160 }; /* of the text; room for a reason */
+
+/* Why a plan has the algorithm that it has. */
+enum cvg_reason { CVG_EXPECTED, CVG_PINNED, CVG_MEASURED, CVG_IMPORTED };
+
 struct cvg_plan {
     struct cvg_shape shape;
     double gradient_scale;
@@ -13,10 +18,20 @@ struct cvg_plan {
     const struct cvg_kernels *kernels;
     struct {
         const struct cvg_algorithm *algorithm;
-        int pinned; /* by the options */
+        enum cvg_reason reason;
         size_t workspace;
         int workers;
     } pass[CVG_PASS_COUNT];
 };
+
+/* "forward", "grad_input", "grad_weight" */
+extern const char *const cvg_pass_names[CVG_PASS_COUNT];
+
+/* NULL if there is none. */
+const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
+
+/* Why AUTO leaves an algorithm out; NULL if it may take it.  room: for the sentence. */
+const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
+                                char room[CVG_WHY]);
 
 #endif

@@ -28,8 +28,8 @@ rule 'the program looks into the library' \
     "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain|bench|peer)\.h"')"
 
 # Allocation, printing, globals and types.
-rule 'allocation outside plan.c' \
-    "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -v '^src/plan.c')"
+rule 'allocation outside plan.c and measure.c' \
+    "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -vE '^src/(plan|measure).c')"
 rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library)"
 rule 'a global that is no constant' \
     "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern')"

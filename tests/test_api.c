@@ -1,5 +1,6 @@
 /* What each mistake is answered with, and the rest of the public face. */
 #include "check.h"
+#include "cli.h"
 #include "convgrad.h"
 
 #include <math.h>
@@ -140,6 +141,11 @@ static void check_bad_options(void)
     o = (cvg_options)CVG_OPTIONS_INIT;
     o.algo[CVG_GRAD_WEIGHT] = (cvg_algo)-1;
     check_bad_option(o, CVG_INVALID_ARGUMENT, "algo[CVG_GRAD_WEIGHT] is -1; that is no cvg_algo");
+    o = (cvg_options)CVG_OPTIONS_INIT;
+    o.error_growth = 0.5;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "error_growth is 0.5; must be at least 1");
+    o.error_growth = NAN;
+    check_bad_option(o, CVG_INVALID_ARGUMENT, "error_growth is ");
     o = (cvg_options)CVG_OPTIONS_INIT;
     o.gradient_scale = NAN;
     check_bad_option(o, CVG_INVALID_ARGUMENT, "gradient_scale is ");
@@ -299,6 +305,145 @@ static void check_plan_queries(void)
     }
 }
 
+/* ---- plans as text ---- */
+
+static cvg_conv layer_conv(void)
+{
+    cvg_conv conv = CVG_CONV_INIT;
+    conv.batch = 2;
+    conv.in_channels = conv.out_channels = 32;
+    conv.in[0] = conv.in[1] = 14;
+    conv.filter[0] = conv.filter[1] = 3;
+    conv.pad_begin[0] = conv.pad_begin[1] = conv.pad_end[0] = conv.pad_end[1] = 1;
+    return conv;
+}
+
+static void refused(const char *text, size_t length, const cvg_conv *conv, const cvg_options *options, const char *sentence)
+{
+    cvg_plan *plan;
+    cvg_error error = {""};
+    check(cvg_plan_import(&plan, text, length, conv, options, &error) == CVG_INVALID_ARGUMENT && !plan, "\"%s\" is imported",
+          sentence);
+    check(strstr(error.text, sentence) != NULL, "import says \"%s\"; must say \"%s\"", error.text, sentence);
+}
+
+static void check_text(void)
+{
+    const cvg_conv conv = layer_conv();
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_conv other = conv;
+    cvg_plan *plan, *again;
+    cvg_error error;
+    char text[1024], second[1024], part[10], changed[1100];
+    options.algo[CVG_GRAD_INPUT] = CVG_IM2COL; /* not what AUTO takes */
+    check(cvg_plan_create(&plan, &conv, &options, &error) == CVG_OK, "%s", error.text);
+    options.algo[CVG_GRAD_INPUT] = CVG_AUTO;
+    const size_t length = cvg_plan_export(plan, text, sizeof text);
+    check(length == strlen(text) && cvg_plan_export(plan, NULL, 0) == length, "export: length %zu", length);
+    check(cvg_plan_export(plan, part, sizeof part) == length && !strcmp(part, "convgrad "), "export: cut to \"%s\"", part);
+    check(cvg_plan_export(NULL, part, sizeof part) == 0 && !*part, "export of NULL");
+    if (check(cvg_plan_import(&again, text, length, &conv, &options, &error) == CVG_OK, "import: %s", error.text)) {
+        check(cvg_plan_export(again, second, sizeof second) == length && !strcmp(text, second), "import: \"%s\"", second);
+        check(cvg_plan_algo(again, CVG_GRAD_INPUT) == CVG_IM2COL, "import: the choice is lost");
+        cvg_plan_destroy(again);
+    }
+    cvg_plan_destroy(plan);
+
+    other.batch = 3;
+    refused(text, length, &other, &options, "text is for \"problem f32 batch 2 ");
+    other = conv;
+    other.type = CVG_F64;
+    refused(text, length, &other, &options, "text is for \"problem f32 ");
+    options.error_growth = 2;
+    refused(text, length, &conv, &options, "text is made under \"limits error_growth 8 ");
+    options.error_growth = 8;
+    options.algo[CVG_GRAD_INPUT] = CVG_DIRECT;
+    refused(text, length, &conv, &options, "text has im2col for grad_input; algo[grad_input] is direct");
+    options.algo[CVG_GRAD_INPUT] = CVG_AUTO;
+    refused("convgrad plan 0 of 0.0.1\n", 25, &conv, &options, "text is written by \"convgrad plan 0 of 0.0.1\"");
+    refused("%PDF-1.4", 8, &conv, &options, "text is written by \"%PDF-1.4\"");
+    char *name = strstr(strcpy(changed, text), "im2col");
+    memcpy(name, "direct", 6); /* a choice that could be right, and is not what was written */
+    refused(changed, length, &conv, &options, "text is damaged");
+    memcpy(name, "indigo", 6);
+    refused(changed, length, &conv, &options, "text has \"indigo\" for grad_input; that is no algorithm");
+    check(cvg_plan_import(&again, NULL, 0, &conv, &options, NULL) == CVG_INVALID_ARGUMENT, "import of NULL");
+    check(cvg_plan_import(NULL, text, length, &conv, &options, NULL) == CVG_INVALID_ARGUMENT, "import to NULL");
+
+    /* Cut off anywhere; and changed, each time in a block of exactly its size. */
+    struct random random = {4};
+    for (size_t i = 0; i < 2000 + length; i++) {
+        size_t size = i < length ? i : length;
+        memcpy(changed, text, length);
+        for (int edits = i < length ? 0 : 1 + (int)(random_bits(&random) % 3); edits > 0; edits--) {
+            const size_t at = random_bits(&random) % size, kind = random_bits(&random) % 4;
+            if (kind == 0)
+                changed[at] = (char)random_bits(&random);
+            else if (kind == 1)
+                changed[at] ^= (char)(1 << random_bits(&random) % 8);
+            else if (kind == 2 && size < sizeof changed)
+                memmove(changed + at + 1, changed + at, size++ - at);
+            else
+                memmove(changed + at, changed + at + 1, --size - at);
+        }
+        char *exact = malloc(size ? size : 1);
+        memcpy(exact, changed, size);
+        const int same = size == length && !memcmp(exact, text, length);
+        const cvg_status status = cvg_plan_import(&again, exact, size, &conv, &options, &error);
+        check(same ? status == CVG_OK : status == CVG_INVALID_ARGUMENT && !again && error.text[0],
+              "a changed text is imported: %.*s", (int)size, exact);
+        cvg_plan_destroy(again);
+        free(exact);
+    }
+}
+
+static void check_measure(void)
+{
+    const cvg_conv conv = layer_conv();
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    cvg_error error;
+    char text[4096];
+    options.algo[CVG_GRAD_WEIGHT] = CVG_IM2COL;
+    options.error_growth = 1;
+    options.workspace_limit = 1 << 20;
+    if (!check(cvg_plan_measure(&plan, &conv, &options, 0.01, &error) == CVG_OK, "measure: %s", error.text))
+        return;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        check(cvg_plan_error_growth(plan, (cvg_pass)pass) == 1, "measure: pass %d breaks error_growth", pass);
+        check(cvg_plan_workspace_size(plan, (cvg_pass)pass) <= 1 << 20, "measure: pass %d breaks the limit", pass);
+    }
+    check(cvg_plan_algo(plan, CVG_GRAD_WEIGHT) == CVG_IM2COL, "measure: a pinned algorithm is changed");
+    cvg_plan_describe(plan, text, sizeof text);
+    check(strstr(text, "was measured to be fastest") && strstr(text, "im2col was asked for"), "measure: %s", text);
+    cvg_plan_destroy(plan);
+    check(cvg_plan_measure(&plan, &conv, &options, -1, &error) == CVG_INVALID_ARGUMENT &&
+          !strcmp(error.text, "seconds is -1; must be at least 0"), "measure: %s", error.text);
+    check(cvg_plan_measure(NULL, &conv, &options, 1, NULL) == CVG_INVALID_ARGUMENT, "measure to NULL");
+}
+
+/* What AUTO takes keeps the limit of the error; 1 leaves exact algorithms only. */
+static void check_growth(void)
+{
+    const cvg_conv conv = layer_conv();
+    static const double limits[] = {1, 1.3, 2, 3, 8, 1e9};
+    int most = 0;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        cvg_options options = CVG_OPTIONS_INIT;
+        cvg_plan *plan;
+        options.error_growth = limits[i];
+        check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "growth %g", limits[i]);
+        for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+            const double growth = cvg_plan_error_growth(plan, (cvg_pass)pass), bound = cvg_plan_error_bound(plan, (cvg_pass)pass);
+            check(growth >= 1 && growth <= limits[i] && bound > 0 && bound < 1e9, "growth %g: %g, bound %g", limits[i], growth, bound);
+            most = (int)cvg_plan_algo(plan, (cvg_pass)pass) > most ? (int)cvg_plan_algo(plan, (cvg_pass)pass) : most;
+        }
+        check((most >= CVG_WINOGRAD4) == (limits[i] >= 2), "growth %g: algorithm %d", limits[i], most);
+        cvg_plan_destroy(plan);
+    }
+    check(cvg_plan_error_growth(NULL, CVG_FORWARD) == 0 && cvg_plan_error_bound(NULL, CVG_FORWARD) == 0, "growth of NULL");
+}
+
 static void check_names(void)
 {
     check(!strcmp(cvg_version(), "0.1.0"), "version %s", cvg_version());
@@ -342,6 +487,9 @@ int main(void)
     check_null_operands();
     check_huge();
     check_plan_queries();
+    check_text();
+    check_measure();
+    check_growth();
     check_names();
     check_batch_zero();
     return check_summary();

@@ -1,0 +1,168 @@
+/* Plans as text: written, and read back only if nothing is amiss. */
+#include "plan.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MOST = 1024 }; /* no plan's text is as long */
+
+/* Adds a printf's text at length; there is room for every plan's. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static void add(char text[TEXT_MOST], size_t *length, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(text + *length, TEXT_MOST - *length, format, args);
+    va_end(args);
+    if (n > 0)
+        *length += (size_t)n < TEXT_MOST - *length ? (size_t)n : TEXT_MOST - *length - 1;
+}
+
+static void add_axes(char text[TEXT_MOST], size_t *length, const char *label, const struct cvg_shape *s,
+                     const int64_t values[3])
+{
+    add(text, length, " %s", label);
+    for (int axis = 3 - s->rank; axis < 3; axis++)
+        add(text, length, " %" PRId64, values[axis]);
+}
+
+static uint64_t check_of(const char *text, size_t length)
+{
+    uint64_t check = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < length; i++)
+        check = (check ^ (unsigned char)text[i]) * 1099511628211u;
+    return check;
+}
+
+/* The text before the choices: of whom, of what problem, under what limits. */
+static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
+{
+    const struct cvg_shape *s = &plan->shape;
+    size_t length = 0;
+    add(text, &length, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
+    add(text, &length, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
+        s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+    add_axes(text, &length, "in", s, s->in);
+    add_axes(text, &length, "filter", s, s->filter);
+    add_axes(text, &length, "stride", s, s->stride);
+    add_axes(text, &length, "dilation", s, s->dilation);
+    add_axes(text, &length, "pad", s, s->pad);
+    add_axes(text, &length, "pad_end", s, s->pad_end);
+    add(text, &length, "\nlimits error_growth %.17g workspace %zu\n", plan->error_growth, plan->workspace_limit);
+    return length;
+}
+
+static size_t write_all(const struct cvg_plan *plan, char text[TEXT_MOST])
+{
+    size_t length = write_head(plan, text);
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        add(text, &length, "%s %s\n", cvg_pass_names[pass], plan->pass[pass].algorithm->name);
+    add(text, &length, "check %016" PRIx64 "\n", check_of(text, length));
+    return length;
+}
+
+size_t cvg_plan_export(const cvg_plan *plan, char *text, size_t size)
+{
+    char all[TEXT_MOST];
+    if (size)
+        text[0] = 0;
+    if (!plan)
+        return 0;
+    const size_t length = write_all(plan, all), fits = size ? (length < size ? length : size - 1) : 0;
+    if (size) {
+        memcpy(text, all, fits);
+        text[fits] = 0;
+    }
+    return length;
+}
+
+/* The length of a line, without its end. */
+static size_t line_length(const char *text, size_t length)
+{
+    const char *end = memchr(text, '\n', length);
+    return end ? (size_t)(end - text) : length;
+}
+
+/* Compares the text's head with the one that it must have, line by line. */
+static cvg_status check_head(const char *text, size_t length, const struct cvg_plan *plan, size_t *at, cvg_error *error)
+{
+    static const char *const what[] = {"written by", "for", "made under"};
+    char head[TEXT_MOST];
+    const size_t size = write_head(plan, head);
+    *at = 0;
+    for (int line = 0; *at < size; line++) {
+        const size_t want = line_length(head + *at, size - *at);
+        const size_t got = *at < length ? line_length(text + *at, length - *at) : 0;
+        if (got != want || memcmp(text + *at, head + *at, want) || *at + got >= length)
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is %s \"%.*s\"; must be \"%.*s\"", what[line],
+                            got < 80 ? (int)got : 80, got ? text + *at : "", want < 80 ? (int)want : 80, head + *at);
+        *at += want + 1;
+    }
+    return CVG_OK;
+}
+
+/* Reads the algorithm of each pass. */
+static cvg_status read_choices(const char *text, size_t length, size_t at, cvg_algo algo[CVG_PASS_COUNT], cvg_error *error)
+{
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        const size_t name = strlen(cvg_pass_names[pass]), size = at < length ? line_length(text + at, length - at) : 0;
+        if (size <= name || memcmp(text + at, cvg_pass_names[pass], name) || text[at + name] != ' ')
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has no line for %s after byte %zu", cvg_pass_names[pass], at);
+        const char *word = text + at + name + 1;
+        const size_t word_size = size - name - 1;
+        algo[pass] = CVG_AUTO;
+        for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++) {
+            const char *known = cvg_algo_name((cvg_algo)i);
+            if (strlen(known) == word_size && !memcmp(known, word, word_size))
+                algo[pass] = (cvg_algo)i;
+        }
+        if (algo[pass] == CVG_AUTO)
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has \"%.*s\" for %s; that is no algorithm",
+                            word_size < 40 ? (int)word_size : 40, word, cvg_pass_names[pass]);
+        at += size + 1;
+    }
+    return CVG_OK;
+}
+
+cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, const cvg_conv *conv, const cvg_options *options,
+                           cvg_error *error)
+{
+    static const cvg_options defaults = CVG_OPTIONS_INIT;
+    cvg_options chosen = options ? *options : defaults;
+    char all[TEXT_MOST];
+    cvg_plan *plan;
+    size_t at;
+
+    if (!out)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
+    *out = NULL;
+    if (!text)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is NULL");
+    cvg_status status = cvg_plan_create(&plan, conv, options, error); /* all but the choices */
+    if (status)
+        return status;
+    status = check_head(text, length, plan, &at, error);
+    cvg_plan_destroy(plan);
+    if (status || (status = read_choices(text, length, at, chosen.algo, error)))
+        return status;
+    for (int pass = 0; options && pass < CVG_PASS_COUNT; pass++)
+        if (options->algo[pass] != CVG_AUTO && options->algo[pass] != chosen.algo[pass])
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has %s for %s; algo[%s] is %s", cvg_algo_name(chosen.algo[pass]),
+                            cvg_pass_names[pass], cvg_pass_names[pass], cvg_algo_name(options->algo[pass]));
+    if ((status = cvg_plan_create(&plan, conv, &chosen, error)))
+        return status;
+    if (write_all(plan, all) != length || memcmp(all, text, length)) {
+        cvg_plan_destroy(plan);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is damaged: what follows its choices is not \"%.22s\" and its end",
+                        strstr(all, "check "));
+    }
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        plan->pass[pass].reason = CVG_IMPORTED;
+    *out = plan;
+    return CVG_OK;
+}
