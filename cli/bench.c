@@ -78,6 +78,7 @@ struct candidate {
     void *workspace; /* ours; the peer's state */
     double *times;
     int runs;
+    double error_rms, error_most; /* of the result, in parts of its root mean square; -1: not known */
 };
 
 static void run_candidate(const struct candidate *c, cvg_pass pass, const struct layer *layer)
@@ -133,25 +134,29 @@ static void write_line(struct bench *bench, int problem, const char *text, const
     const double flops = 2 * problem_sizes(conv).macs;
     const size_t bytes = c->peer ? 0 : cvg_plan_workspace_size(c->plan, pass);
     const int threads = c->peer ? bench->threads : cvg_plan_threads(c->plan, pass);
-    char algo[32] = "null", peer[32] = "null", room[40] = "";
+    char algo[32] = "null", peer[32] = "null", room[40] = "", error[80] = "", error_json[80] = "";
     if (c->peer) {
         snprintf(peer, sizeof peer, "\"%s\"", c->name);
     } else {
         snprintf(algo, sizeof algo, "\"%s\"", c->name);
         snprintf(room, sizeof room, "  workspace %zu", bytes);
     }
-    printf("  %-11s %-14s %s %3d threads  min %10.4f ms  median %10.4f ms  %8.2f GFLOP/s  %5.1f %% of peak%s\n",
+    if (c->error_rms >= 0) {
+        snprintf(error, sizeof error, "  error %.1e rms, %.1e most", c->error_rms, c->error_most);
+        snprintf(error_json, sizeof error_json, ",\"error_rms\":%.3g,\"error_max\":%.3g", c->error_rms, c->error_most);
+    }
+    printf("  %-11s %-14s %s %3d threads  min %10.4f ms  median %10.4f ms  %8.2f GFLOP/s  %5.1f %% of peak%s%s\n",
            pass_names[pass], c->name, type_name(conv->type), threads, least * 1e3, median * 1e3,
-           flops / least * 1e-9, 100 * flops / least / peak, room);
+           flops / least * 1e-9, 100 * flops / least / peak, error, room);
     fflush(stdout);
-    report_add(&bench->report, problem, pass, index, 100 * flops / least / peak);
+    report_add(&bench->report, problem, pass, index, 100 * flops / least / peak, c->error_rms);
     if (bench->json)
         fprintf(bench->json,
                 "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":%s,\"peer\":%s,"
                 "\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,"
-                "\"workspace_bytes\":%zu,\"peak_gflops\":%.6g}\n",
+                "\"workspace_bytes\":%zu,\"peak_gflops\":%.6g%s}\n",
                 text, pass_names[pass], type_name(conv->type), algo, peer, threads, least, median,
-                flops / least * 1e-9, bytes, peak * 1e-9);
+                flops / least * 1e-9, bytes, peak * 1e-9, error_json);
 }
 
 /* Opens the peers for a pass; leaves the candidates that can do it in ready. */
@@ -171,31 +176,56 @@ static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass p
     return count;
 }
 
-/* A peer that computes something else proves nothing: dies of a result unlike ours. */
-static void compare_peers(struct candidate *const *ready, int count, cvg_pass pass, struct layer *layer)
+/* A pass's result in f64, by direct sums: for f32, as good as exact. */
+static double *result_in_double(const struct bench *bench, const cvg_conv *conv, cvg_pass pass)
 {
-    struct array *result = layer_result(layer, pass);
-    double *ours = NULL, most = 0;
+    cvg_conv wide = *conv;
+    wide.type = CVG_F64;
+    struct layer layer = layer_of(&wide); /* the same numbers */
+    cvg_plan *plan = plan_of(&wide, CVG_DIRECT, bench->threads, 1);
+    void *workspace = workspace_of(plan);
+    const struct array *result = layer_result(&layer, pass);
+    double *values = cli_alloc((size_t)result->count, sizeof *values);
+    run_pass(plan, pass, &layer, workspace);
+    for (int64_t at = 0; at < result->count; at++)
+        values[at] = array_get(result, at);
+    free(workspace);
+    cvg_plan_destroy(plan);
+    layer_free(&layer);
+    return values;
+}
+
+/*
+ * How far each result is from that in double, in parts of its root mean square.  Dies of one that is
+ * something else: a speed of that proves nothing.
+ */
+static void compare_results(const struct bench *bench, const cvg_conv *conv, struct candidate *const *ready, int count,
+                            cvg_pass pass, struct layer *layer)
+{
+    const struct array *result = layer_result(layer, pass);
+    double *want = result_in_double(bench, conv, pass), square = 0;
+    for (int64_t at = 0; at < result->count; at++)
+        square += want[at] * want[at];
+    const double rms = square > 0 ? sqrt(square / (double)result->count) : 1;
     for (int i = 0; i < count; i++) {
-        const int kept = ours != NULL;
-        if (ready[i]->peer && (!ready[i]->peer->fills_layer || !kept))
+        double sum = 0, most = 0;
+        ready[i]->error_rms = ready[i]->error_most = -1;
+        if (ready[i]->peer && !ready[i]->peer->fills_layer)
             continue;
         memset(result->data, 0xff, (size_t)result->count * (result->type == CVG_F32 ? 4 : 8)); /* NaN */
         run_candidate(ready[i], pass, layer);
-        if (!kept)
-            ours = cli_alloc((size_t)result->count, sizeof *ours);
         for (int64_t at = 0; at < result->count; at++) {
-            const double value = array_get(result, at);
-            if (!kept) {
-                ours[at] = value;
-                most = fmax(most, fabs(value));
-            } else if (!(fabs(value - ours[at]) <= 1e-3 * most)) { /* far above any rounding */
-                die(EXIT_WRONG, "%s by %s: element %lld is %g, and %g by %s", pass_names[pass],
-                    ready[i]->name, (long long)at, value, ours[at], ready[0]->name);
-            }
+            const double off = fabs(array_get(result, at) - want[at]) / rms;
+            if (!(off <= 1e-2)) /* far above any rounding */
+                die(EXIT_WRONG, "%s by %s: element %lld is %g; must be %g", pass_names[pass], ready[i]->name, (long long)at,
+                    array_get(result, at), want[at]);
+            sum += off * off;
+            most = fmax(most, off);
         }
+        ready[i]->error_rms = result->count ? sqrt(sum / (double)result->count) : 0;
+        ready[i]->error_most = most;
     }
-    free(ours);
+    free(want);
 }
 
 /* Compares what AUTO chooses with the best of the candidates that it may choose. */
@@ -252,7 +282,7 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         if (bench->terminal)
             fprintf(stderr, "\rtiming %s %s ... ", text, pass_names[pass]);
         const int count = open_candidates(bench, &conv, pass, &layer, ready);
-        compare_peers(ready, count, pass, &layer);
+        compare_results(bench, &conv, ready, count, pass, &layer);
         time_pass(ready, count, pass, &layer, bench->min_time);
         if (bench->terminal)
             fprintf(stderr, "\r%79s\r", "");

@@ -11,6 +11,7 @@ enum { CANDIDATES_MOST = CVG_ALGO_COUNT + PEERS_MOST };
 struct report_row {
     char name[64];
     double percent[CVG_PASS_COUNT][CANDIDATES_MOST];
+    double error[CVG_PASS_COUNT][CANDIDATES_MOST]; /* root mean square, of that of the result; -1: not known */
     double intensity; /* flop for each byte of the three tensors of a pass */
 };
 
@@ -25,7 +26,7 @@ struct report {
 /* Begins a row; returns its index. */
 int report_row(struct report *report, const char *name, const cvg_conv *conv);
 
-void report_add(struct report *report, int row, cvg_pass pass, int candidate, double percent);
+void report_add(struct report *report, int row, cvg_pass pass, int candidate, double percent, double error);
 
 /* A table of all layers, and for each pass geometric means and ratios to the first candidate. */
 void report_print(const struct report *report);

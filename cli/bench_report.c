@@ -18,8 +18,9 @@ int report_row(struct report *report, const char *name, const cvg_conv *conv)
     return report->row_count++;
 }
 
-void report_add(struct report *report, int row, cvg_pass pass, int candidate, double percent)
+void report_add(struct report *report, int row, cvg_pass pass, int candidate, double percent, double error)
 {
+    report->rows[row].error[pass][candidate] = error;
     report->rows[row].percent[pass][candidate] = percent;
 }
 
@@ -61,12 +62,13 @@ static void print_table(const struct report *report)
 /* Geometric mean of one candidate's % of peak, and of the first one's times its. */
 static void print_summary(const struct report *report, int pass, int c)
 {
-    double own = 0, ratio = 0, worst = INFINITY;
+    double own = 0, ratio = 0, worst = INFINITY, error = -1;
     int count = 0, where = 0;
     for (int i = 0; i < report->row_count; i++) {
         const double *percent = report->rows[i].percent[pass];
         if (!(percent[c] > 0 && percent[0] > 0))
             continue;
+        error = fmax(error, report->rows[i].error[pass][c]);
         own += log(percent[c]);
         ratio += log(percent[0] / percent[c]);
         if (percent[0] / percent[c] < worst) {
@@ -81,6 +83,8 @@ static void print_summary(const struct report *report, int pass, int c)
     if (c)
         printf("; %s is %.2f times as fast, at worst %.2f (%s)", report->names[0], exp(ratio / count), worst,
                report->rows[where].name);
+    if (error >= 0)
+        printf("; error at most %.1e rms", error);
     printf("\n");
 }
 

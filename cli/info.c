@@ -1,6 +1,7 @@
 /* convgrad info: the machine, and what a plan chooses. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,62 @@ static void print_cpu(void)
     printf("processors: %ld online\n", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-static void print_plan(const cvg_conv *conv, cvg_algo algo, int threads)
+/* The plan that the options ask for: of a text, measured, or as AUTO or --algo has it. */
+static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, cvg_algo algo, int threads)
 {
-    cvg_plan *plan = plan_of(conv, algo, threads, 1);
+    const char *import = args->option[OPT_IMPORT];
+    cvg_options options = CVG_OPTIONS_INIT;
+    char text[4096];
+    cvg_plan *plan;
+    cvg_error error;
+    cvg_status status;
+
+    options.algo[0] = options.algo[1] = options.algo[2] = algo;
+    options.threads = threads;
+    options.error_growth = plan_error_growth;
+    if (import) {
+        FILE *file = fopen(import, "rb");
+        if (!file)
+            die(EXIT_BAD_INPUT, "--import: %s: %s", import, strerror(errno));
+        const size_t length = fread(text, 1, sizeof text, file);
+        const int failed = ferror(file);
+        fclose(file);
+        if (failed)
+            die(EXIT_BAD_INPUT, "--import: %s: cannot be read", import);
+        status = cvg_plan_import(&plan, text, length, conv, &options, &error);
+    } else if (args->option[OPT_MEASURE]) {
+        status = cvg_plan_measure(&plan, conv, &options, args_number(args, OPT_MEASURE, 0, 0), &error);
+    } else {
+        return plan_of(conv, algo, threads, 1);
+    }
+    if (status)
+        die(EXIT_BAD_INPUT, "%s%s%s", import ? import : "", import ? ": " : "", error.text);
+    return plan;
+}
+
+static void export_plan(const cvg_plan *plan, const char *path)
+{
+    char text[4096];
+    cvg_plan_export(plan, text, sizeof text);
+    FILE *file = fopen(path, "w");
+    if (!file)
+        die(EXIT_WRONG, "--export: %s: %s", path, strerror(errno));
+    const int failed = fputs(text, file) < 0;
+    if (fclose(file) || failed) {
+        remove(path);
+        die(EXIT_WRONG, "--export: %s: cannot be written", path);
+    }
+}
+
+static void print_plan(const struct args *args, const cvg_conv *conv, cvg_algo algo, int threads)
+{
+    cvg_plan *plan = plan_asked_for(args, conv, algo, threads);
     const size_t size = cvg_plan_describe(plan, NULL, 0) + 1;
     char *text = cli_alloc(size, 1);
     cvg_plan_describe(plan, text, size);
     fputs(text, stdout);
+    if (args->option[OPT_EXPORT])
+        export_plan(plan, args->option[OPT_EXPORT]);
     free(text);
     cvg_plan_destroy(plan);
 }
@@ -58,6 +108,10 @@ int command_info(const struct args *args)
 
     if (args->option[OPT_ALGO] && args_algos(args, algos) > 1)
         die(EXIT_BAD_INPUT, "--algo is \"%s\"; must be one algorithm", args->option[OPT_ALGO]);
+    if (args->option[OPT_IMPORT] && args->option[OPT_MEASURE])
+        die(EXIT_BAD_INPUT, "--measure is \"%s\"; a plan that --import reads is not measured", args->option[OPT_MEASURE]);
+    if (args->option[OPT_EXPORT] && count * type_count != 1)
+        die(EXIT_BAD_INPUT, "--export is \"%s\"; it writes the plan of one problem and type", args->option[OPT_EXPORT]);
     args_threads(args, "0", &threads, 1);
     printf("convgrad %s\n", cvg_version());
     print_cpu();
@@ -72,7 +126,7 @@ int command_info(const struct args *args)
         for (int t = 0; t < type_count; t++) {
             problems[i].conv.type = types[t];
             printf("\n");
-            print_plan(&problems[i].conv, algos[0], threads);
+            print_plan(args, &problems[i].conv, algos[0], threads);
         }
     free(problems);
     return 0;

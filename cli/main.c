@@ -22,6 +22,7 @@ static const char usage[] =
     "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
     "          [--type T] [--algo A] [--threads N] [--take A:B]\n"
     "  info    [PROBLEM] [--algo A]     the machine, and what a plan chooses and why\n"
+    "          [--measure S] [--export FILE] [--import FILE]\n"
     "\n"
     "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
     "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
@@ -52,13 +53,16 @@ static const struct {
     {"--check-planner", OPT_CHECK_PLANNER, BENCH},
     {"--dilation", OPT_DILATION, GEOMETRY},
     {"--error-growth", OPT_ERROR_GROWTH, VERIFY | BENCH | RUN | INFO},
+    {"--export", OPT_EXPORT, INFO},
     {"--format", OPT_FORMAT, EXPLAIN},
     {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
     {"--groups", OPT_GROUPS, GEOMETRY},
+    {"--import", OPT_IMPORT, INFO},
     {"--input", OPT_INPUT, EXPLAIN | RUN},
     {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
     {"--json", OPT_JSON, BENCH},
     {"--mean", OPT_MEAN, RUN},
+    {"--measure", OPT_MEASURE, INFO},
     {"--min-time", OPT_MIN_TIME, BENCH},
     {"-o", OPT_OUTPUT, EXPLAIN | RUN},
     {"--output-padding", OPT_OUTPUT_PADDING, RUN},

@@ -234,7 +234,7 @@ static void write_axes(struct writer *w, const char *label, const struct cvg_sha
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
 {
     static const char *const reasons[] = {
-        [CVG_EXPECTED] = "is expected to be faster", [CVG_PINNED] = "was asked for",
+        [CVG_PINNED] = "was asked for",
         [CVG_MEASURED] = "was measured to be fastest", [CVG_IMPORTED] = "stands in the imported text"};
     struct writer w = {text, size, 0};
 
@@ -267,10 +267,12 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
                 continue;
             const char *why = cvg_plan_leaves_out(plan, algorithms[i], (cvg_pass)pass, room);
             write_text(&w, "    not %s: ", algorithms[i]->name);
-            if (plan->pass[pass].reason != CVG_EXPECTED)
+            if (plan->pass[pass].reason == CVG_PINNED || plan->pass[pass].reason == CVG_IMPORTED)
                 write_text(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
             else if (why)
                 write_text(&w, "%s\n", why);
+            else if (plan->pass[pass].reason == CVG_MEASURED)
+                write_text(&w, "%s %s\n", taken->name, reasons[CVG_MEASURED]);
             else
                 write_text(&w, "expected to take %.2f times as long\n",
                            algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass));
