@@ -69,17 +69,13 @@ static void export_plan(const cvg_plan *plan, const char *path)
     }
 }
 
-static void print_plan(const struct args *args, const cvg_conv *conv, cvg_algo algo, int threads)
+static void print_plan(const cvg_plan *plan)
 {
-    cvg_plan *plan = plan_asked_for(args, conv, algo, threads);
     const size_t size = cvg_plan_describe(plan, NULL, 0) + 1;
     char *text = cli_alloc(size, 1);
     cvg_plan_describe(plan, text, size);
     fputs(text, stdout);
-    if (args->option[OPT_EXPORT])
-        export_plan(plan, args->option[OPT_EXPORT]);
     free(text);
-    cvg_plan_destroy(plan);
 }
 
 /* The instruction set that plans use; dies of an environment variable that names none. */
@@ -113,6 +109,12 @@ int command_info(const struct args *args)
     if (args->option[OPT_EXPORT] && count * type_count != 1)
         die(EXIT_BAD_INPUT, "--export is \"%s\"; it writes the plan of one problem and type", args->option[OPT_EXPORT]);
     args_threads(args, "0", &threads, 1);
+    cvg_plan **plans = cli_alloc((size_t)(count * type_count), sizeof *plans);
+    for (int i = 0; i < count * type_count; i++) {
+        cvg_conv conv = problems[i / type_count].conv;
+        conv.type = types[i % type_count];
+        plans[i] = plan_asked_for(args, &conv, algos[0], threads);
+    }
     printf("convgrad %s\n", cvg_version());
     print_cpu();
     printf("instruction set: %s\n", isa_of());
@@ -122,12 +124,14 @@ int command_info(const struct args *args)
     printf("\n");
     for (int t = 0; t < type_count; t++)
         printf("FMA peak of one thread, %s: %.1f GFLOP/s\n", type_name(types[t]), peak_flops(types[t], 1) * 1e-9);
-    for (int i = 0; i < count; i++)
-        for (int t = 0; t < type_count; t++) {
-            problems[i].conv.type = types[t];
-            printf("\n");
-            print_plan(args, &problems[i].conv, algos[0], threads);
-        }
+    for (int i = 0; i < count * type_count; i++) {
+        printf("\n");
+        print_plan(plans[i]);
+        if (args->option[OPT_EXPORT])
+            export_plan(plans[i], args->option[OPT_EXPORT]);
+        cvg_plan_destroy(plans[i]);
+    }
+    free(plans);
     free(problems);
     return 0;
 }

@@ -88,6 +88,24 @@ static size_t line_length(const char *text, size_t length)
     return end ? (size_t)(end - text) : length;
 }
 
+/* Where the last two words begin that lines have in common. */
+static size_t difference(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    size_t word[3] = {0}, at = 0;
+    for (; at < a_length && at < b_length && a[at] == b[at]; at++)
+        if (a[at] == ' ') {
+            word[0] = word[1];
+            word[1] = word[2];
+            word[2] = at + 1;
+        }
+    return word[1];
+}
+
+static int shown(size_t length)
+{
+    return length < 80 ? (int)length : 80;
+}
+
 /* Compares the text's head with the one that it must have, line by line. */
 static cvg_status check_head(const char *text, size_t length, const struct cvg_plan *plan, size_t *at, cvg_error *error)
 {
@@ -98,9 +116,12 @@ static cvg_status check_head(const char *text, size_t length, const struct cvg_p
     for (int line = 0; *at < size; line++) {
         const size_t want = line_length(head + *at, size - *at);
         const size_t got = *at < length ? line_length(text + *at, length - *at) : 0;
-        if (got != want || memcmp(text + *at, head + *at, want) || *at + got >= length)
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is %s \"%.*s\"; must be \"%.*s\"", what[line],
-                            got < 80 ? (int)got : 80, got ? text + *at : "", want < 80 ? (int)want : 80, head + *at);
+        if (got != want || memcmp(text + *at, head + *at, want) || *at + got >= length) {
+            const size_t from = want < 80 ? 0 : difference(text + *at, got, head + *at, want);
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is %s%s\"%.*s\"; must be \"%.*s\"", what[line],
+                            from ? " ... " : " ", shown(got - from), got ? text + *at + from : "", shown(want - from),
+                            head + *at + from);
+        }
         *at += want + 1;
     }
     return CVG_OK;

@@ -57,6 +57,24 @@ npy w64.npy '<f8' False '4, 3, 3, 3' 864
 # ---- what works ----
 good --version;                says 'convgrad 0.1.0'
 good --help;                   says 'usage: convgrad'
+good info mb2ic64ih28oc64kh3ph1 --threads 1 --export plan.txt; says 'forward: winograd6'; says 'over the limit of 8'
+good info mb2ic64ih28oc64kh3ph1 --threads 1 --import plan.txt; says 'stands in the imported text'
+good info mb2ic64ih28oc64kh3ph1 --error-growth 1; says 'forward: direct'
+good info mb2ic64ih28oc64kh3ph1 --measure 0.01;   says 'was measured to be fastest'
+good info mb2ic64ih28oc64kh3ph1 --algo winograd4; says 'winograd4 was asked for'
+bad 2 'text is for ... "batch 2 channels' info mb3ic64ih28oc64kh3ph1 --import plan.txt
+bad 2 'text is made under "limits error_growth 8 ' info mb2ic64ih28oc64kh3ph1 --error-growth 2 --import plan.txt
+bad 2 '--import: none.txt: ' info mb2ic64ih28oc64kh3ph1 --import none.txt
+bad 2 '--measure is "1"; a plan that --import reads' info mb2ic64ih28oc64kh3ph1 --import plan.txt --measure 1
+bad 2 '--export is "e.txt"; it writes the plan of one problem' info --export e.txt
+bad 2 '--error-growth is "0"; must be a number of at least 1' info --error-growth 0
+bad 2 'algo[forward] is winograd6; the filter moves by more than one element' info mb1ic3ih8oc4kh3sh2ph1 --algo winograd6
+bad 2 '--algo is "direct"; --check-planner times all' bench mb1ic3ih8oc4kh3ph1 --check-planner --algo direct
+rm -f plan.txt
+good bench mb1ic3ih8oc4kh3ph1 --check-planner --min-time 0; says 'planner: regret '; says ' rms, '
+good verify mb1ic3ih8oc4kh3ph1 mb1ic3ih8oc4kh3sh2ph1 --threads 1,2; says 'runs left out (the algorithm does not do the problem)'
+"$program" verify mb1ic3ih8oc4kh3sh2ph1 --algo winograd6 >out 2>err
+[ $? = 2 ] && grep -q 'nothing was checked' err && result 1 || result 0 'verify that checks nothing'
 good info mb1ic3ih8oc4kh3ph1;  says 'forward: direct'; says 'not im2col'; says 'instruction set: '
 good explain simple;           says 'delta_in_2d'; says '    [ 4. 12.  9.]]]]'
 says 'dcol[1][1] = 1  to delta_out[0][0][0][2]: 0 + 1 = 1'

@@ -350,12 +350,12 @@ static void check_text(void)
     cvg_plan_destroy(plan);
 
     other.batch = 3;
-    refused(text, length, &other, &options, "text is for \"problem f32 batch 2 ");
+    refused(text, length, &other, &options, "text is for ... \"batch 2 channels 32 ");
     other = conv;
     other.type = CVG_F64;
-    refused(text, length, &other, &options, "text is for \"problem f32 ");
+    refused(text, length, &other, &options, "text is for \"problem f32 batch 2 ");
     options.error_growth = 2;
-    refused(text, length, &conv, &options, "text is made under \"limits error_growth 8 ");
+    refused(text, length, &conv, &options, "text is made under \"limits error_growth 8 workspace 0\"; must be \"limits error_growth 2 ");
     options.error_growth = 8;
     options.algo[CVG_GRAD_INPUT] = CVG_DIRECT;
     refused(text, length, &conv, &options, "text has im2col for grad_input; algo[grad_input] is direct");
