@@ -54,7 +54,7 @@ def convgrad_passes(library, row, x, w, y, g, threads):
         pair("h", "w"), pair("r", "s"), pair("stride_h", "stride_w"), pair("dilation_h", "dilation_w"),
         pair("pad_top", "pad_left"), pair("pad_bottom", "pad_right"),
     )
-    options = Options(ctypes.sizeof(Options), (ctypes.c_int * 3)(0, 0, 0), 8.0, 1.0, 0, threads, None, None)
+    options = Options(ctypes.sizeof(Options), (ctypes.c_int * 3)(0, 0, 0), 12.0, 1.0, 0, threads, None, None)
     plan, error = ctypes.c_void_p(), ctypes.create_string_buffer(240)
     if library.cvg_plan_create(ctypes.byref(plan), ctypes.byref(conv), ctypes.byref(options), error):
         raise SystemExit(error.value.decode())

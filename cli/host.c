@@ -75,7 +75,7 @@ void thread_each(void *pool, int count, void (*task)(void *context, int index), 
     free(threads);
 }
 
-double plan_error_growth = 8;
+double plan_error_growth = 12;
 
 cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error)
 {

@@ -27,7 +27,7 @@ static const char usage[] =
     "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
     "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
     "Geometry: --stride 1,1 --pad 1,1,1,1 (begins, then ends) --dilation 1,1 --groups 1.\n"
-    "Accuracy: --error-growth 8 allows what is up to 8 times less exact than direct sums.\n"
+    "Accuracy: --error-growth 12 allows what is up to 12 times less exact than direct sums.\n"
     "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";
 
 enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };

@@ -137,9 +137,9 @@ typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context,
 /*
  * error_growth bounds how much larger than that of direct sums the error of what CVG_AUTO takes
  * is likely to be, root mean square, on random data (docs/numerics.md).  1 leaves only algorithms
- * that add the products of the definition.  The default, 8, three bits, leaves room for Winograd's
- * at 6 points (1.5 to 3.8), and at 8 points for all but filters of 3 in forward and grad_input and of 6
- * and more in grad_weight.  A pinned algorithm is taken whatever its error.
+ * that add the products of the definition.  The default, 12, three and a half bits, leaves room for
+ * Winograd's at 6 points (2 to 6) and for most filters at 8.  A pinned algorithm is taken
+ * whatever its error.
  */
 typedef struct cvg_options {
     size_t struct_size;             /* sizeof(cvg_options); set by CVG_OPTIONS_INIT */
@@ -153,7 +153,7 @@ typedef struct cvg_options {
 } cvg_options;
 
 #define CVG_OPTIONS_INIT \
-    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 8.0, 1.0, 0, 0, NULL, NULL }
+    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 12.0, 1.0, 0, 0, NULL, NULL }
 
 /* One sentence that names the field and its value, without a final stop.  Empty on success. */
 typedef struct cvg_error {
@@ -186,9 +186,9 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_err
  *   error    NULL, or where to write the sentence
  *
  * CVG_AUTO takes the algorithm that a model of costs expects to be fastest, of those that
- * keep error_growth and the workspace limit: a choice by conv and options alone.  When the limit is too small for
- * all threads, fewer are used, so that the limit never changes the result with
- * the thread count.
+ * keep error_growth and the workspace limit: a choice by conv and options alone.  (For each unit of
+ * error growth it must be 1 % faster.)  When the limit is too small for all threads, fewer are
+ * used, so that the limit never changes the result with the thread count.
  *
  * Returns CVG_OK; or CVG_INVALID_ARGUMENT for a descriptor, an option or the
  * environment variable CVG_ISA that cannot be right; CVG_UNSUPPORTED when a

@@ -80,7 +80,8 @@ static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pas
         char why[CVG_WHY];
         if (cvg_plan_leaves_out(plan, algorithms[i], pass, why))
             continue;
-        const double cost = algorithms[i]->cost(&plan->shape, pass);
+        const double growth = algorithms[i]->error_growth ? algorithms[i]->error_growth(&plan->shape, pass) : 1;
+        const double cost = algorithms[i]->cost(&plan->shape, pass) * (1 + (growth - 1) / 100); /* what a bit is worth */
         if (cost < least) {
             best = algorithms[i];
             least = cost;

@@ -57,12 +57,12 @@ npy w64.npy '<f8' False '4, 3, 3, 3' 864
 # ---- what works ----
 good --version;                says 'convgrad 0.1.0'
 good --help;                   says 'usage: convgrad'
-good info mb2ic64ih28oc64kh3ph1 --threads 1 --export plan.txt; says 'forward: winograd6'; says 'over the limit of 8'
-good info mb2ic64ih28oc64kh3ph1 --threads 1 --import plan.txt; says 'stands in the imported text'
+good info mb2ic64ih28oc64kh3ph1 --threads 1 --error-growth 8 --export plan.txt; says 'forward: winograd6'; says 'over the limit of 8'
+good info mb2ic64ih28oc64kh3ph1 --threads 1 --error-growth 8 --import plan.txt; says 'stands in the imported text'
 good info mb2ic64ih28oc64kh3ph1 --error-growth 1; says 'forward: direct'
 good info mb2ic64ih28oc64kh3ph1 --measure 0.01;   says 'was measured to be fastest'
 good info mb2ic64ih28oc64kh3ph1 --algo winograd4; says 'winograd4 was asked for'
-bad 2 'text is for ... "batch 2 channels' info mb3ic64ih28oc64kh3ph1 --import plan.txt
+bad 2 'text is for ... "batch 2 channels' info mb3ic64ih28oc64kh3ph1 --error-growth 8 --import plan.txt
 bad 2 'text is made under "limits error_growth 8 ' info mb2ic64ih28oc64kh3ph1 --error-growth 2 --import plan.txt
 bad 2 '--import: none.txt: ' info mb2ic64ih28oc64kh3ph1 --import none.txt
 bad 2 '--measure is "1"; a plan that --import reads' info mb2ic64ih28oc64kh3ph1 --import plan.txt --measure 1

@@ -7,7 +7,7 @@
 enum {
     LANES = 16,
     TRANSFORM = 26, TRANSFORM_8 = 36, /* of the source and of the destination; of 8 points */
-    WEIGHT = 25,        /* of the weight, once if no more than */
+    WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if no more than */
     SHARED_BYTES = 3 << 20,
     BACK = 20,          /* of grad_weight */
     SUMS = 12,          /* to read or to write its sums again, if more than */
@@ -241,13 +241,16 @@ static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass
 
 /*
  * The sums over channels or tiles are as many times shorter than the definition's as a tile has
- * products, which norms.square takes into account; the transforms' own roundings add, as measured,
- * up to a third, and the last one, of the result, is direct's.
+ * products, which norms.square takes into account.  The rest is measured (docs/numerics.md): the
+ * transforms' own roundings add a third, and more where few channels are added; direct's
+ * grad_weight is more exact than one sum in order, for its sums are of parts.
  */
 static double error_growth(const struct cvg_shape *s, int n, cvg_pass pass)
 {
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
-    return sqrt(1 + 16.0 / 9 * norms_of(&w, pass).square);
+    const double channels = (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double factor = pass == CVG_GRAD_WEIGHT ? 16.0 / 3 : 16.0 / 9 + 12 / channels;
+    return sqrt(1 + factor * norms_of(&w, pass).square);
 }
 
 /*
@@ -289,7 +292,7 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
     } else {
         const double near = (double)w.points * from * to * g * size;
         sum += tiles * (LANES * ceil(g * from / LANES) + g * to_lanes) * transform;
-        sum += g * from * to_lanes * WEIGHT * (near <= SHARED_BYTES ? 1 : turns);
+        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) * (near <= SHARED_BYTES ? 1 : turns);
     }
     return sum * (double)w.points + OVERHEAD;
 }
