@@ -10,7 +10,7 @@ enum {
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     DOT_PIXELS = 8,     /* if rows are as long */
     OVERHEAD = 20000,   /* of the cost: of a call, in multiplications */
-    STRIDED = 1,        /* of the cost: of an element that is written so many elements further on */
+    STRIDED = 12,       /* of the cost: of an element that is written so many elements further on */
     NARROW = 32,        /* channels as lanes: fewer leave vectors unused */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
@@ -90,7 +90,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     if (form == &cvg_direct_pixels)
         return all / 0.45 + 10 * result + steps + OVERHEAD;
     const double lanes = view.M < NARROW / 2 ? 4 : view.M < NARROW ? 1.5 : 1;
-    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + 25 * result + steps + OVERHEAD;
+    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + (steps > 0 ? 65 : 25) * result + steps + OVERHEAD;
 }
 
 static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,

@@ -27,9 +27,9 @@ enum {
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
     /*
      * Of the cost: percent of the peak; and the multiplications that an element of the matrix, one that
-     * is added to the image, one of the operands, and a call take.
+     * is added to the image, one of the operands, one of the image, and a call take.
      */
-    EFFICIENCY = 70, COLUMN = 30, ADDED = 50, ELEMENT = 20, OVERHEAD = 40000,
+    EFFICIENCY = 70, COLUMN = 30, ADDED = 50, ELEMENT = 20, IMAGE = 55, OVERHEAD = 40000,
 };
 
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
@@ -455,9 +455,11 @@ static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *ker
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
-    const double both = (double)s->N * ((double)s->C * (double)s->in_size + (double)s->K * (double)s->out_size);
+    const double in = (double)s->N * (double)s->C * (double)s->in_size;
+    const double out = (double)s->N * (double)s->K * (double)s->out_size;
+    const double elements = pass == CVG_GRAD_INPUT ? IMAGE * in + ELEMENT * out : ELEMENT * (in + out);
     const double column = pass == CVG_GRAD_INPUT ? ADDED : COLUMN;
-    return columns * ((double)s->Kg / EFFICIENCY * 100 + column) + ELEMENT * both + OVERHEAD;
+    return columns * ((double)s->Kg / EFFICIENCY * 100 + column) + elements + OVERHEAD;
 }
 
 const struct cvg_algorithm cvg_im2col = {

@@ -171,11 +171,11 @@ static void grad_bias(const struct cvg_task *task)
     cvg_parallel(task->threads, task->workers, task->shape->K, grad_bias_job, (void *)task);
 }
 
-/* A slow product in double for each of the definition's. */
+/* A slow product in double for each of the definition's, and for each tap of an element that finds none. */
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
-    (void)pass;
-    return 200.0 * (double)s->N * (double)s->K * (double)s->out_size * (double)s->taps;
+    const double N = (double)s->N, K = (double)s->K, taps = (double)s->taps;
+    return 200 * N * K * taps * (double)(pass == CVG_GRAD_INPUT ? s->in_size : s->out_size);
 }
 
 const struct cvg_algorithm cvg_reference = {

@@ -103,7 +103,7 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size, lanes = cvg_max(kernels->vector, line);
     struct cvg_winograd_planes planes;
     planes.row = (cvg_ceil_div(channels, lanes) * lanes / line | 1) * line;
-    planes.plane = (cvg_times(tiles, planes.row) / line | 1) * line + line + line;
+    planes.plane = (cvg_times(tiles, planes.row) / line | 1) * line + 2 * line;
     planes.base = cvg_arena_take(arena, cvg_times(w->points, planes.plane), kernels->size);
     return planes;
 }

@@ -23,7 +23,7 @@ enum {
 struct cut {
     struct cvg_gather view;
     struct cvg_winograd w;
-    int64_t m_count, m_lanes, m_blocks; /* of one group of channels; lanes: whole vectors */
+    int64_t m_count, m_blocks;          /* of one group of channels, in whole vectors */
     int64_t l_count, l_blocks;
     int64_t weight_plane, weight_block; /* elements of one point, of all */
     int shared;                         /* the weight is transformed once for all jobs */
@@ -42,11 +42,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
-    cut.m_lanes = cut.m_count;
     cut.l_blocks = cvg_ceil_div(cut.view.L, SUM_BYTES / (int64_t)kernels->size);
     cut.l_count = cvg_ceil_div(cut.view.L, cut.l_blocks);
     cut.l_blocks = cvg_ceil_div(cut.view.L, cut.l_count);
-    cut.weight_plane = (cut.l_count * cut.m_lanes / line | 1) * line + 2 * line;
+    cut.weight_plane = (cut.l_count * cut.m_count / line | 1) * line + 2 * line;
     cut.weight_block = cut.w.points * cut.weight_plane;
     return cut;
 }
@@ -76,7 +75,7 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut, co
     const int64_t few = FEW * kernels->vector;
     struct scratch x;
     x.source = cvg_winograd_planes_of(w, kernels, w->group_tiles, s->G * cut->view.L, arena);
-    x.sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_lanes, arena);
+    x.sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_count, arena);
     x.weight = cvg_arena_take(arena, cut->shared ? 0 : cut->weight_block, kernels->size);
     x.packed = cvg_arena_take(arena, few * s->filter_size, kernels->size);
     x.between = cvg_arena_take(arena, few * w->axis[0].n * w->axis[1].r, kernels->size);
@@ -119,7 +118,7 @@ static struct scratch scratch_of(const struct call *call, int worker)
 
 /* ---- weight ---- */
 
-/* Transforms a block of weights: [point][l][m], m in panels as panels_of() walks them. */
+/* Transforms a block of weights: [point][panel of m][l][m], panels as multiply() walks them. */
 static void transform_weight(const struct call *call, int64_t g, int64_t m_block, int64_t l_block, char *to,
                              const struct scratch *x)
 {
@@ -152,7 +151,7 @@ static void transform_weight(const struct call *call, int64_t g, int64_t m_block
         const int64_t count = cvg_min(FEW, l_end - l);
         int64_t lane = 0; /* of the block */
         for (int64_t m = m_block * cut->m_count; m < m_end;) {
-            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_lanes - lane);
+            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
             char *panel = to + (lane * cut->l_count + (l - l_first) * tile->lanes) * size;
             for (int64_t part = 0; part < tile->lanes; part += vector, m += vector, lane += vector) {
                 const int width = (int)cvg_max(0, cvg_min(vector, m_end - m));
@@ -210,9 +209,9 @@ static void multiply(const struct call *call, int64_t l_block, int64_t tiles, co
     const int64_t size = (int64_t)kernels->size;
     const int64_t count = cvg_min(cut->l_count, cut->view.L - l_block * cut->l_count);
     for (int64_t point = 0; point < cut->w.points; point++)
-        for (int64_t lane = 0; lane < cut->m_lanes;) {
-            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_lanes - lane);
-            const int64_t panels = (cut->m_lanes - lane) / tile->lanes;
+        for (int64_t lane = 0; lane < cut->m_count;) {
+            const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
+            const int64_t panels = (cut->m_count - lane) / tile->lanes;
             const int64_t rows = cvg_even_rows(tiles, tile->rows);
             const struct cvg_terms terms = {
                 .count = count,
@@ -311,7 +310,7 @@ static void product_job(void *context, int64_t job, int worker)
     }
     for (int64_t index = first; index < end; index++) {
         const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
-        for (int64_t lane = 0; lane < cut->m_lanes && m + lane < cut->view.M; lane += vector)
+        for (int64_t lane = 0; lane < cut->m_count && m + lane < cut->view.M; lane += vector)
             finish(call, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
                    x.sums.base + (run.at * x.sums.row + lane) * size, &x);
     }
