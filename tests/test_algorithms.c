@@ -296,7 +296,9 @@ static int is_fused(const char *isa)
 static void check_problem(const char *problem, const cvg_conv *conv, uint64_t seed)
 {
     static const int threads[] = {1, 3, 2, 7};
-    struct test t = test_new(problem, conv);
+    struct test integers = test_new(problem, conv), real = test_new(problem, conv);
+    test_fill(&integers, 1, seed);
+    test_fill(&real, 0, seed);
     for (int type = CVG_F32; type <= CVG_F64; type++)
         for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
             struct buffer kept[2][TENSORS] = {{{0}}}; /* of sets that fuse, and that do not */
@@ -306,11 +308,9 @@ static void check_problem(const char *problem, const cvg_conv *conv, uint64_t se
                 if (!cvg_cpu_set(set, (cvg_type)type))
                     continue; /* main says so */
                 setenv("CVG_ISA", isa, 1);
-                test_fill(&t, 1, seed);
-                check_run(&t, (cvg_type)type, (cvg_algo)algo, 3, 1, kept[is_fused(isa)]);
-                test_fill(&t, 0, seed);
+                check_run(&integers, (cvg_type)type, (cvg_algo)algo, 3, 1, kept[is_fused(isa)]);
                 for (int i = 0; i < most; i++)
-                    check_run(&t, (cvg_type)type, (cvg_algo)algo, threads[i], 0, kept[is_fused(isa)]);
+                    check_run(&real, (cvg_type)type, (cvg_algo)algo, threads[i], 0, kept[is_fused(isa)]);
                 most = 2; /* the other instruction sets */
             }
             unsetenv("CVG_ISA");
@@ -319,7 +319,8 @@ static void check_problem(const char *problem, const cvg_conv *conv, uint64_t se
                 free(kept[1][i].block);
             }
         }
-    test_free(&t);
+    test_free(&integers);
+    test_free(&real);
 }
 
 /* A small random problem that likes edges; 0 if the draw has no output. */
