@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,4 +340,12 @@ int array_write(const struct array *array, const char *path, cvg_error *error)
     cli_fail(error, "%.150s: %s", path, errno ? strerror(errno) : "cannot be written");
     remove(path);
     return 0;
+}
+
+double array_largest(const struct array *array)
+{
+    double most = 0;
+    for (int64_t i = 0; i < array->count; i++)
+        most = fmax(most, fabs(array_get(array, i)));
+    return most;
 }

@@ -42,4 +42,7 @@ int array_write(const struct array *array, const char *path, cvg_error *error);
 /* "2x3x4" */
 void shape_print(const int64_t *shape, int rank, char *text, size_t size);
 
+/* The largest absolute value; 0 if there is none. */
+double array_largest(const struct array *array);
+
 #endif

@@ -202,22 +202,14 @@ static double sum_of_absolutes(const struct array *a)
     return sum;
 }
 
-static double largest(const struct array *a)
-{
-    double most = 0;
-    for (int64_t i = 0; i < a->count; i++)
-        most = fmax(most, fabs(array_get(a, i)));
-    return most;
-}
-
 /* By how much the results of a plan may be off; 0 if it adds the definition's products. */
 static void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set)
 {
     static const enum tensor of[CVG_PASS_COUNT][3] = {
         {OUTPUT, INPUT, WEIGHT}, {GRAD_INPUT, GRAD_OUTPUT, WEIGHT}, {GRAD_WEIGHT, INPUT, GRAD_OUTPUT}};
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-        const double products = largest(&set->view[of[pass][1]]) * largest(&set->view[of[pass][2]]);
-        const double bias = pass == CVG_FORWARD ? largest(&set->view[BIAS]) : 0;
+        const double products = array_largest(&set->view[of[pass][1]]) * array_largest(&set->view[of[pass][2]]);
+        const double bias = pass == CVG_FORWARD ? array_largest(&set->view[BIAS]) : 0;
         v->allowed[of[pass][0]] = cvg_plan_error_growth(plan, (cvg_pass)pass) > 1
                                       ? cvg_plan_error_bound(plan, (cvg_pass)pass) * (products + bias) : 0;
     }

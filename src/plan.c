@@ -203,16 +203,7 @@ double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
                                   : cvg_gamma(plan->shape.type, products + 3) * products;
 }
 
-/* Text that grows past the end of its buffer without being written there. */
-struct writer {
-    char *text;
-    size_t size, length;
-};
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static void write_text(struct writer *w, const char *format, ...)
+void cvg_write(struct cvg_text *w, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -224,12 +215,12 @@ static void write_text(struct writer *w, const char *format, ...)
 }
 
 /* Writes "AxBxC" of the axes that the user's rank has. */
-static void write_axes(struct writer *w, const char *label, const struct cvg_shape *s,
+static void write_axes(struct cvg_text *w, const char *label, const struct cvg_shape *s,
                        const int64_t values[3])
 {
-    write_text(w, "%s ", label);
+    cvg_write(w, "%s ", label);
     for (int axis = 3 - s->rank; axis < 3; axis++)
-        write_text(w, "%s%" PRId64, axis > 3 - s->rank ? "x" : "", values[axis]);
+        cvg_write(w, "%s%" PRId64, axis > 3 - s->rank ? "x" : "", values[axis]);
 }
 
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
@@ -237,14 +228,14 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     static const char *const reasons[] = {
         [CVG_PINNED] = "was asked for",
         [CVG_MEASURED] = "was measured to be fastest", [CVG_IMPORTED] = "stands in the imported text"};
-    struct writer w = {text, size, 0};
+    struct cvg_text w = {text, size, 0};
 
     if (size)
         text[0] = 0;
     if (!plan)
         return 0;
     const struct cvg_shape *s = &plan->shape;
-    write_text(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
+    cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
                    ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
     write_axes(&w, ", in", s, s->in);
     write_axes(&w, ", filter", s, s->filter);
@@ -253,29 +244,29 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     write_axes(&w, ", pad", s, s->pad);
     write_axes(&w, " +", s, s->pad_end);
     write_axes(&w, ", out", s, s->out);
-    write_text(&w, "\nkernels: %s, %d x %d sums at a time\n", plan->kernels->isa,
+    cvg_write(&w, "\nkernels: %s, %d x %d sums at a time\n", plan->kernels->isa,
                plan->kernels->tile[plan->kernels->main].rows,
                plan->kernels->tile[plan->kernels->main].lanes);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-        write_text(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,
+        cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
-        write_text(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n",
+        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n",
                    cvg_plan_error_bound(plan, (cvg_pass)pass), cvg_plan_error_growth(plan, (cvg_pass)pass));
         for (int i = 0; i < ALGORITHMS; i++) {
             char room[CVG_WHY];
             if (algorithms[i] == taken)
                 continue;
             const char *why = cvg_plan_leaves_out(plan, algorithms[i], (cvg_pass)pass, room);
-            write_text(&w, "    not %s: ", algorithms[i]->name);
+            cvg_write(&w, "    not %s: ", algorithms[i]->name);
             if (plan->pass[pass].reason == CVG_PINNED || plan->pass[pass].reason == CVG_IMPORTED)
-                write_text(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
+                cvg_write(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
             else if (why)
-                write_text(&w, "%s\n", why);
+                cvg_write(&w, "%s\n", why);
             else if (plan->pass[pass].reason == CVG_MEASURED)
-                write_text(&w, "%s %s\n", taken->name, reasons[CVG_MEASURED]);
+                cvg_write(&w, "%s %s\n", taken->name, reasons[CVG_MEASURED]);
             else
-                write_text(&w, "expected to take %.2f times as long\n",
+                cvg_write(&w, "expected to take %.2f times as long\n",
                            algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass));
         }
     }

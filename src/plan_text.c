@@ -2,33 +2,16 @@
 #include "plan.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { TEXT_MOST = 1024 }; /* no plan's text is as long */
 
-/* Adds a printf's text at length; there is room for every plan's. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static void add(char text[TEXT_MOST], size_t *length, const char *format, ...)
+static void write_axes(struct cvg_text *w, const char *label, const struct cvg_shape *s, const int64_t values[3])
 {
-    va_list args;
-    va_start(args, format);
-    const int n = vsnprintf(text + *length, TEXT_MOST - *length, format, args);
-    va_end(args);
-    if (n > 0)
-        *length += (size_t)n < TEXT_MOST - *length ? (size_t)n : TEXT_MOST - *length - 1;
-}
-
-static void add_axes(char text[TEXT_MOST], size_t *length, const char *label, const struct cvg_shape *s,
-                     const int64_t values[3])
-{
-    add(text, length, " %s", label);
+    cvg_write(w, " %s", label);
     for (int axis = 3 - s->rank; axis < 3; axis++)
-        add(text, length, " %" PRId64, values[axis]);
+        cvg_write(w, " %" PRId64, values[axis]);
 }
 
 static uint64_t check_of(const char *text, size_t length)
@@ -43,27 +26,27 @@ static uint64_t check_of(const char *text, size_t length)
 static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
 {
     const struct cvg_shape *s = &plan->shape;
-    size_t length = 0;
-    add(text, &length, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
-    add(text, &length, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
+    struct cvg_text w = {text, TEXT_MOST, 0};
+    cvg_write(&w, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
+    cvg_write(&w, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
         s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
-    add_axes(text, &length, "in", s, s->in);
-    add_axes(text, &length, "filter", s, s->filter);
-    add_axes(text, &length, "stride", s, s->stride);
-    add_axes(text, &length, "dilation", s, s->dilation);
-    add_axes(text, &length, "pad", s, s->pad);
-    add_axes(text, &length, "pad_end", s, s->pad_end);
-    add(text, &length, "\nlimits error_growth %.17g workspace %zu\n", plan->error_growth, plan->workspace_limit);
-    return length;
+    write_axes(&w, "in", s, s->in);
+    write_axes(&w, "filter", s, s->filter);
+    write_axes(&w, "stride", s, s->stride);
+    write_axes(&w, "dilation", s, s->dilation);
+    write_axes(&w, "pad", s, s->pad);
+    write_axes(&w, "pad_end", s, s->pad_end);
+    cvg_write(&w, "\nlimits error_growth %.17g workspace %zu\n", plan->error_growth, plan->workspace_limit);
+    return w.length;
 }
 
 static size_t write_all(const struct cvg_plan *plan, char text[TEXT_MOST])
 {
-    size_t length = write_head(plan, text);
+    struct cvg_text w = {text, TEXT_MOST, write_head(plan, text)};
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        add(text, &length, "%s %s\n", cvg_pass_names[pass], plan->pass[pass].algorithm->name);
-    add(text, &length, "check %016" PRIx64 "\n", check_of(text, length));
-    return length;
+        cvg_write(&w, "%s %s\n", cvg_pass_names[pass], plan->pass[pass].algorithm->name);
+    cvg_write(&w, "check %016" PRIx64 "\n", check_of(text, w.length));
+    return w.length;
 }
 
 size_t cvg_plan_export(const cvg_plan *plan, char *text, size_t size)

@@ -176,14 +176,6 @@ static void channel_sums(const struct array *g, cvg_type type, cvg_algo algo, st
     cvg_plan_destroy(plan);
 }
 
-static double largest(const struct array *a)
-{
-    double most = 0;
-    for (int64_t i = 0; i < a->count; i++)
-        most = fmax(most, fabs(array_get(a, i)));
-    return most;
-}
-
 /* What a plan that does not add the definition's products may be off by. */
 static double slack(const cvg_plan *plan, cvg_pass pass, double products)
 {
@@ -214,7 +206,7 @@ static void by_library(const struct outside_case *c, int gradients, cvg_algo alg
         return;
     }
     void *space = workspace_of(plan);
-    const double a = largest(&x), k = largest(&w), grad = gradients ? largest(&g) : 0;
+    const double a = array_largest(&x), k = array_largest(&w), grad = gradients ? array_largest(&g) : 0;
     const double by_forward = slack(plan, CVG_FORWARD, (c->transposed ? grad : a) * k);
     const double by_input = slack(plan, CVG_GRAD_INPUT, (c->transposed ? a : grad) * k);
     const double by_weight = slack(plan, CVG_GRAD_WEIGHT, a * grad);

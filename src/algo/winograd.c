@@ -48,7 +48,7 @@ void cvg_winograd_maps_of(const struct cvg_winograd_axis *a, const struct cvg_ke
 
 struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass pass, int64_t tiles)
 {
-    struct cvg_winograd w = {.shape = s};
+    struct cvg_winograd w;
     for (int i = 0; i < 2; i++) {
         const int axis = i + 1;
         w.axis[i] = cvg_winograd_axis_of(n, (int)s->filter[axis]);
@@ -183,30 +183,21 @@ static void transform(const struct cvg_winograd *w, struct cvg_points rows, stru
     }
 }
 
-void cvg_winograd_source(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                         const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                         const void *channels, int64_t channel, int width,
-                         const struct cvg_winograd_planes *planes, void *to, void *scratch)
+void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, int gradient,
+                            const void *channels, int64_t channel, int width,
+                            const struct cvg_winograd_planes *planes, void *to, void *scratch)
 {
-    const int64_t lines = lines_of(w, run->tiles[0], 1), columns = columns_of(w, run->tiles[1], 1);
+    const int64_t lines = lines_of(w, run->tiles[0], !gradient), columns = columns_of(w, run->tiles[1], !gradient);
     const int64_t vector = kernels->vector * (int64_t)kernels->size;
-    const int64_t first[2] = {run->first[0] * w->axis[0].m - w->lead[0], run->first[1] * w->axis[1].m - w->lead[1]};
     char *window = scratch, *turned = window + lines * columns * vector;
-    fill(kernels, w->source, channels, channel, width, first, lines, columns, window, turned);
-    transform(w, maps[0].spread_input, maps[1].spread_input, kernels, run, window, columns, planes, to, turned);
-}
-
-void cvg_winograd_gradient(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                           const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                           const void *channels, int64_t channel, int width,
-                           const struct cvg_winograd_planes *planes, void *to, void *scratch)
-{
-    const int64_t lines = lines_of(w, run->tiles[0], 0), columns = columns_of(w, run->tiles[1], 0);
-    const int64_t vector = kernels->vector * (int64_t)kernels->size;
-    const int64_t first[2] = {run->first[0] * w->axis[0].m, run->first[1] * w->axis[1].m};
-    char *window = scratch, *turned = window + lines * columns * vector;
-    fill(kernels, w->dst, channels, channel, width, first, lines, columns, window, turned);
-    transform(w, maps[0].evaluate_output, maps[1].evaluate_output, kernels, run, window, columns, planes, to, turned);
+    int64_t first[2];
+    for (int i = 0; i < 2; i++)
+        first[i] = run->first[i] * w->axis[i].m - (gradient ? 0 : w->lead[i]);
+    fill(kernels, gradient ? w->dst : w->source, channels, channel, width, first, lines, columns, window, turned);
+    transform(w, gradient ? maps[0].evaluate_output : maps[0].spread_input,
+              gradient ? maps[1].evaluate_output : maps[1].spread_input, kernels, run, window, columns, planes, to,
+              turned);
 }
 
 /* ---- the algorithms ---- */

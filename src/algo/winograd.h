@@ -32,7 +32,6 @@ void cvg_winograd_maps_of(const struct cvg_winograd_axis *axis, const struct cvg
 
 /* Both axes, rows and columns, and how a destination is cut into tiles and runs. */
 struct cvg_winograd {
-    const struct cvg_shape *shape;
     struct cvg_winograd_axis axis[2];
     int64_t points;              /* F */
     int64_t source[2], dst[2];   /* extents */
@@ -77,16 +76,12 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
 /*
  * Transforms a run of vector channels, of which width exist: from an image's channels on, channel
  * elements apart, to planes from a tile and channel on.  Of the source (with its borders), by
- * spread_input; or of the output's gradient, by evaluate_output.
+ * spread_input; with gradient of the output's gradient, by evaluate_output.
  */
-void cvg_winograd_source(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                         const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                         const void *channels, int64_t channel, int width,
-                         const struct cvg_winograd_planes *planes, void *to, void *scratch);
-void cvg_winograd_gradient(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                           const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                           const void *channels, int64_t channel, int width,
-                           const struct cvg_winograd_planes *planes, void *to, void *scratch);
+void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, int gradient,
+                            const void *channels, int64_t channel, int width,
+                            const struct cvg_winograd_planes *planes, void *to, void *scratch);
 
 /* Rows of a tile of the microkernel: as even as possible, so that the last is not a rest. */
 static inline int64_t cvg_even_rows(int64_t count, int64_t most)

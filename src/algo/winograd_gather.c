@@ -192,10 +192,10 @@ static void source_job(void *context, int64_t job, int worker)
     const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
     const struct scratch own = scratch_of(call, worker);
     const struct cvg_winograd_planes to = scratch_of(call, (int)((index - call->first) / w->group)).source;
-    cvg_winograd_source(w, call->maps, t->kernels, &run,
-                        cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
-                        cut->view.source_size, (int)cvg_min(vector, channels - channel), &to,
-                        cvg_at(t, to.base, run.at * to.row + channel), own.run);
+    cvg_winograd_to_points(w, call->maps, t->kernels, &run, 0,
+                           cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
+                           cut->view.source_size, (int)cvg_min(vector, channels - channel), &to,
+                           cvg_at(t, to.base, run.at * to.row + channel), own.run);
 }
 
 /* ---- product ---- */

@@ -27,15 +27,13 @@ enum {
 
 struct cut {
     struct cvg_winograd w;
-    int64_t c_count, c_blocks, k_count, k_blocks; /* of one group of channels */
+    int64_t c_count, k_count; /* of one block, at most */
 };
 
-/* Blocks of at most so many channels, in whole vectors unless there are fewer. */
-static void split(int64_t channels, int64_t most, int64_t vector, int64_t *count, int64_t *blocks)
+/* The channels of even blocks of at most so many, in whole vectors unless there are fewer. */
+static int64_t block_of(int64_t channels, int64_t most, int64_t vector)
 {
-    const int64_t even = cvg_ceil_div(channels, cvg_ceil_div(channels, most));
-    *count = cvg_min(channels, cvg_ceil_div(even, vector) * vector);
-    *blocks = cvg_ceil_div(channels, *count);
+    return cvg_min(channels, cvg_ceil_div(cvg_even_rows(channels, most), vector) * vector);
 }
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int n)
@@ -45,8 +43,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     int64_t most = BLOCK;
     while (most > BLOCK_STEP && one.points * most * most * (int64_t)kernels->size > BLOCK_BYTES)
         most -= BLOCK_STEP;
-    split(s->Cg, most, kernels->vector, &cut.c_count, &cut.c_blocks);
-    split(s->Kg, most, kernels->vector, &cut.k_count, &cut.k_blocks);
+    cut.c_count = block_of(s->Cg, most, kernels->vector);
+    cut.k_count = block_of(s->Kg, most, kernels->vector);
     const int64_t sums = one.points * cut.c_count * cut.k_count * (int64_t)kernels->size;
     const int64_t tile = one.points * (cut.c_count + cut.k_count) * (int64_t)kernels->size;
     const int64_t tiles = sums <= SUMS_BYTES ? FEW_TILES : MOST_TILES;
@@ -120,18 +118,16 @@ static void transform_job(void *context, int64_t job, int worker)
     const int64_t vector = t->kernels->vector, c_vectors = cvg_ceil_div(call->c_count, vector);
     const int64_t vectors = c_vectors + cvg_ceil_div(call->k_count, vector), at = job % vectors;
     const struct cvg_winograd_run run = cvg_winograd_run_at(w, call->first + job / vectors);
-    char *scratch = scratch_of(call, worker);
-    if (at < c_vectors) {
-        const int64_t c = at * vector, channel = run.n * s->C + call->g * s->Cg + call->c + c;
-        cvg_winograd_source(w, call->maps, t->kernels, &run, cvg_at(t, t->input, channel * s->in_size), s->in_size,
-                            (int)cvg_min(vector, call->c_count - c), &call->shared.input,
-                            cvg_at(t, call->shared.input.base, run.at * call->shared.input.row + c), scratch);
-    } else {
-        const int64_t k = (at - c_vectors) * vector, channel = run.n * s->K + call->g * s->Kg + call->k + k;
-        cvg_winograd_gradient(w, call->maps, t->kernels, &run, cvg_at(t, t->grad_output, channel * s->out_size),
-                              s->out_size, (int)cvg_min(vector, call->k_count - k), &call->shared.gradient,
-                              cvg_at(t, call->shared.gradient.base, run.at * call->shared.gradient.row + k), scratch);
-    }
+    const int gradient = at >= c_vectors;
+    const int64_t lane = (gradient ? at - c_vectors : at) * vector; /* in the block of c, or of k */
+    const int64_t channel = gradient ? run.n * s->K + call->g * s->Kg + call->k + lane
+                                     : run.n * s->C + call->g * s->Cg + call->c + lane;
+    const int64_t plane = gradient ? s->out_size : s->in_size, count = gradient ? call->k_count : call->c_count;
+    const struct cvg_winograd_planes *to = gradient ? &call->shared.gradient : &call->shared.input;
+    cvg_winograd_to_points(w, call->maps, t->kernels, &run, gradient,
+                           cvg_at(t, gradient ? t->grad_output : t->input, channel * plane), plane,
+                           (int)cvg_min(vector, count - lane), to, cvg_at(t, to->base, run.at * to->row + lane),
+                           scratch_of(call, worker));
 }
 
 /* A point, and some c. */
