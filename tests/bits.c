@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { N = 4, C = 20, K = 40, H = 21, W = 19, S = 3 };
+enum { N = 8, C = 20, K = 40, H = 21, W = 19, S = 3 };
 static float input[N * C * H * W], weight[K * C * S * S], bias[K], output[N * K * H * W];
 static float grad_input[N * C * H * W], grad_weight[K * C * S * S], grad_bias[K];
 

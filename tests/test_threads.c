@@ -240,7 +240,7 @@ int main(void)
     static const char *const problems[] = {
         "mb5ic3ih20oc4kh3ph1", "mb1ic20ih9oc70kh3sh2ph1", "g4mb3ic8ih11oc8kh3dh1ph2", "mb40ic1iw30oc2kw3pw1",
         "mb1ic2ih40oc3kh3ph1", "mb2ic2id5ih6iw7oc3kd3kh2kw2sd2sh1sw2pd1ph1pw0",
-        "mb16ic3ih28oc4kh3ph1",
+        "mb16ic3ih28oc4kh3ph1", "mb2ic40ih12oc130kh3ph1",
     };
     struct pool pool;
     pool_start(&pool);

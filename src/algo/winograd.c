@@ -89,10 +89,10 @@ int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t 
     return count;
 }
 
-struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t index)
+struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t first, int64_t index)
 {
     struct cvg_winograd_run run = run_alone(w, index);
-    run.at = cvg_winograd_tiles(w, index - index % w->group, index);
+    run.at = cvg_winograd_tiles(w, first, index);
     return run;
 }
 

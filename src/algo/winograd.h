@@ -54,8 +54,8 @@ struct cvg_winograd_run {
     int64_t at;                    /* tiles of its group before it */
 };
 
-/* The run of an index; index - index % group is the first of its group. */
-struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t index);
+/* The run of an index, in a group whose first run is given. */
+struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t first, int64_t index);
 
 /* The tiles of the runs [first, end) of one group. */
 int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end);

@@ -18,6 +18,7 @@ enum {
     MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
     PLANES_BYTES = 5 << 20,  /* in as many bytes of a group's transformed source */
     LEAST_TILES = 12,
+    ENOUGH = 4,              /* groups for each worker, so that most are busy to the end */
 };
 
 struct cut {
@@ -105,6 +106,7 @@ struct call {
     const void *source, *bias;
     char *weight; /* shared */
     size_t scratch_base, scratch_size;
+    int64_t vectors;       /* of the source's channels */
     int64_t first, groups; /* run and groups of the chunk that is computed now */
 };
 
@@ -179,23 +181,27 @@ static void weight_job(void *context, int64_t job, int worker)
 
 /* ---- source ---- */
 
+/* Transforms a run of the group whose planes are given, a vector of channels from one on. */
+static void transform_source(const struct call *call, int64_t index, int64_t channel,
+                             const struct cvg_winograd_planes *to, const struct scratch *x)
+{
+    const struct cvg_task *t = call->task;
+    const struct cut *cut = &call->cut;
+    const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
+    const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
+    cvg_winograd_to_points(&cut->w, call->maps, t->kernels, &run, 0,
+                           cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
+                           cut->view.source_size, (int)cvg_min(vector, channels - channel), to,
+                           cvg_at(t, to->base, run.at * to->row + channel), x->run);
+}
+
 /* A run of the chunk, and a vector of all source channels. */
 static void source_job(void *context, int64_t job, int worker)
 {
     const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const struct cut *cut = &call->cut;
-    const struct cvg_winograd *w = &cut->w;
-    const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
-    const int64_t blocks = cvg_ceil_div(channels, vector), index = call->first + job / blocks;
-    const int64_t channel = job % blocks * vector;
-    const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
-    const struct scratch own = scratch_of(call, worker);
-    const struct cvg_winograd_planes to = scratch_of(call, (int)((index - call->first) / w->group)).source;
-    cvg_winograd_to_points(w, call->maps, t->kernels, &run, 0,
-                           cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
-                           cut->view.source_size, (int)cvg_min(vector, channels - channel), &to,
-                           cvg_at(t, to.base, run.at * to.row + channel), own.run);
+    const int64_t index = call->first + job / call->vectors, group = (index - call->first) / call->cut.w.group;
+    const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);
+    transform_source(call, index, job % call->vectors * call->task->kernels->vector, &whose.source, &own);
 }
 
 /* ---- product ---- */
@@ -276,44 +282,64 @@ static void finish(const struct call *call, const struct cvg_winograd_run *run, 
                         t->scale, bias, t->accumulate);
 }
 
-/* A group of runs of the chunk, and a block of m. */
-static void product_job(void *context, int64_t job, int worker)
+/* One block of m of all groups of channels, for the runs [first, end) whose source is given. */
+static void product(const struct call *call, int64_t block, int64_t first, int64_t end, const char *source,
+                    const struct scratch *x)
 {
-    const struct call *call = context;
     const struct cvg_task *t = call->task;
     const struct cut *cut = &call->cut;
     const struct cvg_winograd *w = &cut->w;
     const int64_t size = (int64_t)t->kernels->size, vector = t->kernels->vector;
-    const int64_t group = job % call->groups, block = job / call->groups; /* of all groups of channels */
     const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
-    const int64_t first = call->first + group * w->group, end = cvg_min(w->runs, first + w->group);
     const int64_t tiles = cvg_winograd_tiles(w, first, end);
-    const struct scratch x = scratch_of(call, worker);
-    const char *source = scratch_of(call, (int)group).source.base;
 
     for (int64_t l = 0; l < cut->l_count; l++) {
-        x.a[l] = l;
+        x->a[l] = l;
         for (int i = 0; i < t->kernels->tiles; i++)
-            x.b[i * cut->l_count + l] = l * t->kernels->tile[i].lanes;
+            x->b[i * cut->l_count + l] = l * t->kernels->tile[i].lanes;
     }
     for (int64_t i = 0; i < tiles; i++) {
-        x.row[i] = i * x.source.row;
-        x.place[i] = i * x.sums.row;
+        x->row[i] = i * x->source.row;
+        x->place[i] = i * x->sums.row;
     }
     for (int64_t l_block = 0; l_block < cut->l_blocks; l_block++) {
-        const char *weight = x.weight;
+        const char *weight = x->weight;
         if (cut->shared)
             weight = cvg_at(t, call->weight, (block * cut->l_blocks + l_block) * cut->weight_block);
         else
-            transform_weight(call, g, block % cut->m_blocks, l_block, x.weight, &x);
-        multiply(call, l_block, tiles, source + g * cut->view.L * size, weight, &x);
+            transform_weight(call, g, block % cut->m_blocks, l_block, x->weight, x);
+        multiply(call, l_block, tiles, source + g * cut->view.L * size, weight, x);
     }
     for (int64_t index = first; index < end; index++) {
-        const struct cvg_winograd_run run = cvg_winograd_run_at(w, index);
+        const struct cvg_winograd_run run = cvg_winograd_run_at(w, first, index);
         for (int64_t lane = 0; lane < cut->m_count && m + lane < cut->view.M; lane += vector)
             finish(call, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
-                   x.sums.base + (run.at * x.sums.row + lane) * size, &x);
+                   x->sums.base + (run.at * x->sums.row + lane) * size, x);
     }
+}
+
+/* A group of runs of the chunk, and a block of m. */
+static void product_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cvg_winograd *w = &call->cut.w;
+    const int64_t group = job % call->groups, first = call->first + group * w->group;
+    const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);
+    product(call, job / call->groups, first, cvg_min(w->runs, first + w->group), whose.source.base, &own);
+}
+
+/* A group of runs, from source to destination. */
+static void group_job(void *context, int64_t job, int worker)
+{
+    const struct call *call = context;
+    const struct cut *cut = &call->cut;
+    const struct scratch own = scratch_of(call, worker);
+    const int64_t first = job * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
+    for (int64_t index = first; index < end; index++)
+        for (int64_t i = 0; i < call->vectors; i++)
+            transform_source(call, index, i * call->task->kernels->vector, &own.source, &own);
+    for (int64_t block = 0; block < call->task->shape->G * cut->m_blocks; block++)
+        product(call, block, first, end, own.source.base, &own);
 }
 
 void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
@@ -323,22 +349,28 @@ void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
     const struct cut *cut = &call.cut;
     const struct cvg_winograd *w = &cut->w;
     struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
-    const int64_t vectors = cvg_ceil_div(s->G * cut->view.L, task->kernels->vector);
+    const int64_t groups = cvg_ceil_div(w->runs, w->group), blocks = s->G * cut->m_blocks;
 
     call.weight = carve_weight(s, cut, task->kernels, &arena);
     call.scratch_base = arena.used;
     carve(s, cut, task->kernels, &one);
     call.scratch_size = one.used;
+    call.vectors = cvg_ceil_div(s->G * cut->view.L, task->kernels->vector);
     for (int i = 0; i < 2; i++)
         cvg_winograd_maps_of(&w->axis[i], task->kernels, &call.maps[i]);
     call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
     call.bias = task->bias;
     if (cut->shared)
-        cvg_parallel(task->threads, task->workers, s->G * cut->m_blocks * cut->l_blocks, weight_job, &call);
+        cvg_parallel(task->threads, task->workers, blocks * cut->l_blocks, weight_job, &call);
+    /* Whole groups as jobs leave a worker's source in its own cache, but there must be enough. */
+    if (groups % task->workers == 0 || groups > ENOUGH * task->workers) {
+        cvg_parallel(task->threads, task->workers, groups, group_job, &call);
+        return;
+    }
     for (call.first = 0; call.first < w->runs; call.first += task->workers * w->group) {
         const int64_t runs = cvg_min(task->workers * w->group, w->runs - call.first);
         call.groups = cvg_ceil_div(runs, w->group);
-        cvg_parallel(task->threads, task->workers, runs * vectors, source_job, &call);
-        cvg_parallel(task->threads, task->workers, call.groups * s->G * cut->m_blocks, product_job, &call);
+        cvg_parallel(task->threads, task->workers, runs * call.vectors, source_job, &call);
+        cvg_parallel(task->threads, task->workers, call.groups * blocks, product_job, &call);
     }
 }
