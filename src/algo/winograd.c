@@ -8,8 +8,8 @@ enum {
     LANES = 16,
     TRANSFORM = 26, TRANSFORM_8 = 36, /* of the source and of the destination; of 8 points */
     WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if no more than */
-    SHARED_BYTES = 3 << 20,
-    BACK = 20,          /* of grad_weight */
+    SHARED_BYTES = 3 << 20, SHARED_SUBS = 64 << 20,
+    BACK = 20, BACK_SUBS = 70, /* of grad_weight; of sub-filters */
     SUMS = 12,          /* to read or to write its sums again, if more than */
     NEAR_BYTES = 1 << 20,
     BLOCK = 128, GROUP = 64, /* channels and tiles at a time */
@@ -20,6 +20,7 @@ enum {
     SEGMENT = 32, /* columns of tiles of one run, at most */
     ROWS = 4,     /* rows of tiles of one run, at most */
     SHORT = 16,   /* rows of pixels as short are turned many at a time */
+    SPLIT = 4,    /* sub-filters along an axis, at most */
 };
 
 /* ---- matrices ---- */
@@ -46,18 +47,41 @@ void cvg_winograd_maps_of(const struct cvg_winograd_axis *a, const struct cvg_ke
 
 /* ---- tiles ---- */
 
+/*
+ * Into how many sub-filters of ceil(r / split) elements a filter is best split: so that a result
+ * takes the fewest points.  0 if it is too long.
+ */
+static int64_t split_of(int64_t n, int64_t r)
+{
+    int64_t best = 0, points = 0, results = 1;
+    for (int64_t split = 1; split <= SPLIT; split++) {
+        const int64_t length = cvg_ceil_div(r, split), rest = r - (split - 1) * length, m = n - length + 1;
+        if (m < 2 || (r > 1 && rest < 2)) /* kernels->points has none for one element */
+            continue;
+        if (best && split * n * results >= points * m)
+            continue;
+        best = split;
+        points = split * n;
+        results = m;
+    }
+    return best;
+}
+
 struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass pass, int64_t tiles)
 {
     struct cvg_winograd w;
     for (int i = 0; i < 2; i++) {
         const int axis = i + 1;
-        w.axis[i] = cvg_winograd_axis_of(n, (int)s->filter[axis]);
+        w.filter[i] = s->filter[axis];
+        w.split[i] = split_of(n, w.filter[i]);
+        w.axis[i] = cvg_winograd_axis_of(n, (int)cvg_ceil_div(w.filter[i], w.split[i]));
         w.source[i] = pass == CVG_GRAD_INPUT ? s->out[axis] : s->in[axis];
         w.dst[i] = pass == CVG_GRAD_INPUT ? s->in[axis] : s->out[axis];
         w.lead[i] = pass == CVG_GRAD_INPUT ? s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];
         w.tiles[i] = cvg_ceil_div(w.dst[i], w.axis[i].m);
     }
     w.points = w.axis[0].n * w.axis[1].n;
+    w.subs = w.split[0] * w.split[1];
     w.segments = cvg_ceil_div(w.tiles[1], cvg_min(SEGMENT, tiles));
     w.segment = cvg_ceil_div(w.tiles[1], w.segments);
     w.rows = cvg_max(1, cvg_min(cvg_min(w.tiles[0], ROWS), tiles / w.segment));
@@ -67,6 +91,14 @@ struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass p
     w.group_tiles = w.group * w.rows * w.segment;
     w.runs = s->N * w.row_runs * w.segments;
     return w;
+}
+
+struct cvg_winograd_sub cvg_winograd_sub_at(const struct cvg_winograd *w, int64_t sub)
+{
+    struct cvg_winograd_sub at = {.first = {sub / w->split[1] * w->axis[0].r, sub % w->split[1] * w->axis[1].r}};
+    for (int i = 0; i < 2; i++)
+        at.size[i] = cvg_min(w->axis[i].r, w->filter[i] - at.first[i]);
+    return at;
 }
 
 static struct cvg_winograd_run run_alone(const struct cvg_winograd *w, int64_t index)
@@ -184,19 +216,20 @@ static void transform(const struct cvg_winograd *w, struct cvg_points rows, stru
 }
 
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, int gradient,
-                            const void *channels, int64_t channel, int width,
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                            const int64_t *first, const void *channels, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch)
 {
-    const int64_t lines = lines_of(w, run->tiles[0], !gradient), columns = columns_of(w, run->tiles[1], !gradient);
+    const int borders = first != NULL;
+    const int64_t lines = lines_of(w, run->tiles[0], borders), columns = columns_of(w, run->tiles[1], borders);
     const int64_t vector = kernels->vector * (int64_t)kernels->size;
     char *window = scratch, *turned = window + lines * columns * vector;
-    int64_t first[2];
+    int64_t corner[2];
     for (int i = 0; i < 2; i++)
-        first[i] = run->first[i] * w->axis[i].m - (gradient ? 0 : w->lead[i]);
-    fill(kernels, gradient ? w->dst : w->source, channels, channel, width, first, lines, columns, window, turned);
-    transform(w, gradient ? maps[0].evaluate_output : maps[0].spread_input,
-              gradient ? maps[1].evaluate_output : maps[1].spread_input, kernels, run, window, columns, planes, to,
+        corner[i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
+    fill(kernels, first ? w->source : w->dst, channels, channel, width, corner, lines, columns, window, turned);
+    transform(w, first ? maps[0].spread_input : maps[0].evaluate_output,
+              first ? maps[1].spread_input : maps[1].evaluate_output, kernels, run, window, columns, planes, to,
               turned);
 }
 
@@ -205,17 +238,17 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
 /* Why a problem is none for n points; NULL if it is one. */
 static const char *refuses(const struct cvg_shape *s, int n)
 {
-    int most = 1;
     if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1)
         return "its filters are of rank 1 and 2";
     for (int i = 1; i < 3; i++) {
-        most = s->filter[i] > most ? (int)cvg_min(s->filter[i], 99) : most;
         if (s->stride[i] != 1 && s->out[i] > 1)
             return "the filter moves by more than one element";
         if (s->dilation[i] != 1 && s->filter[i] > 1)
             return "the filter has gaps";
     }
-    return most == 1 ? "the filter has one element" : most >= n ? "the filter is too large for its points" : NULL;
+    if (!split_of(n, s->filter[1]) || !split_of(n, s->filter[2]))
+        return "the filter is too large for its points";
+    return s->filter_size == 1 ? "the filter has one element" : NULL;
 }
 
 /* The larger norms of two axes, as those of both. */
@@ -239,7 +272,7 @@ static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass
 static double error_growth(const struct cvg_shape *s, int n, cvg_pass pass)
 {
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
-    const double channels = (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
     const double factor = pass == CVG_GRAD_WEIGHT ? 16.0 / 3 : 16.0 / 9 + 12 / channels;
     return sqrt(1 + factor * norms_of(&w, pass).square);
 }
@@ -254,7 +287,8 @@ static double error_bound(const struct cvg_shape *s, int n, cvg_pass pass)
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
     const double coefficient = s->type == CVG_F32 ? 1 + 0x1p-20 : 16; /* computed in double */
     const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
-    const double length = pass == CVG_GRAD_WEIGHT ? tiles : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double length = pass == CVG_GRAD_WEIGHT ? tiles : channels;
     double roundings = length + 3, products = length;
     for (int i = 0; i < 2; i++) {
         const struct cvg_winograd_axis *a = &w.axis[i];
@@ -270,20 +304,22 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
 {
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
     const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
-    const double g = (double)s->G, from = (double)(pass == CVG_GRAD_INPUT ? s->Kg : s->Cg);
+    const double subs = (double)w.subs, g = (double)s->G * (pass == CVG_GRAD_WEIGHT ? subs : 1);
+    const double from = (double)(pass == CVG_GRAD_INPUT ? s->Kg : s->Cg) * (pass == CVG_GRAD_WEIGHT ? 1 : subs);
     const double to = (double)(pass == CVG_GRAD_INPUT ? s->Cg : s->Kg);
     const double from_lanes = LANES * ceil(from / LANES), to_lanes = LANES * ceil(to / LANES);
     const double size = s->type == CVG_F32 ? 4 : 8, turns = ceil(tiles / GROUP);
     const double transform = (n == 8 ? TRANSFORM_8 : TRANSFORM) * (w.axis[0].n == 1 || w.axis[1].n == 1 ? 0.6 : 1);
+    const double again = n == 8 ? (1 + 0.6 * (subs - 1)) / subs : 1; /* few sub-filters read the same */
     double sum = tiles * g * from * to_lanes / 0.75; /* products */
     if (pass == CVG_GRAD_WEIGHT) {
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
-        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform;
-        sum += g * from * to_lanes * (BACK + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
+        sum += g * from * to_lanes * ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
     } else {
         const double near = (double)w.points * from * to * g * size;
-        sum += tiles * (LANES * ceil(g * from / LANES) + g * to_lanes) * transform;
-        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) * (near <= SHARED_BYTES ? 1 : turns);
+        sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
+        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) * (near <= (subs > 1 ? SHARED_SUBS : SHARED_BYTES) ? 1 : turns);
     }
     return sum * (double)w.points + OVERHEAD;
 }

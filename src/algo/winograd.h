@@ -30,9 +30,17 @@ struct cvg_winograd_maps {
 void cvg_winograd_maps_of(const struct cvg_winograd_axis *axis, const struct cvg_kernels *kernels,
                           struct cvg_winograd_maps *maps);
 
-/* Both axes, rows and columns, and how a destination is cut into tiles and runs. */
+/*
+ * Both axes, rows and columns, and how a destination is cut into tiles and runs.
+ *
+ * A filter that is long for its points is split into sub-filters of r elements, the last of which
+ * may have fewer: what they give are sums over as many times the channels, each with the source
+ * shifted to its sub-filter; in grad_weight each is a result of its own.
+ */
 struct cvg_winograd {
     struct cvg_winograd_axis axis[2];
+    int64_t filter[2];           /* elements of the whole filter */
+    int64_t split[2], subs;      /* sub-filters along each axis, of both */
     int64_t points;              /* F */
     int64_t source[2], dst[2];   /* extents */
     int64_t lead[2];             /* tile 0 reads from -lead on */
@@ -53,6 +61,13 @@ struct cvg_winograd_run {
     int64_t n, first[2], tiles[2]; /* image; tiles along each axis */
     int64_t at;                    /* tiles of its group before it */
 };
+
+/* Where a sub-filter begins in the filter, and its extents. */
+struct cvg_winograd_sub {
+    int64_t first[2], size[2];
+};
+
+struct cvg_winograd_sub cvg_winograd_sub_at(const struct cvg_winograd *w, int64_t sub);
 
 /* The run of an index, in a group whose first run is given. */
 struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_t first, int64_t index);
@@ -75,12 +90,13 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
 
 /*
  * Transforms a run of vector channels, of which width exist: from an image's channels on, channel
- * elements apart, to planes from a tile and channel on.  Of the source (with its borders), by
- * spread_input; with gradient of the output's gradient, by evaluate_output.
+ * elements apart, to planes from a tile and channel on.  Of the source as a sub-filter that
+ * begins at first sees it (with its borders), by spread_input; without one (NULL) of the output's
+ * gradient, by evaluate_output.
  */
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, int gradient,
-                            const void *channels, int64_t channel, int width,
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
+                            const int64_t *first, const void *channels, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch);
 
 /* Rows of a tile of the microkernel: as even as possible, so that the last is not a rest. */

@@ -12,7 +12,8 @@ enum {
     BLOCK = 64,              /* destination channels of one job, at most */
     SUM_BYTES = 384,         /* source channels between two stores of a sum: 96 in f32, about */
     FEW = 16,                /* source channels whose weights are transformed at a time */
-    SHARED_BYTES = 3 << 20,  /* a larger transformed weight is not shared */
+    SHARED_BYTES = 3 << 20,  /* a larger transformed weight is not shared, */
+    SHARED_SUBS = 64 << 20,  /* nor one as large of sub-filters, which take longer */
     WEIGHT_BYTES = 1 << 20,  /* a smaller one stays near, so that */
     FEW_TILES = 28,          /* so many tiles at a time are enough; */
     MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
@@ -25,7 +26,8 @@ struct cut {
     struct cvg_gather view;
     struct cvg_winograd w;
     int64_t m_count, m_blocks;          /* of one group of channels, in whole vectors */
-    int64_t l_count, l_blocks;
+    int64_t terms, l_count, l_blocks;   /* source channels, once for each sub-filter */
+    int64_t sub_step;                   /* channels of all groups between sub-filters in the planes */
     int64_t weight_plane, weight_block; /* elements of one point, of all */
     int shared;                         /* the weight is transformed once for all jobs */
 };
@@ -35,17 +37,19 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t vector = kernels->vector, line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const struct cvg_winograd one = cvg_winograd_of(s, n, pass, 1);
-    const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.view.L, cut.view.M));
-    const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, s->G * cut.view.L);
+    cut.terms = cvg_times(one.subs, cut.view.L);
+    cut.sub_step = cvg_ceil_div(s->G * cut.view.L, vector) * vector;
+    const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.terms, cut.view.M));
+    const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, cvg_times(one.subs, s->G * cut.view.L));
     const int64_t most = weight <= WEIGHT_BYTES ? FEW_TILES : MOST_TILES;
-    cut.shared = cvg_times(weight, s->G) <= SHARED_BYTES;
+    cut.shared = cvg_times(weight, s->G) <= (one.subs > 1 ? SHARED_SUBS : SHARED_BYTES);
     cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
-    cut.l_blocks = cvg_ceil_div(cut.view.L, SUM_BYTES / (int64_t)kernels->size);
-    cut.l_count = cvg_ceil_div(cut.view.L, cut.l_blocks);
-    cut.l_blocks = cvg_ceil_div(cut.view.L, cut.l_count);
+    cut.l_blocks = cvg_ceil_div(cut.terms, SUM_BYTES / (int64_t)kernels->size);
+    cut.l_count = cvg_ceil_div(cut.terms, cut.l_blocks);
+    cut.l_blocks = cvg_ceil_div(cut.terms, cut.l_count);
     cut.weight_plane = (cut.l_count * cut.m_count / line | 1) * line + 2 * line;
     cut.weight_block = cut.w.points * cut.weight_plane;
     return cut;
@@ -75,13 +79,13 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut, co
     const struct cvg_winograd *w = &cut->w;
     const int64_t few = FEW * kernels->vector;
     struct scratch x;
-    x.source = cvg_winograd_planes_of(w, kernels, w->group_tiles, s->G * cut->view.L, arena);
+    x.source = cvg_winograd_planes_of(w, kernels, w->group_tiles, cvg_times(w->subs, cut->sub_step), arena);
     x.sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_count, arena);
     x.weight = cvg_arena_take(arena, cut->shared ? 0 : cut->weight_block, kernels->size);
     x.packed = cvg_arena_take(arena, few * s->filter_size, kernels->size);
     x.between = cvg_arena_take(arena, few * w->axis[0].n * w->axis[1].r, kernels->size);
     x.run = cvg_arena_take(arena, cvg_winograd_scratch(w, kernels), kernels->size);
-    x.a = cvg_arena_take(arena, cut->l_count, sizeof *x.a);
+    x.a = cvg_arena_take(arena, cut->terms, sizeof *x.a);
     x.b = cvg_arena_take(arena, CVG_TILES * cut->l_count, sizeof *x.b);
     x.row = cvg_arena_take(arena, w->group_tiles, sizeof *x.row);
     x.place = cvg_arena_take(arena, w->group_tiles, sizeof *x.place);
@@ -106,7 +110,7 @@ struct call {
     const void *source, *bias;
     char *weight; /* shared */
     size_t scratch_base, scratch_size;
-    int64_t vectors;       /* of the source's channels */
+    int64_t vectors;       /* of the source's channels, for all sub-filters */
     int64_t first, groups; /* run and groups of the chunk that is computed now */
 };
 
@@ -131,38 +135,41 @@ static void transform_weight(const struct call *call, int64_t g, int64_t m_block
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
     const int64_t r = s->filter[1], q = s->filter[2], n = cut->w.axis[0].n;
     const int64_t m_end = cvg_min(cut->view.M, (m_block + 1) * cut->m_count);
-    const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->view.L, l_first + cut->l_count);
-    /* In grad_input the filter is turned by 180 degrees. */
-    const int64_t flip = cut->view.gradient ? -1 : 1, start = flip < 0 ? (r * q - 1) * vector : 0;
+    const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->terms, l_first + cut->l_count);
+    const int64_t flip = cut->view.gradient ? -1 : 1; /* in grad_input the filter is turned by 180 degrees */
     struct cvg_points rows = call->maps[0].evaluate_weight, columns = call->maps[1].evaluate_weight;
-    rows.src_outer = r * q * vector;
-    rows.dst_outer = n * q * vector;
-    rows.count = q;
-    rows.src_item = flip * vector;
-    rows.dst_item = vector;
-    rows.src_step = flip * q * vector;
-    rows.dst_step = q * vector;
-    columns.src_outer = n * q * vector;
-    columns.count = n;
-    columns.src_item = q * vector;
-    columns.dst_item = cut->w.axis[1].n * cut->weight_plane;
-    columns.src_step = vector;
-    columns.dst_step = cut->weight_plane;
-
-    for (int64_t l = l_first; l < l_end; l += FEW) {
-        const int64_t count = cvg_min(FEW, l_end - l);
+    int64_t count;
+    for (int64_t l = l_first; l < l_end; l += count) {
+        const int64_t channel = l % cut->view.L;
+        const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, l / cut->view.L);
+        const int64_t tap = sub.first[0] * q + sub.first[1], start = flip < 0 ? r * q - 1 - tap : tap;
+        count = cvg_min(cvg_min(FEW, l_end - l), cut->view.L - channel);
+        rows.in = (int)sub.size[0];
+        columns.in = (int)sub.size[1];
+        rows.outer = columns.outer = count;
+        rows.src_outer = r * q * vector;
+        rows.dst_outer = columns.src_outer = n * sub.size[1] * vector;
+        rows.count = sub.size[1];
+        rows.src_item = flip * vector;
+        rows.dst_item = vector;
+        rows.src_step = flip * q * vector;
+        rows.dst_step = sub.size[1] * vector;
+        columns.count = n;
+        columns.src_item = sub.size[1] * vector;
+        columns.dst_item = cut->w.axis[1].n * cut->weight_plane;
+        columns.src_step = vector;
+        columns.dst_step = cut->weight_plane;
         int64_t lane = 0; /* of the block */
         for (int64_t m = m_block * cut->m_count; m < m_end;) {
             const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
             char *panel = to + (lane * cut->l_count + (l - l_first) * tile->lanes) * size;
+            columns.dst_outer = tile->lanes;
             for (int64_t part = 0; part < tile->lanes; part += vector, m += vector, lane += vector) {
                 const int width = (int)cvg_max(0, cvg_min(vector, m_end - m));
                 if (!width)
                     continue;
-                cvg_pack_weight(t, &cut->view, g, m, width, l, count, (int)vector, x->packed);
-                rows.outer = columns.outer = count;
-                columns.dst_outer = tile->lanes;
-                kernels->points(&rows, x->packed + start * size, x->between);
+                cvg_pack_weight(t, &cut->view, g, m, width, channel, count, (int)vector, x->packed);
+                kernels->points(&rows, x->packed + start * vector * size, x->between);
                 kernels->points(&columns, x->between, panel + part * size);
             }
         }
@@ -181,18 +188,20 @@ static void weight_job(void *context, int64_t job, int worker)
 
 /* ---- source ---- */
 
-/* Transforms a run of the group whose planes are given, a vector of channels from one on. */
-static void transform_source(const struct call *call, int64_t index, int64_t channel,
+/* Transforms a run of a group to its planes: a vector of source channels, for one sub-filter. */
+static void transform_source(const struct call *call, int64_t index, int64_t vector_index,
                              const struct cvg_winograd_planes *to, const struct scratch *x)
 {
     const struct cvg_task *t = call->task;
     const struct cut *cut = &call->cut;
     const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
+    const int64_t place = vector_index * vector, channel = place % cut->sub_step;
+    const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, place / cut->sub_step);
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
-    cvg_winograd_to_points(&cut->w, call->maps, t->kernels, &run, 0,
+    cvg_winograd_to_points(&cut->w, call->maps, t->kernels, &run, sub.first,
                            cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
                            cut->view.source_size, (int)cvg_min(vector, channels - channel), to,
-                           cvg_at(t, to->base, run.at * to->row + channel), x->run);
+                           cvg_at(t, to->base, run.at * to->row + place), x->run);
 }
 
 /* A run of the chunk, and a vector of all source channels. */
@@ -201,7 +210,7 @@ static void source_job(void *context, int64_t job, int worker)
     const struct call *call = context;
     const int64_t index = call->first + job / call->vectors, group = (index - call->first) / call->cut.w.group;
     const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);
-    transform_source(call, index, job % call->vectors * call->task->kernels->vector, &whose.source, &own);
+    transform_source(call, index, job % call->vectors, &whose.source, &own);
 }
 
 /* ---- product ---- */
@@ -213,7 +222,7 @@ static void multiply(const struct call *call, int64_t l_block, int64_t tiles, co
     const struct cvg_kernels *kernels = call->task->kernels;
     const struct cut *cut = &call->cut;
     const int64_t size = (int64_t)kernels->size;
-    const int64_t count = cvg_min(cut->l_count, cut->view.L - l_block * cut->l_count);
+    const int64_t count = cvg_min(cut->l_count, cut->terms - l_block * cut->l_count);
     for (int64_t point = 0; point < cut->w.points; point++)
         for (int64_t lane = 0; lane < cut->m_count;) {
             const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
@@ -221,7 +230,7 @@ static void multiply(const struct call *call, int64_t l_block, int64_t tiles, co
             const int64_t rows = cvg_even_rows(tiles, tile->rows);
             const struct cvg_terms terms = {
                 .count = count,
-                .a = x->a,
+                .a = x->a + l_block * cut->l_count,
                 .b = x->b + (tile - kernels->tile) * cut->l_count,
                 .blocks = 1,
                 .tiles = panels,
@@ -230,7 +239,7 @@ static void multiply(const struct call *call, int64_t l_block, int64_t tiles, co
             };
             for (int64_t at = 0; at < tiles; at += rows)
                 tile->run((int)cvg_min(rows, tiles - at), &terms,
-                          source + (point * x->source.plane + l_block * cut->l_count) * size, x->row + at,
+                          source + point * x->source.plane * size, x->row + at,
                           weight + (point * cut->weight_plane + lane * cut->l_count) * size,
                           x->sums.base + (point * x->sums.plane + lane) * size, x->place + at, l_block == 0);
             lane += panels * tile->lanes;
@@ -293,11 +302,11 @@ static void product(const struct call *call, int64_t block, int64_t first, int64
     const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
     const int64_t tiles = cvg_winograd_tiles(w, first, end);
 
-    for (int64_t l = 0; l < cut->l_count; l++) {
-        x->a[l] = l;
+    for (int64_t l = 0; l < cut->terms; l++)
+        x->a[l] = l / cut->view.L * cut->sub_step + l % cut->view.L;
+    for (int64_t l = 0; l < cut->l_count; l++)
         for (int i = 0; i < t->kernels->tiles; i++)
             x->b[i * cut->l_count + l] = l * t->kernels->tile[i].lanes;
-    }
     for (int64_t i = 0; i < tiles; i++) {
         x->row[i] = i * x->source.row;
         x->place[i] = i * x->sums.row;
@@ -337,7 +346,7 @@ static void group_job(void *context, int64_t job, int worker)
     const int64_t first = job * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
     for (int64_t index = first; index < end; index++)
         for (int64_t i = 0; i < call->vectors; i++)
-            transform_source(call, index, i * call->task->kernels->vector, &own.source, &own);
+            transform_source(call, index, i, &own.source, &own);
     for (int64_t block = 0; block < call->task->shape->G * cut->m_blocks; block++)
         product(call, block, first, end, own.source.base, &own);
 }
@@ -355,7 +364,7 @@ void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
     call.scratch_base = arena.used;
     carve(s, cut, task->kernels, &one);
     call.scratch_size = one.used;
-    call.vectors = cvg_ceil_div(s->G * cut->view.L, task->kernels->vector);
+    call.vectors = w->subs * (cut->sub_step / task->kernels->vector);
     for (int i = 0; i < 2; i++)
         cvg_winograd_maps_of(&w->axis[i], task->kernels, &call.maps[i]);
     call.source = pass == CVG_FORWARD ? task->input : task->grad_output;

@@ -81,8 +81,7 @@ static struct scratch carve(const struct cut *cut, const struct cvg_kernels *ker
 /* The most parts of the sums, whatever the batch, of a weight of so many blocks. */
 static int64_t most_parts(const struct cvg_shape *s)
 {
-    const int64_t blocks = s->G * cvg_ceil_div(s->Cg, BLOCK) * cvg_ceil_div(s->Kg, BLOCK);
-    return cvg_parts_most(s, blocks);
+    return cvg_parts_most(s, s->G * cvg_ceil_div(s->Cg, BLOCK) * cvg_ceil_div(s->Kg, BLOCK));
 }
 
 /* Those that pay; a power of two, as threads often are. */
@@ -119,7 +118,7 @@ struct call {
     struct cvg_winograd_maps maps[2];
     int64_t c_count, k_count; /* of one block, at most, with these workers */
     int64_t c_blocks, k_blocks;
-    int64_t parts;
+    int64_t parts, groups; /* groups of channels, each once for each sub-filter and part */
     char *partial;
     size_t scratch_base, scratch_size;
 };
@@ -146,7 +145,7 @@ static void choose_blocks(struct call *call)
         const int64_t c = block_of(s->Cg, cvg_ceil_div(s->Cg, c_blocks), vector);
         for (int64_t k_blocks = k_least; k_blocks <= s->Kg; k_blocks++) {
             const int64_t k = block_of(s->Kg, cvg_ceil_div(s->Kg, k_blocks), vector);
-            const double jobs = (double)call->parts * (double)s->G * (double)(c_blocks * k_blocks);
+            const double jobs = (double)call->groups * (double)(c_blocks * k_blocks);
             const double cost = ceil(jobs / t->workers) * (double)(c * k + TRANSFORM * (c + k));
             if (cost < least) {
                 least = cost;
@@ -156,7 +155,7 @@ static void choose_blocks(struct call *call)
             if (jobs >= t->workers)
                 break;
         }
-        if (call->parts * s->G * c_blocks * k_least >= t->workers)
+        if (call->groups * c_blocks * k_least >= t->workers)
             break;
     }
     call->c_blocks = cvg_ceil_div(s->Cg, call->c_count);
@@ -167,6 +166,7 @@ static void choose_blocks(struct call *call)
 struct piece {
     const struct call *call;
     struct scratch x;
+    struct cvg_winograd_sub sub;
     int64_t part, g, c, k, c_count, k_count; /* c and k from the group's first on */
 };
 
@@ -183,7 +183,7 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     const struct cvg_winograd_planes *to = gradient ? &p->x.gradient : &p->x.input;
     const void *from = gradient ? t->grad_output : t->input;
     for (int64_t lane = 0; lane < count; lane += vector)
-        cvg_winograd_to_points(&call->cut.w, call->maps, t->kernels, &run, gradient,
+        cvg_winograd_to_points(&call->cut.w, call->maps, t->kernels, &run, gradient ? NULL : p->sub.first,
                                cvg_at(t, from, (channel + lane) * plane), plane, (int)cvg_min(vector, count - lane),
                                to, cvg_at(t, to->base, run.at * to->row + lane), p->x.transform);
 }
@@ -228,10 +228,10 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     const struct cvg_kernels *kernels = t->kernels;
     const struct cvg_winograd_planes *sums = &p->x.sums;
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size, count = cvg_min(FEW, p->c_count - c);
-    const int64_t n = call->cut.w.axis[1].n, r = s->filter[1], q = s->filter[2];
-    const int64_t to = (p->g * s->Kg + p->k + lane) * s->taps + (p->c + c) * r * q;
+    const int64_t n = call->cut.w.axis[1].n, r = p->sub.size[0], q = p->sub.size[1];
     char *out = p->x.transform, *between = out + count * r * q * vector * size;
     struct cvg_points rows = call->maps[0].collect_weight, columns = call->maps[1].collect_weight;
+    rows.out = (int)r;
     rows.outer = columns.outer = count;
     rows.src_outer = sums->row;
     rows.dst_outer = r * n * vector;
@@ -240,6 +240,7 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     rows.dst_item = vector;
     rows.src_step = n * sums->plane;
     rows.dst_step = n * vector;
+    columns.out = (int)q;
     columns.src_outer = r * n * vector;
     columns.dst_outer = r * q * vector;
     columns.count = r;
@@ -248,13 +249,15 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     columns.src_step = columns.dst_step = vector;
     kernels->points(&rows, sums->base + (c * sums->row + lane) * size, between);
     kernels->points(&columns, between, out);
-    const int width = (int)cvg_min(vector, p->k_count - lane);
-    if (call->parts > 1)
-        kernels->unturn(cvg_at(t, call->partial, p->part * s->K * s->taps + to), s->taps, out, (int)vector, width,
-                        count * r * q, 1, NULL, 0);
-    else
-        kernels->unturn(cvg_at(t, t->result, to), s->taps, out, (int)vector, width, count * r * q, t->scale, NULL,
-                        t->accumulate);
+
+    const int64_t to = (p->g * s->Kg + p->k + lane) * s->taps + (p->c + c) * s->filter_size +
+                       p->sub.first[0] * s->filter[2] + p->sub.first[1];
+    char *const result = call->parts > 1 ? cvg_at(t, call->partial, p->part * s->K * s->taps) : t->result;
+    const int64_t together = call->cut.w.subs == 1 ? count * r : 1; /* rows of the filter */
+    for (int64_t row = 0; row < count * r; row += together)
+        kernels->unturn(cvg_at(t, result, to + row / r * s->filter_size + row % r * s->filter[2]), s->taps,
+                        out + row * q * vector * size, (int)vector, (int)cvg_min(vector, p->k_count - lane),
+                        together * q, call->parts > 1 ? 1 : t->scale, NULL, call->parts > 1 ? 0 : t->accumulate);
 }
 
 static void weight_job(void *context, int64_t job, int worker)
@@ -265,8 +268,10 @@ static void weight_job(void *context, int64_t job, int worker)
     const struct cvg_winograd *w = &call->cut.w;
     const int64_t c_block = job / call->parts % call->c_blocks;
     const int64_t k_block = job / call->parts / call->c_blocks % call->k_blocks;
+    const int64_t group = job / call->parts / call->c_blocks / call->k_blocks;
     struct piece p = {.call = call, .x = scratch_of(call, worker), .part = job % call->parts};
-    p.g = job / call->parts / call->c_blocks / call->k_blocks;
+    p.g = group / w->subs;
+    p.sub = cvg_winograd_sub_at(w, group % w->subs);
     p.c = c_block * call->c_count;
     p.k = k_block * call->k_count;
     p.c_count = cvg_min(call->c_count, s->Cg - p.c);
@@ -308,8 +313,9 @@ void cvg_winograd_weight(const struct cvg_task *task, int n)
     call.scratch_size = one.used;
     for (int i = 0; i < 2; i++)
         cvg_winograd_maps_of(&call.cut.w.axis[i], task->kernels, &call.maps[i]);
+    call.groups = call.parts * s->G * call.cut.w.subs;
     choose_blocks(&call);
-    cvg_parallel(task->threads, task->workers, call.parts * s->G * call.c_blocks * call.k_blocks, weight_job, &call);
+    cvg_parallel(task->threads, task->workers, call.groups * call.c_blocks * call.k_blocks, weight_job, &call);
     if (call.parts > 1)
         cvg_parts_add(task, call.parts, call.partial);
 }
