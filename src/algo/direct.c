@@ -4,13 +4,14 @@
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    STRIDED_CHANNELS = 64, /* or as many, if what they write is as far apart as a stride */
     MANY_PHASES = 16,   /* of stride: more leave few destinations that sum the same taps */
     MOST_TAPS = 256,
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     DOT_PIXELS = 8,     /* if rows are as long */
     OVERHEAD = 20000,   /* of the cost: of a call, in multiplications */
-    STRIDED = 12,       /* of the cost: of an element that is written so many elements further on */
+    STRIDED = 24,       /* of the cost: of an element that is written so many elements further on */
     NARROW = 32,        /* channels as lanes: fewer leave vectors unused */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
 };
@@ -59,7 +60,8 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
         return &cvg_direct_pixels; /* whose lanes are of one phase, however far apart */
     if (view.M > CVG_FEW_CHANNELS && inside_share(s, &view) < MOSTLY_INSIDE)
         return &cvg_direct_channels; /* which leaves the padding out */
-    if (view.M <= PIXEL_CHANNELS || view.L * s->filter_size <= SHORT_SUM)
+    const int strided = view.gradient && s->stride[2] > 1;
+    if (view.M <= (strided ? STRIDED_CHANNELS : PIXEL_CHANNELS) || view.L * s->filter_size <= SHORT_SUM)
         return &cvg_direct_pixels;
     return &cvg_direct_channels;
 }
@@ -84,13 +86,15 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double all = result * (double)view.L * (double)s->filter_size / (view.gradient ? strides : 1);
     const double steps = view.gradient && s->stride[2] > 1 ? STRIDED * fmin((double)s->stride[2], 64) * result : 0;
     if (form == &cvg_direct_depthwise)
-        return all / 0.6 + 30 * result + steps + OVERHEAD;
+        return all / (view.gradient && s->Kg > 1 ? 0.3 : 0.6) + 30 * result + steps + OVERHEAD;
     if (form == &cvg_direct_dense)
         return products / 0.72 + OVERHEAD;
-    if (form == &cvg_direct_pixels)
-        return all / 0.45 + 10 * result + steps + OVERHEAD;
+    if (form == &cvg_direct_pixels) {
+        const double share = steps > 0 && view.M > PIXEL_CHANNELS ? 0.7 : 0.43 + fmin(0.2, (double)s->filter_size / 245);
+        return all / share + 10 * result + steps + OVERHEAD;
+    }
     const double lanes = view.M < NARROW / 2 ? 4 : view.M < NARROW ? 1.5 : 1;
-    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + (steps > 0 ? 65 : 25) * result + steps + OVERHEAD;
+    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + (steps > 0 ? 40 : 25) * result + steps + OVERHEAD;
 }
 
 static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,

@@ -26,10 +26,11 @@ enum {
     CHANNELS = 128,        /* k of one job, or of one step of a sum over k */
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
     /*
-     * Of the cost: percent of the peak; and the multiplications that an element of the matrix, one that
-     * is added to the image, one of the operands, one of the image, and a call take.
+     * Of the cost: percent of the peak; and the multiplications that an element of the matrix, a row
+     * of them, one of the operands, one of the image that columns are added to, and a call take.
      */
-    EFFICIENCY = 70, COLUMN = 30, ADDED = 50, ELEMENT = 20, IMAGE = 55, OVERHEAD = 40000,
+    EFFICIENCY = 70, COLUMN = 30, ELEMENT = 20, OVERHEAD = 40000,
+    EFFICIENCY_BACK = 75, COLUMN_BACK = 34, ROW_BACK = 200, IMAGE = 20, ELEMENT_BACK = 4, /* of grad_input */
 };
 
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
@@ -457,9 +458,10 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
-    const double elements = pass == CVG_GRAD_INPUT ? IMAGE * in + ELEMENT * out : ELEMENT * (in + out);
-    const double column = pass == CVG_GRAD_INPUT ? ADDED : COLUMN;
-    return columns * ((double)s->Kg / EFFICIENCY * 100 + column) + elements + OVERHEAD;
+    if (pass == CVG_GRAD_INPUT)
+        return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
+               IMAGE * in + ELEMENT_BACK * out + OVERHEAD;
+    return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * (in + out) + OVERHEAD;
 }
 
 const struct cvg_algorithm cvg_im2col = {
