@@ -18,7 +18,7 @@ static const char *const option_names[OPTIONS] = {
     [OPT_DILATION] = "--dilation", [OPT_GROUPS] = "--groups", [OPT_OUTPUT_PADDING] = "--output-padding",
     [OPT_PAD] = "--pad",           [OPT_STRIDE] = "--stride", [OPT_SEED] = "--seed",
     [OPT_MIN_TIME] = "--min-time", [OPT_ERROR_GROWTH] = "--error-growth",
-    [OPT_MEASURE] = "--measure",
+    [OPT_MEASURE] = "--measure",     [OPT_RANDOM] = "--random",
 };
 
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values)

@@ -23,7 +23,7 @@ double seconds(void);
 enum option {
     OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXPORT, OPT_FORMAT,
     OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD,
-    OPT_PASS, OPT_PEER, OPT_PLOT, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
+    OPT_PASS, OPT_PEER, OPT_PLOT, OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
     OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 
@@ -93,6 +93,9 @@ struct random {
 };
 uint64_t random_bits(struct random *random);
 double random_uniform(struct random *random); /* in [-1, 1), a multiple of 2^-23 */
+
+/* A small random problem that looks for edges: sizes of 1, long filters and strides, tails of vectors. */
+void problem_draw(struct problem *problem, struct random *random);
 
 /*
  * The FMA peak in flop/s of so many threads, measured now, by the widest vectors that the

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 int cli_fail(cvg_error *error, const char *format, ...)
 {
@@ -86,6 +87,9 @@ cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double grad
     options.threads = threads;
     options.gradient_scale = gradient_scale;
     options.error_growth = plan_error_growth;
+    /* More threads than processors would mostly wait, and OpenMP's burn time while they do. */
+    if (threads > sysconf(_SC_NPROCESSORS_ONLN))
+        options.parallel_for = thread_each;
     if (cvg_plan_create(&plan, conv, &options, error))
         return NULL;
     if (threads > cvg_plan_threads(plan, CVG_FORWARD)) {

@@ -70,6 +70,7 @@ static const struct {
     {"--pass", OPT_PASS, BENCH},
     {"--peer", OPT_PEER, BENCH},
     {"--plot", OPT_PLOT, BENCH},
+    {"--random", OPT_RANDOM, VERIFY},
     {"--seed", OPT_SEED, VERIFY},
     {"--shapes", OPT_SHAPES, TABLES},
     {"--stride", OPT_STRIDE, GEOMETRY},

@@ -11,6 +11,7 @@ enum {
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     DOT_PIXELS = 8,     /* if rows are as long */
     OVERHEAD = 20000,   /* of the cost: of a call, in multiplications */
+    PACKED = 80,        /* of the cost: of an element of the weight */
     STRIDED = 24,       /* of the cost: of an element that is written so many elements further on */
     NARROW = 32,        /* channels as lanes: fewer leave vectors unused */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
@@ -78,7 +79,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     if (form == &cvg_direct_weight)
         return products / 0.78 * (s->Cg > DOTS && s->Cg < NARROW / 2 ? 1.5 : 1) + 20 * (read + written) + OVERHEAD;
     if (form == &cvg_direct_dots)
-        return products / 0.45 + 50 * (read + written) + OVERHEAD;
+        return products / 0.45 + 15 * (read + written) + OVERHEAD;
     const struct cvg_gather view = cvg_gather_of(s, pass);
     const double result = view.gradient ? read : written;
     const double strides = (double)s->stride[0] * (double)s->stride[1] * (double)s->stride[2];
@@ -94,7 +95,9 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
         return all / share + 10 * result + steps + OVERHEAD;
     }
     const double lanes = view.M < NARROW / 2 ? 4 : view.M < NARROW ? 1.5 : 1;
-    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + (steps > 0 ? 40 : 25) * result + steps + OVERHEAD;
+    const double packing = PACKED * (double)s->G * (double)view.M * (double)view.L * (double)s->filter_size;
+    return all * (double)inside_share(s, &view) / 100 / 0.87 * lanes + packing + (steps > 0 ? steps : 25 * result) +
+           OVERHEAD;
 }
 
 static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,

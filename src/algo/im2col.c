@@ -458,8 +458,9 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
+    const double lanes = 16 * ceil((double)s->out_size / 16) / (double)s->out_size;
     if (pass == CVG_GRAD_INPUT)
-        return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
+        return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 * lanes + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
                IMAGE * in + ELEMENT_BACK * out + OVERHEAD;
     return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * (in + out) + OVERHEAD;
 }
