@@ -70,6 +70,7 @@ static const struct {
     {"mb2ic3iw200oc20kw7pw3", "Winograd: rank 1"},
     {"mb2ic20ih15iw18oc10kh7kw7ph3pw3", "Winograd: filters split in four"},
     {"g2mb1ic6ih10iw16oc40kh9kw4ph4pw1", "Winograd: filters split along one axis, groups"},
+    {"mb2ic3id1od1ih5iw9oc4kd1kh3kw3sd11sh1sw1pd1ph1pw1", "a plane that reads nothing but padding"},
     {"mb2ic5iw70oc7kw13pw14", "Winograd: sub-filters with a rest, padding past the filter"},
     {"mb0ic3ih5iw5oc4kh3kw3ph1pw1", "batch 0: zero gradients"},
     {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},

@@ -78,12 +78,13 @@ static void grad_input_job(void *context, int64_t job, int worker)
             for (int64_t w = 0; w < s->in[2]; w++) {
                 double sum = 0;
                 for (int64_t k = g * s->Kg; k < (g + 1) * s->Kg; k++)
-                    for (int64_t a = 0; a < s->filter[0]; a++)
-                        for (int64_t r = 0; r < s->filter[1]; r++)
-                            for (int64_t b = 0; b < s->filter[2]; b++) {
-                                const int64_t o = carry(s, 0, d, a), p = carry(s, 1, h, r),
-                                              q = carry(s, 2, w, b);
-                                if (o < 0 || p < 0 || q < 0)
+                    for (int64_t a = 0; a < s->filter[0]; a++) {
+                        const int64_t o = carry(s, 0, d, a);
+                        for (int64_t r = 0; o >= 0 && r < s->filter[1]; r++) {
+                            const int64_t p = carry(s, 1, h, r);
+                            for (int64_t b = 0; p >= 0 && b < s->filter[2]; b++) {
+                                const int64_t q = carry(s, 2, w, b);
+                                if (q < 0)
                                     continue;
                                 sum += t->kernels->load(t->grad_output, (n * s->K + k) *
                                                                                 s->out_size +
@@ -92,6 +93,8 @@ static void grad_input_job(void *context, int64_t job, int worker)
                                                         (k * s->Cg + c % s->Cg) * s->filter_size +
                                                             at(s->filter, a, r, b));
                             }
+                        }
+                    }
                 finish(t, (n * s->C + c) * s->in_size + at(s->in, d, h, w), sum);
             }
 }
@@ -109,12 +112,13 @@ static void grad_weight_job(void *context, int64_t job, int worker)
             for (int64_t b = 0; b < s->filter[2]; b++) {
                 double sum = 0;
                 for (int64_t n = 0; n < s->N; n++)
-                    for (int64_t o = 0; o < s->out[0]; o++)
-                        for (int64_t p = 0; p < s->out[1]; p++)
-                            for (int64_t q = 0; q < s->out[2]; q++) {
-                                const int64_t d = meet(s, 0, o, a), h = meet(s, 1, p, r),
-                                              w = meet(s, 2, q, b);
-                                if (d < 0 || h < 0 || w < 0)
+                    for (int64_t o = 0; o < s->out[0]; o++) {
+                        const int64_t d = meet(s, 0, o, a);
+                        for (int64_t p = 0; d >= 0 && p < s->out[1]; p++) {
+                            const int64_t h = meet(s, 1, p, r);
+                            for (int64_t q = 0; h >= 0 && q < s->out[2]; q++) {
+                                const int64_t w = meet(s, 2, q, b);
+                                if (w < 0)
                                     continue;
                                 sum += t->kernels->load(t->grad_output, (n * s->K + k) *
                                                                                 s->out_size +
@@ -123,6 +127,8 @@ static void grad_weight_job(void *context, int64_t job, int worker)
                                                                           s->in_size +
                                                                       at(s->in, d, h, w));
                             }
+                        }
+                    }
                 finish(t, (k * s->Cg + c) * s->filter_size + at(s->filter, a, r, b), sum);
             }
 }

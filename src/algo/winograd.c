@@ -238,7 +238,7 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
 /* Why a problem is none for n points; NULL if it is one. */
 static const char *refuses(const struct cvg_shape *s, int n)
 {
-    if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1)
+    if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1 || s->pad[0] != 0)
         return "its filters are of rank 1 and 2";
     for (int i = 1; i < 3; i++) {
         if (s->stride[i] != 1 && s->out[i] > 1)
