@@ -13,7 +13,7 @@ static const char usage[] =
     "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
     "          [--input F --weight F --grad-output F] [--format text|json] [-o FILE]\n"
     "  verify  [PROBLEM...]             every algorithm against the reference\n"
-    "          [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
+    "          [--random N] [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
     "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
     "          [--peer onednn,openblas] [--plot FILE.svg] [--check-planner]\n"

@@ -18,6 +18,7 @@ const char *cvg_status_string(cvg_status status)
     case CVG_INVALID_ARGUMENT: return "invalid argument";
     case CVG_UNSUPPORTED: return "unsupported";
     case CVG_OUT_OF_MEMORY: return "out of memory";
+    case CVG_WRONG_RESULT: return "wrong result";
     }
     return "unknown status";
 }

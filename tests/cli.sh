@@ -95,6 +95,11 @@ grep -q '^{"problem":"mb1ic2oc3_ih5kh3sh1dh0ph1_iw5kw3sw1dw0pw1","pass":"forward
     result 1 || result 0 'bench --json'
 printf '%s\n' 'name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,dilation_h,dilation_w,groups,source' \
     'one,1,2,5,6,4,3,3,2,1,1,1,0,1,1,1,2,me' >shapes.csv
+good verify --random 3 --seed 5 --threads 1,2;  says 'verify: 3 problems'; says ', 0 failed'
+bad 2 '--random is "0"' verify --random 0
+"$program" verify --random 1000000 --algo direct >out 2>err &
+sleep 1; kill -TERM $!; wait $!
+[ $? = 1 ] && grep -q '; interrupted' out && result 1 || result 0 'an interrupted verify says what it had'
 good verify --shapes shapes.csv --algo direct;  says 'g2mb1ic2oc4'
 good run forward --input x.npy --weight w.npy --bias b.npy -o fwd;  says 'output.npy  f32 2x4x3x3'
 good run backward --input x.npy --weight w.npy --grad-output g.npy --mean -o bwd

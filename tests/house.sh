@@ -19,17 +19,17 @@ library='src/*.[ch] src/algo/*.[ch] src/kernels/*.[ch]' # unquoted below: a list
 # Direction: api -> plan, shape -> algo -> kernels.h; parallel, memory and cpu are leaves.
 rule 'algorithms include plan.h or cpu.h' "$(includes src/algo/*.[ch] | grep -E 'plan\.h|api|cpu\.h')"
 rule 'algorithms include each other' \
-    "$(includes src/algo/*.c | grep -vE '"(algo|box|parts|direct|gather|window|winograd|winograd_points)\.h"')"
+    "$(includes src/algo/*.c | grep -vE '"(algo|box|definition|parts|direct|gather|window|winograd|winograd_points)\.h"')"
 rule 'kernels know more than kernels.h' \
     "$(includes src/kernels/* | grep -vE '"(kernels|body|body_planes|body_points|target|simd_[a-z0-9]+|convgrad)\.h"')"
 rule 'leaves include others' \
     "$(includes src/memory.[ch] src/parallel.[ch] | grep -vE '"(convgrad|memory|parallel)\.h"')"
 rule 'the program looks into the library' \
-    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain|bench|peer)\.h"')"
+    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain|bench|peer|guard|verify)\.h"')"
 
 # Allocation, printing, globals and types.
-rule 'allocation outside plan.c and measure.c' \
-    "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -vE '^src/(plan|measure).c')"
+rule 'allocation outside plan.c, measure.c and verify.c' \
+    "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -vE '^src/(plan|measure|verify).c')"
 rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library)"
 rule 'a global that is no constant' \
     "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern')"

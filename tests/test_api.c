@@ -479,6 +479,57 @@ static void check_batch_zero(void)
     cvg_plan_destroy(plan);
 }
 
+/* A pool that does not do what is asked of it. */
+static void idle_pool(void *pool, int count, void (*task)(void *context, int index), void *context)
+{
+    (void)pool, (void)count, (void)task, (void)context;
+}
+
+static void check_verify(void)
+{
+    static const cvg_algo algos[] = {CVG_AUTO, CVG_REFERENCE, CVG_DIRECT, CVG_IM2COL, CVG_WINOGRAD6};
+    cvg_report report;
+    for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
+        for (int type = 0; type < 2; type++)
+            for (int scaled = 0; scaled < 2; scaled++) {
+                cvg_conv conv = CVG_CONV_INIT;
+                cvg_options options = CVG_OPTIONS_INIT;
+                cvg_plan *plan;
+                conv.type = (cvg_type)type;
+                conv.batch = 3;
+                conv.in_channels = 5;
+                conv.out_channels = 18;
+                for (int axis = 0; axis < 2; axis++) {
+                    conv.in[axis] = 13 + axis;
+                    conv.filter[axis] = 3;
+                    conv.pad_begin[axis] = 1;
+                }
+                options.algo[0] = options.algo[1] = options.algo[2] = algos[i];
+                options.gradient_scale = scaled ? 1.0 / 3 : 1;
+                check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "a plan to verify");
+                const cvg_status status = cvg_verify(plan, &report);
+                check(status == CVG_OK && report.failures == 0 && report.checks > 10000 && !*report.text,
+                      "verify of algorithm %d, type %d, scale 1/%d: %s; %s", (int)algos[i], type, scaled ? 3 : 1,
+                      cvg_status_string(status), report.text);
+                cvg_plan_destroy(plan);
+            }
+    check(cvg_verify(NULL, &report) == CVG_INVALID_ARGUMENT, "verify of NULL");
+
+    cvg_conv conv = good_conv();
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    options.threads = 2;
+    options.parallel_for = idle_pool;
+    cvg_plan_create(&plan, &conv, &options, NULL);
+    check(cvg_verify(plan, NULL) == CVG_INVALID_ARGUMENT, "verify without a report");
+    check(cvg_verify(plan, &report) == CVG_WRONG_RESULT && report.failures > 100 && strstr(report.text, "output by"),
+          "a pool that does nothing: %d, %s", (int)report.failures, report.text);
+    cvg_plan_destroy(plan);
+    conv.batch = 0;
+    check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK && cvg_verify(plan, &report) == CVG_OK, "verify of batch 0");
+    cvg_plan_destroy(plan);
+}
+
 int main(void)
 {
     check_bad_convs();
@@ -492,5 +543,6 @@ int main(void)
     check_growth();
     check_names();
     check_batch_zero();
+    check_verify();
     return check_summary();
 }

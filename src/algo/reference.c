@@ -2,32 +2,7 @@
  * The definition, and nothing else: each result is one plain sum in double,
  * rounded once.  Slow and obviously right; every other algorithm answers to it.
  */
-#include "algo.h"
-
-/*
- * The input position that output position p and tap r meet along an axis, or
- * -1 when that is padding.
- */
-static int64_t meet(const struct cvg_shape *s, int axis, int64_t p, int64_t r)
-{
-    const int64_t h = p * s->stride[axis] - s->pad[axis] + r * s->dilation[axis];
-    return h >= 0 && h < s->in[axis] ? h : -1;
-}
-
-/* The output position that tap r carries to input position h, or -1 when there is none. */
-static int64_t carry(const struct cvg_shape *s, int axis, int64_t h, int64_t r)
-{
-    const int64_t from = h + s->pad[axis] - r * s->dilation[axis];
-    if (from < 0 || from % s->stride[axis])
-        return -1;
-    return from / s->stride[axis] < s->out[axis] ? from / s->stride[axis] : -1;
-}
-
-/* Row-major index into a box of three axes. */
-static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c)
-{
-    return (a * size[1] + b) * size[2] + c;
-}
+#include "definition.h"
 
 static void finish(const struct cvg_task *t, int64_t index, double sum)
 {
@@ -35,116 +10,39 @@ static void finish(const struct cvg_task *t, int64_t index, double sum)
     t->kernels->store(t->result, index, old + t->scale * sum);
 }
 
-/* Job: one n and k.  output[n][k][o][p][q] */
+/* Job: one channel of one image of the output. */
 static void forward_job(void *context, int64_t job, int worker)
 {
     const struct cvg_task *t = context;
-    const struct cvg_shape *s = t->shape;
-    const int64_t n = job / s->K, k = job % s->K, g = k / s->Kg;
+    const double bias = t->bias ? t->kernels->load(t->bias, job % t->shape->K) : 0;
     (void)worker;
-
-    for (int64_t o = 0; o < s->out[0]; o++)
-        for (int64_t p = 0; p < s->out[1]; p++)
-            for (int64_t q = 0; q < s->out[2]; q++) {
-                double sum = t->bias ? t->kernels->load(t->bias, k) : 0;
-                for (int64_t c = 0; c < s->Cg; c++)
-                    for (int64_t a = 0; a < s->filter[0]; a++)
-                        for (int64_t r = 0; r < s->filter[1]; r++)
-                            for (int64_t b = 0; b < s->filter[2]; b++) {
-                                const int64_t d = meet(s, 0, o, a), h = meet(s, 1, p, r),
-                                              w = meet(s, 2, q, b);
-                                if (d < 0 || h < 0 || w < 0)
-                                    continue;
-                                sum += t->kernels->load(t->weight, (k * s->Cg + c) * s->filter_size +
-                                                                       at(s->filter, a, r, b)) *
-                                       t->kernels->load(t->input, (n * s->C + g * s->Cg + c) *
-                                                                          s->in_size +
-                                                                      at(s->in, d, h, w));
-                            }
-                finish(t, (n * s->K + k) * s->out_size + at(s->out, o, p, q), sum);
-            }
+    for (int64_t i = job * t->shape->out_size; i < (job + 1) * t->shape->out_size; i++)
+        finish(t, i, bias + cvg_definition(t, CVG_FORWARD, i).value);
 }
 
-/* Job: one n and c.  grad_input[n][c][d][h][w] */
+/* Job: one channel of one image of the input. */
 static void grad_input_job(void *context, int64_t job, int worker)
 {
     const struct cvg_task *t = context;
-    const struct cvg_shape *s = t->shape;
-    const int64_t n = job / s->C, c = job % s->C, g = c / s->Cg;
     (void)worker;
-
-    for (int64_t d = 0; d < s->in[0]; d++)
-        for (int64_t h = 0; h < s->in[1]; h++)
-            for (int64_t w = 0; w < s->in[2]; w++) {
-                double sum = 0;
-                for (int64_t k = g * s->Kg; k < (g + 1) * s->Kg; k++)
-                    for (int64_t a = 0; a < s->filter[0]; a++) {
-                        const int64_t o = carry(s, 0, d, a);
-                        for (int64_t r = 0; o >= 0 && r < s->filter[1]; r++) {
-                            const int64_t p = carry(s, 1, h, r);
-                            for (int64_t b = 0; p >= 0 && b < s->filter[2]; b++) {
-                                const int64_t q = carry(s, 2, w, b);
-                                if (q < 0)
-                                    continue;
-                                sum += t->kernels->load(t->grad_output, (n * s->K + k) *
-                                                                                s->out_size +
-                                                                            at(s->out, o, p, q)) *
-                                       t->kernels->load(t->weight,
-                                                        (k * s->Cg + c % s->Cg) * s->filter_size +
-                                                            at(s->filter, a, r, b));
-                            }
-                        }
-                    }
-                finish(t, (n * s->C + c) * s->in_size + at(s->in, d, h, w), sum);
-            }
+    for (int64_t i = job * t->shape->in_size; i < (job + 1) * t->shape->in_size; i++)
+        finish(t, i, cvg_definition(t, CVG_GRAD_INPUT, i).value);
 }
 
-/* Job: one k and c.  grad_weight[k][c][t][r][s] */
+/* Job: the filter of one k and c. */
 static void grad_weight_job(void *context, int64_t job, int worker)
 {
     const struct cvg_task *t = context;
-    const struct cvg_shape *s = t->shape;
-    const int64_t k = job / s->Cg, c = job % s->Cg, g = k / s->Kg;
     (void)worker;
-
-    for (int64_t a = 0; a < s->filter[0]; a++)
-        for (int64_t r = 0; r < s->filter[1]; r++)
-            for (int64_t b = 0; b < s->filter[2]; b++) {
-                double sum = 0;
-                for (int64_t n = 0; n < s->N; n++)
-                    for (int64_t o = 0; o < s->out[0]; o++) {
-                        const int64_t d = meet(s, 0, o, a);
-                        for (int64_t p = 0; d >= 0 && p < s->out[1]; p++) {
-                            const int64_t h = meet(s, 1, p, r);
-                            for (int64_t q = 0; h >= 0 && q < s->out[2]; q++) {
-                                const int64_t w = meet(s, 2, q, b);
-                                if (w < 0)
-                                    continue;
-                                sum += t->kernels->load(t->grad_output, (n * s->K + k) *
-                                                                                s->out_size +
-                                                                            at(s->out, o, p, q)) *
-                                       t->kernels->load(t->input, (n * s->C + g * s->Cg + c) *
-                                                                          s->in_size +
-                                                                      at(s->in, d, h, w));
-                            }
-                        }
-                    }
-                finish(t, (k * s->Cg + c) * s->filter_size + at(s->filter, a, r, b), sum);
-            }
+    for (int64_t i = job * t->shape->filter_size; i < (job + 1) * t->shape->filter_size; i++)
+        finish(t, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
 }
 
-/* Job: one k.  grad_bias[k] */
 static void grad_bias_job(void *context, int64_t k, int worker)
 {
     const struct cvg_task *t = context;
-    const struct cvg_shape *s = t->shape;
-    double sum = 0;
     (void)worker;
-
-    for (int64_t n = 0; n < s->N; n++)
-        for (int64_t i = 0; i < s->out_size; i++)
-            sum += t->kernels->load(t->grad_output, (n * s->K + k) * s->out_size + i);
-    finish(t, k, sum);
+    finish(t, k, cvg_definition_grad_bias(t, k).value);
 }
 
 static size_t workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,

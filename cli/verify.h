@@ -1,0 +1,73 @@
+/* verify's tensors and checks (checks.c), for the command that runs them (verify.c). */
+#ifndef CLI_VERIFY_H
+#define CLI_VERIFY_H
+
+#include "cli.h"
+#include "guard.h"
+
+enum tensor { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OUTPUT, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, TENSORS };
+enum { FIRST_RESULT = OUTPUT };
+
+
+/* One set of tensors of one type. */
+struct set {
+    struct array view[TENSORS]; /* data in memory[] */
+    struct guarded memory[TENSORS];
+};
+
+/* gap: elements between each tensor and the end of memory. */
+void set_new(struct set *set, cvg_type type, const struct sizes *z, size_t gap);
+void set_free(struct set *set);
+
+/* Operands: integers in [-range, range], or real numbers in [-1, 1) if range is 0. */
+void fill_operands(struct set *set, int range, uint64_t seed);
+void copy_operands(struct set *to, const struct set *from, int absolute);
+void poison_results(struct set *set);
+
+/* Computes all results; the workspace is exact, odd, poisoned and guarded.  1 if its guard held. */
+int run_all(const cvg_plan *plan, struct set *set, cvg_mode mode);
+
+enum { MOST_SETS = 8 };
+
+struct verify {
+    uint64_t seed;
+    int threads[16], thread_count;
+    const char *sets[MOST_SETS]; /* instruction sets that the processor has; the one it takes is first */
+    int set_count;
+    cvg_algo algos[CVG_ALGO_COUNT];
+    int algo_count;
+    cvg_type types[2];
+    int type_count;
+    long problems, passed, failed, skipped, refused;
+    int quiet; /* does not print problems that pass */
+    /* what is being checked, for messages */
+    const char *problem;
+    char arguments[512]; /* that name it */
+    cvg_algo algo;
+    cvg_type type;
+    int at_threads, at_set;
+    const char *doing; /* ", with something special", or "" */
+    double allowed[TENSORS]; /* beyond what the sum of the products allows */
+};
+
+/* The command that runs the same once more. */
+void repeat(const struct verify *v, char *text, size_t size);
+
+/* got = factor * want, within terms roundings of sum (NULL: exactly), and what v->allowed adds. */
+void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want,
+             const struct set *sum, double factor, double terms);
+
+/* By how much the results of a plan may be off; 0 if it adds the definition's products. */
+void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set);
+
+/* Neither operands nor what surrounds tensors and workspace were written. */
+void unharmed(struct verify *v, const struct set *set, const struct set *before, int workspace_intact);
+
+/* Those results whose bits are set in a mask, 1 << OUTPUT and so on. */
+void same_bits(struct verify *v, const struct set *set, const struct set *want, unsigned results);
+
+/* What is checked once for each algorithm, on integers; set holds the plan's results. */
+void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
+                const struct set *want, struct set *set, struct set *work);
+
+#endif

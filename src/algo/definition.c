@@ -1,0 +1,132 @@
+#include "definition.h"
+
+/*
+ * The input position that output position p and tap r meet along an axis, or
+ * -1 when that is padding.
+ */
+static int64_t meet(const struct cvg_shape *s, int axis, int64_t p, int64_t r)
+{
+    const int64_t h = p * s->stride[axis] - s->pad[axis] + r * s->dilation[axis];
+    return h >= 0 && h < s->in[axis] ? h : -1;
+}
+
+/* The output position that tap r carries to input position h, or -1 when there is none. */
+static int64_t carry(const struct cvg_shape *s, int axis, int64_t h, int64_t r)
+{
+    const int64_t from = h + s->pad[axis] - r * s->dilation[axis];
+    if (from < 0 || from % s->stride[axis])
+        return -1;
+    return from / s->stride[axis] < s->out[axis] ? from / s->stride[axis] : -1;
+}
+
+/* Row-major index into a box of three axes, and back. */
+static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c)
+{
+    return (a * size[1] + b) * size[2] + c;
+}
+
+static void split(int64_t index, const int64_t size[3], int64_t place[3])
+{
+    place[2] = index % size[2];
+    place[1] = index / size[2] % size[1];
+    place[0] = index / size[2] / size[1];
+}
+
+static void add(const struct cvg_task *t, struct cvg_sum *sum, const void *a, int64_t i, const void *b, int64_t j)
+{
+    const double product = t->kernels->load(a, i) * t->kernels->load(b, j);
+    sum->value += product;
+    sum->absolute += fabs(product);
+}
+
+/* output[n][k][o][p][q] */
+static struct cvg_sum output(const struct cvg_task *t, int64_t index)
+{
+    const struct cvg_shape *s = t->shape;
+    const int64_t k = index / s->out_size % s->K, n = index / s->out_size / s->K, g = k / s->Kg;
+    int64_t place[3];
+    struct cvg_sum sum = {0, 0};
+    split(index % s->out_size, s->out, place);
+    for (int64_t c = 0; c < s->Cg; c++)
+        for (int64_t a = 0; a < s->filter[0]; a++) {
+            const int64_t d = meet(s, 0, place[0], a);
+            for (int64_t r = 0; d >= 0 && r < s->filter[1]; r++) {
+                const int64_t h = meet(s, 1, place[1], r);
+                for (int64_t b = 0; h >= 0 && b < s->filter[2]; b++) {
+                    const int64_t w = meet(s, 2, place[2], b);
+                    if (w >= 0)
+                        add(t, &sum, t->weight, (k * s->Cg + c) * s->filter_size + at(s->filter, a, r, b), t->input,
+                            (n * s->C + g * s->Cg + c) * s->in_size + at(s->in, d, h, w));
+                }
+            }
+        }
+    return sum;
+}
+
+/* grad_input[n][c][d][h][w] */
+static struct cvg_sum grad_input(const struct cvg_task *t, int64_t index)
+{
+    const struct cvg_shape *s = t->shape;
+    const int64_t c = index / s->in_size % s->C, n = index / s->in_size / s->C, g = c / s->Cg;
+    int64_t place[3];
+    struct cvg_sum sum = {0, 0};
+    split(index % s->in_size, s->in, place);
+    for (int64_t k = g * s->Kg; k < (g + 1) * s->Kg; k++)
+        for (int64_t a = 0; a < s->filter[0]; a++) {
+            const int64_t o = carry(s, 0, place[0], a);
+            for (int64_t r = 0; o >= 0 && r < s->filter[1]; r++) {
+                const int64_t p = carry(s, 1, place[1], r);
+                for (int64_t b = 0; p >= 0 && b < s->filter[2]; b++) {
+                    const int64_t q = carry(s, 2, place[2], b);
+                    if (q >= 0)
+                        add(t, &sum, t->grad_output, (n * s->K + k) * s->out_size + at(s->out, o, p, q), t->weight,
+                            (k * s->Cg + c % s->Cg) * s->filter_size + at(s->filter, a, r, b));
+                }
+            }
+        }
+    return sum;
+}
+
+/* grad_weight[k][c][t][r][s] */
+static struct cvg_sum grad_weight(const struct cvg_task *t, int64_t index)
+{
+    const struct cvg_shape *s = t->shape;
+    const int64_t c = index / s->filter_size % s->Cg, k = index / s->filter_size / s->Cg, g = k / s->Kg;
+    int64_t tap[3];
+    struct cvg_sum sum = {0, 0};
+    split(index % s->filter_size, s->filter, tap);
+    for (int64_t n = 0; n < s->N; n++)
+        for (int64_t o = 0; o < s->out[0]; o++) {
+            const int64_t d = meet(s, 0, o, tap[0]);
+            for (int64_t p = 0; d >= 0 && p < s->out[1]; p++) {
+                const int64_t h = meet(s, 1, p, tap[1]);
+                for (int64_t q = 0; h >= 0 && q < s->out[2]; q++) {
+                    const int64_t w = meet(s, 2, q, tap[2]);
+                    if (w >= 0)
+                        add(t, &sum, t->grad_output, (n * s->K + k) * s->out_size + at(s->out, o, p, q), t->input,
+                            (n * s->C + g * s->Cg + c) * s->in_size + at(s->in, d, h, w));
+                }
+            }
+        }
+    return sum;
+}
+
+struct cvg_sum cvg_definition(const struct cvg_task *task, cvg_pass pass, int64_t index)
+{
+    return pass == CVG_FORWARD      ? output(task, index)
+           : pass == CVG_GRAD_INPUT ? grad_input(task, index)
+                                    : grad_weight(task, index);
+}
+
+struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t k)
+{
+    const struct cvg_shape *s = t->shape;
+    struct cvg_sum sum = {0, 0};
+    for (int64_t n = 0; n < s->N; n++)
+        for (int64_t i = 0; i < s->out_size; i++) {
+            const double value = t->kernels->load(t->grad_output, (n * s->K + k) * s->out_size + i);
+            sum.value += value;
+            sum.absolute += fabs(value);
+        }
+    return sum;
+}
