@@ -11,7 +11,7 @@ enum {
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
     DOT_PIXELS = 8,     /* if rows are as long */
     OVERHEAD = 20000,   /* of the cost: of a call, in multiplications */
-    PACKED = 80,        /* of the cost: of an element of the weight */
+    PACKED = 40,        /* of the cost: of an element of the weight */
     STRIDED = 24,       /* of the cost: of an element that is written so many elements further on */
     NARROW = 32,        /* channels as lanes: fewer leave vectors unused */
     SHORT_SUM = 32,     /* products of a sum that does not repay turning lanes to rows */
@@ -87,7 +87,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double all = result * (double)view.L * (double)s->filter_size / (view.gradient ? strides : 1);
     const double steps = view.gradient && s->stride[2] > 1 ? STRIDED * fmin((double)s->stride[2], 64) * result : 0;
     if (form == &cvg_direct_depthwise)
-        return all / (view.gradient && s->Kg > 1 ? 0.3 : 0.6) + 30 * result + steps + OVERHEAD;
+        return all / (view.gradient && s->Kg > 1 ? 0.22 : 0.6) + 30 * result + steps + OVERHEAD;
     if (form == &cvg_direct_dense)
         return products / 0.72 + OVERHEAD;
     if (form == &cvg_direct_pixels) {

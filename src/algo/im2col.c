@@ -27,9 +27,10 @@ enum {
     WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
     /*
      * Of the cost: percent of the peak; and the multiplications that an element of the matrix, a row
-     * of them, one of the operands, one of the image that columns are added to, and a call take.
+     * of them, one of the operands, a weight in each image, one of the image that columns are added to,
+     * and a call take.
      */
-    EFFICIENCY = 70, COLUMN = 30, ELEMENT = 20, OVERHEAD = 40000,
+    EFFICIENCY = 70, COLUMN = 30, ELEMENT = 20, WEIGHT = 33, OVERHEAD = 40000,
     EFFICIENCY_BACK = 75, COLUMN_BACK = 34, ROW_BACK = 200, IMAGE = 20, ELEMENT_BACK = 4, /* of grad_input */
 };
 
@@ -458,11 +459,14 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
+    if (pass == CVG_GRAD_WEIGHT)
+        return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * (in + out) + OVERHEAD;
     const double lanes = 16 * ceil((double)s->out_size / 16) / (double)s->out_size;
-    if (pass == CVG_GRAD_INPUT)
-        return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 * lanes + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
-               IMAGE * in + ELEMENT_BACK * out + OVERHEAD;
-    return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * (in + out) + OVERHEAD;
+    const double weights = WEIGHT * (double)s->N * (double)s->K * (double)s->taps + OVERHEAD;
+    if (pass == CVG_FORWARD)
+        return columns * ((double)s->Kg / EFFICIENCY * 100 * lanes + COLUMN) + ELEMENT * (in + out) + weights;
+    return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 * lanes + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
+           IMAGE * in + ELEMENT_BACK * out + weights;
 }
 
 const struct cvg_algorithm cvg_im2col = {

@@ -6,7 +6,7 @@
 /* Of the cost, in multiplications at the processor's peak for each point and element. */
 enum {
     LANES = 8,
-    TRANSFORM = 26, TRANSFORM_8 = 36, /* of the source and of the destination; of 8 points */
+    TRANSFORM = 26, TRANSFORM_8 = 33, /* of the source and of the destination; of 8 points */
     WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if no more than */
     SHARED_BYTES = 3 << 20, SHARED_SUBS = 64 << 20,
     BACK = 20, BACK_SUBS = 70, /* of grad_weight; of sub-filters */

@@ -1,0 +1,145 @@
+"""Plants single faults in the library, one at a time, and shows which tests catch each.
+
+    python3 tests/mutants.py [--jobs N] [NUMBER...]
+
+Copies the sources to a temporary folder, changes one place, builds, and runs the tests from the
+quickest on until one fails.  A fault that none catches "survives", and the script exits 1.  Prints
+the table that docs/testing.md shows.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# File, the text that stands there exactly once, what replaces it, and what fault that is.
+MUTANTS = [
+    # The problem and the plan
+    ("shape.c", "*out = (padded - extent) / conv->stride[axis] + 1;", "*out = (padded - extent + 1) / conv->stride[axis] + 1;", "output size one too large when the stride leaves a border"),
+    ("shape.c", "if (extent < 0 || extent > padded)", "if (extent < 0 || extent > padded + 1)", "a filter that is one too large is accepted"),
+    ("shape.c", "s.pad[axis] = conv->pad_begin[from];", "s.pad[axis] = conv->pad_end[from];", "padding at the begin and at the end mixed up"),
+    ("shape.c", "s.dilation[axis] = conv->dilation[from];", "s.dilation[axis] = conv->dilation[0];", "one dilation for all axes"),
+    ("plan.c", "options->error_growth", "12.0", "error_growth is not looked at"),
+    ("api.c", ".accumulate = mode == CVG_ACCUMULATE,", ".accumulate = 0,", "CVG_ACCUMULATE is ignored"),
+    ("api.c", ".scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale,", ".scale = plan->gradient_scale,", "forward is scaled like a gradient"),
+    ("api.c", "return !batch_operand && plan->shape.N > 0;", "return !batch_operand && plan->shape.N > 1;", "a NULL operand passes for batch 1"),
+    ("parallel.c", "while ((job = atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed)) < crew->jobs)", "while ((job = atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed)) < crew->jobs - (crew->jobs > 40))", "the last of many jobs is dropped"),
+    ("parallel.c", "job = atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed)", "job = crew->next, crew->next = job + 1, job", "two threads may take one job"),
+    ("memory.c", "return arena->used ? arena->used + CVG_ALIGNMENT - 1 : 0;", "return arena->used;", "the workspace of an unaligned pointer is too small"),
+    ("memory.c", "(CVG_ALIGNMENT - at % CVG_ALIGNMENT) % CVG_ALIGNMENT", "(CVG_ALIGNMENT - at % CVG_ALIGNMENT)", "an aligned workspace is moved by a line"),
+    ("plan_text.c", "CVG_PLAN_VERSION", "0", "the version of a plan's text is not its own"),
+    # Method 1
+    ("algo/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
+    ("algo/box.c", "a.tap_source_step = -(dilation / gcd(stride, dilation));", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
+    ("algo/box.c", "in.high = cvg_max(in.low, cvg_min(end, a->length));", "in.high = cvg_max(in.low, cvg_min(end - 1, a->length));", "the last source element is left out of the box"),
+    ("algo/box.c", "*end = cvg_min(a->taps, floor_div(high, -step) + 1);", "*end = cvg_min(a->taps, floor_div(high, -step));", "the last tap of a border is dropped"),
+    ("algo/box.c", "return a / b - (a % b < 0);", "return a / b;", "division of negative numbers rounds the wrong way"),
+    ("algo/window.c", "const int64_t low = cvg_min(count, cvg_max(0, -first));", "const int64_t low = cvg_min(count, cvg_max(0, -first - 1));", "the left border reads before the row"),
+    ("algo/window.c", "if (inside && row >= 0 && row < extent[1])", "if (row >= 0 && row < extent[1])", "planes outside the source are read"),
+    ("algo/window.c", "*end = last < 0 ? *first : cvg_min(*end, last / stride + 1);", "*end = last < 0 ? *first : cvg_min(*end, last / stride);", "grad_weight forgets the last position of a tap"),
+    ("algo/window.c", "*first = cvg_max(*first, cvg_ceil_div(far, stride));", "*first = cvg_max(*first, far / stride);", "grad_weight begins in the padding"),
+    ("algo/depthwise.c", "const int64_t channel = pair % t->shape->G * view->M + m;", "const int64_t channel = pair % t->shape->G + m;", "depthwise with a multiplier takes another channel's filter"),
+    ("algo/depthwise.c", "memset(x.box, 0, (size_t)(together * each * size));", "memset(x.box, 0, (size_t)(each * size));", "a stale box for the images after the first"),
+    ("algo/direct_dots.c", "memset(x->sums, 0, (size_t)(s->Kg * columns * FOLD * size));", "if (part == 0) memset(x->sums, 0, (size_t)(s->Kg * columns * FOLD * size));", "a stale sum of the workspace"),
+    ("algo/direct_dots.c", "if (piece != *laid_out)", "if (*laid_out < 0)", "a box laid out for another piece"),
+    ("algo/direct_weight.c", "if (job.c_count <= 0)", "if (job.c_count < 0)", "an empty last block is computed"),
+    ("algo/direct_weight.c", "const int64_t each = cvg_ceil_div(cut->regions.count, cut->parts);", "const int64_t each = cut->regions.count / cut->parts;", "grad_weight leaves out the regions that no part is given"),
+    ("algo/direct_weight.c", "meets &= first < end;", "meets = first < end;", "a tap outside the input along one axis is added"),
+    ("algo/direct_channels.c", "t->accumulate", "0", "a missing accumulate"),
+    ("algo/direct_pixels.c", "t->accumulate", "0", "a missing accumulate"),
+    ("algo/parts.c", "for (int64_t i = 0; i + apart < sum->parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= sum->parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
+    ("algo/grad_bias.c", "s->K * s->out_size, s->out_size);", "s->K * s->out_size, s->out_size - (s->out_size > 16));", "grad_bias forgets the last pixel"),
+    # Method 2
+    ("algo/im2col.c", "run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;", "run.low = w < 0 ? cvg_min(-w / step, count) : 0;", "im2col reads left of the row when the stride passes it"),
+    ("algo/im2col.c", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w - 1, count));", "im2col forgets the last column"),
+    ("algo/im2col.c", "memset(row + (size_t)run.high * size, 0,", "memset(row + (size_t)run.high * size, 0, 0 *", "stale columns where the padding is"),
+    ("algo/im2col.c", "if (!t->accumulate)\n        memset", "if (0)\n        memset", "col2im adds to what was there"),
+    ("algo/im2col.c", "x->lanes, lanes, ld, x->col, lanes, ld, k == 0);", "x->lanes, lanes, ld, x->col, lanes, ld, 1);", "only the last block of k counts in grad_input"),
+    ("algo/im2col.c", "tap == 0);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "1);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "only the last block of taps counts in forward"),
+    # Winograd
+    ("algo/winograd.c", "s->pad[0] != 0)", "0)", "Winograd takes a plane of nothing but padding"),
+    ("algo/winograd.c", "s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];", "s->pad[axis] : s->pad[axis];", "grad_input with the padding of forward"),
+    ("algo/winograd.c", "memset(window + end * columns * vector, 0, (size_t)((lines - end) * columns * vector));", "", "a stale lower border"),
+    ("algo/winograd_points.c", "divisor *= point[i] - point[j];", "divisor *= point[j] - point[i];", "a sign in the matrices of an odd number of points"),
+    ("algo/winograd_gather.c", "const int64_t flip = cut->view.gradient ? -1 : 1;", "const int64_t flip = 1;", "the filter is not turned in grad_input"),
+    ("algo/winograd_gather.c", "x->place + at, l_block == 0);", "x->place + at, 1);", "only the last block of channels counts"),
+    ("algo/winograd_gather.c", "count = cvg_min(cvg_min(FEW, l_end - l), cut->view.L - channel);", "count = cvg_min(FEW, l_end - l);", "weights of a sub-filter taken for the next one's"),
+    ("algo/winograd_gather.c", "const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);\n    product", "const struct scratch own = scratch_of(call, 0), whose = scratch_of(call, (int)group);\n    product", "a racy sum: all threads share one scratch"),
+    ("algo/winograd_weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
+    ("algo/winograd_weight.c", "end = s->N * (p.part + 1) / call->parts * image;", "end = (s->N * p.part / call->parts + s->N / call->parts) * image;", "images that the parts do not divide are left out"),
+    # Kernels
+    ("kernels/body.h", "for (int64_t j = 0; j < count; j++) {\n                const int64_t offset", "for (int64_t j = 0; j < count - (count > 64); j++) {\n                const int64_t offset", "long sums lose their last product"),
+    ("kernels/body.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
+    ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),
+]
+
+# From the quickest on.
+TESTS = [
+    ["{build}/convgrad", "verify", "--random", "60", "--seed", "1"],
+    ["{build}/tests/test_api"],
+    ["{build}/tests/test_textbook"],
+    ["{build}/tests/test_kernels"],
+    ["{build}/tests/test_threads"],
+    ["{build}/tests/test_golden", "{source}/tests/golden/golden.txt"],
+    ["sh", "{source}/tests/cli.sh", "{build}/convgrad"],
+    ["{build}/convgrad", "verify", "--random", "1000", "--seed", "1000"],
+    ["{build}/tests/test_algorithms", "150"],
+]
+
+
+def run(command, seconds, **more):
+    """The exit status; 124 if it takes too long, which counts as caught."""
+    try:
+        return subprocess.run(command, timeout=seconds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more).returncode
+    except subprocess.TimeoutExpired:
+        return 124
+
+
+def build(source, out, jobs):
+    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "algorithms")]
+    configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
+    return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)
+
+
+def first_failure(source, out):
+    for test in TESTS:
+        command = [word.format(build=out, source=source) for word in test]
+        if run(command, 600, cwd=out):
+            return " ".join(os.path.basename(word) for word in command[:1] + command[1:4] if not word.startswith("/") or word == command[0])
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("numbers", nargs="*", type=int)
+    arguments = parser.parse_args()
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = f"{folder}/source", f"{folder}/build"
+        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
+        if build(source, out, arguments.jobs) or first_failure(source, out):
+            sys.exit("the sources without a fault do not build, or fail")
+        print("| | file | fault | caught by |\n|---|---|---|---|")
+        for number, (name, old, new, what) in enumerate(MUTANTS, 1):
+            if arguments.numbers and number not in arguments.numbers:
+                continue
+            path = pathlib.Path(source, "src", name)
+            text = path.read_text()
+            if text.count(old) < 1:
+                sys.exit(f"fault {number}: {name} has no {old!r}")
+            path.write_text(text.replace(old, new, 1))
+            caught = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out)
+            path.write_text(text)
+            survived += not caught
+            print(f"| {number} | {name} | {what} | {caught or '**nothing**'} |", flush=True)
+    print(f"{survived} of {len(arguments.numbers) or len(MUTANTS)} faults survived")
+    return survived > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
