@@ -4,7 +4,7 @@
 enum {
     DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
     PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
-    STRIDED_CHANNELS = 64, /* or as many, if what they write is as far apart as a stride */
+    STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
     MANY_PHASES = 16,   /* of stride: more leave few destinations that sum the same taps */
     MOST_TAPS = 256,
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
