@@ -122,8 +122,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source, out = f"{folder}/source", f"{folder}/build"
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
-        if build(source, out, arguments.jobs) or first_failure(source, out):
-            sys.exit("the sources without a fault do not build, or fail")
+        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out)
+        if wrong:
+            sys.exit(f"the sources without a fault are caught by {wrong}")
         print("| | file | fault | caught by |\n|---|---|---|---|")
         for number, (name, old, new, what) in enumerate(MUTANTS, 1):
             if arguments.numbers and number not in arguments.numbers:

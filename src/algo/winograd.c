@@ -17,7 +17,7 @@ enum {
 };
 
 enum {
-    SEGMENT = 32, /* columns of tiles of one run, at most */
+    SEGMENT = 128, /* columns of tiles of one run, at most */
     ROWS = 4,     /* rows of tiles of one run, at most */
     SHORT = 16,   /* rows of pixels as short are turned many at a time */
     SPLIT = 4,    /* sub-filters along an axis, at most */

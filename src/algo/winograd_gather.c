@@ -15,7 +15,8 @@ enum {
     SHARED_BYTES = 3 << 20,  /* a larger transformed weight is not shared, */
     SHARED_SUBS = 64 << 20,  /* nor one as large of sub-filters, which take longer */
     WEIGHT_BYTES = 1 << 20,  /* a smaller one stays near, so that */
-    FEW_TILES = 28,          /* so many tiles at a time are enough; */
+    FEW_TILES = 28,          /* so many tiles at a time are enough, */
+    FEW_BYTES = 256 << 10,   /* or, of few channels, so many that rows are read and written far along; */
     MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
     PLANES_BYTES = 5 << 20,  /* in as many bytes of a group's transformed source */
     LEAST_TILES = 12,
@@ -41,7 +42,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.sub_step = cvg_ceil_div(s->G * cut.view.L, vector) * vector;
     const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.terms, cut.view.M));
     const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, cvg_times(one.subs, s->G * cut.view.L));
-    const int64_t most = weight <= WEIGHT_BYTES ? FEW_TILES : MOST_TILES;
+    const int64_t most = weight <= WEIGHT_BYTES ? cvg_max(FEW_TILES, FEW_BYTES / tile) : MOST_TILES;
     cut.shared = cvg_times(weight, s->G) <= (one.subs > 1 ? SHARED_SUBS : SHARED_BYTES);
     cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
