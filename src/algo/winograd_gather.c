@@ -20,7 +20,6 @@ enum {
     MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
     PLANES_BYTES = 5 << 20,  /* in as many bytes of a group's transformed source */
     LEAST_TILES = 12,
-    ENOUGH = 4,              /* groups for each worker, so that most are busy to the end */
 };
 
 struct cut {
@@ -372,8 +371,8 @@ void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
     call.bias = task->bias;
     if (cut->shared)
         cvg_parallel(task->threads, task->workers, blocks * cut->l_blocks, weight_job, &call);
-    /* Whole groups as jobs leave a worker's source in its own cache, but there must be enough. */
-    if (groups % task->workers == 0 || groups > ENOUGH * task->workers) {
+    /* Whole groups as jobs leave a worker's source in its own cache, if no more than a quarter of them would wait. */
+    if (cvg_ceil_div(groups, task->workers) * task->workers <= groups + groups / 3) {
         cvg_parallel(task->threads, task->workers, groups, group_job, &call);
         return;
     }
