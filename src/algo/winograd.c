@@ -16,6 +16,8 @@ enum {
     OVERHEAD = 100000,  /* of a call */
 };
 
+#define WORTH_SPLIT 1.4
+
 enum {
     SEGMENT = 128, /* columns of tiles of one run, at most */
     ROWS = 4,     /* rows of tiles of one run, at most */
@@ -67,13 +69,36 @@ static int64_t split_of(int64_t n, int64_t r)
     return best;
 }
 
+/* Points for a result along an axis. */
+static double points_of(int64_t n, int64_t r, int64_t split)
+{
+    return r == 1 ? 1 : (double)(split * n) / (double)(n - cvg_ceil_div(r, split) + 1);
+}
+
+/*
+ * In grad_weight a sub-filter costs more, as it transforms the gradient once more and has a way back of its own: split
+ * only where that makes many fewer points.
+ */
+static int repays(const struct cvg_shape *s, int n, const int64_t split[2])
+{
+    double with = 1, without = 1;
+    for (int i = 0; i < 2; i++) {
+        with *= points_of(n, s->filter[i + 1], split[i]);
+        without *= s->filter[i + 1] < n ? points_of(n, s->filter[i + 1], 1) : HUGE_VAL;
+    }
+    return without >= WORTH_SPLIT * with;
+}
+
 struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass pass, int64_t tiles)
 {
     struct cvg_winograd w;
+    for (int i = 0; i < 2; i++)
+        w.split[i] = split_of(n, s->filter[i + 1]);
+    if (pass == CVG_GRAD_WEIGHT && !repays(s, n, w.split))
+        w.split[0] = w.split[1] = 1;
     for (int i = 0; i < 2; i++) {
         const int axis = i + 1;
         w.filter[i] = s->filter[axis];
-        w.split[i] = split_of(n, w.filter[i]);
         w.axis[i] = cvg_winograd_axis_of(n, (int)cvg_ceil_div(w.filter[i], w.split[i]));
         w.source[i] = pass == CVG_GRAD_INPUT ? s->out[axis] : s->in[axis];
         w.dst[i] = pass == CVG_GRAD_INPUT ? s->in[axis] : s->out[axis];
@@ -315,6 +340,7 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
     if (pass == CVG_GRAD_WEIGHT) {
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
         sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
+        sum *= subs > 1 ? 1.2 : 1;
         sum += g * from * to_lanes * ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
     } else {
         const double near = (double)w.points * from * to * g * size;
