@@ -55,22 +55,14 @@ void poison_results(struct set *set)
             array_set(&set->view[i], j, NAN);
 }
 
-/* A workspace of so many bytes at an odd address: NULL if it has none. */
-static struct guarded workspace_new(size_t bytes)
-{
-    struct guarded space = guarded_new(bytes, bytes % 2 == 0);
-    memset(space.data, POISON_BYTE, bytes);
-    if (!bytes)
-        space.data = NULL;
-    return space;
-}
+/* A workspace of so many bytes at an odd address, in one block for all; NULL if it has none. */
+static struct guarded workspace;
 
-/* Whether the workspace's guard held; frees it. */
-static int workspace_intact(struct guarded *space)
+static void *workspace_new(size_t bytes)
 {
-    const int intact = !space->data || guard_intact(space);
-    guarded_free(space);
-    return intact;
+    guarded_again(&workspace, bytes, bytes % 2 == 0);
+    memset(workspace.data, POISON_BYTE, bytes);
+    return bytes ? workspace.data : NULL;
 }
 
 int run_all(const cvg_plan *plan, struct set *set, cvg_mode mode)
@@ -78,16 +70,15 @@ int run_all(const cvg_plan *plan, struct set *set, cvg_mode mode)
     int intact = 1;
     const struct array *t = set->view;
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-        struct guarded space = workspace_new(cvg_plan_workspace_size(plan, (cvg_pass)pass));
-        void *workspace = space.data;
+        void *space = workspace_new(cvg_plan_workspace_size(plan, (cvg_pass)pass));
         if (pass == CVG_FORWARD && mode == CVG_OVERWRITE)
-            cvg_forward(plan, t[INPUT].data, t[WEIGHT].data, t[BIAS].data, t[OUTPUT].data, workspace);
+            cvg_forward(plan, t[INPUT].data, t[WEIGHT].data, t[BIAS].data, t[OUTPUT].data, space);
         else if (pass == CVG_GRAD_INPUT)
-            cvg_grad_input(plan, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[GRAD_INPUT].data, mode, workspace);
+            cvg_grad_input(plan, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[GRAD_INPUT].data, mode, space);
         else if (pass == CVG_GRAD_WEIGHT)
             cvg_backward(plan, t[INPUT].data, NULL, t[GRAD_OUTPUT].data, NULL, t[GRAD_WEIGHT].data,
-                         t[GRAD_BIAS].data, mode, workspace);
-        intact &= workspace_intact(&space);
+                         t[GRAD_BIAS].data, mode, space);
+        intact &= guard_intact(&workspace);
     }
     return intact;
 }
@@ -221,12 +212,12 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
         for (int pass = CVG_GRAD_INPUT; pass < CVG_PASS_COUNT; pass++)
             if (results[pass - CVG_GRAD_INPUT] && cvg_plan_workspace_size(plan, (cvg_pass)pass) > bytes)
                 bytes = cvg_plan_workspace_size(plan, (cvg_pass)pass);
-        struct guarded space = workspace_new(bytes);
+        void *space = workspace_new(bytes);
         const cvg_status status = cvg_backward(plan, results[1] ? t[INPUT].data : NULL, results[0] ? t[WEIGHT].data : NULL,
                                                t[GRAD_OUTPUT].data, results[0], results[1], results[2],
-                                               CVG_OVERWRITE, space.data);
+                                               CVG_OVERWRITE, space);
         v->doing = ", a subset of the gradients";
-        record(v, status == CVG_OK && workspace_intact(&space), "a subset of the gradients: refused, or wrote outside the workspace");
+        record(v, status == CVG_OK && guard_intact(&workspace), "a subset of the gradients: refused, or wrote outside the workspace");
         same_bits(v, work, want, (unsigned)subset << GRAD_INPUT);
         for (int i = 0; i < 3; i++)
             for (int64_t j = 0; !results[i] && j < t[GRAD_INPUT + i].count; j++)

@@ -5,7 +5,7 @@
 
 enum {
     MOST_ELEMENTS = 40000, /* of any tensor */
-    MOST_PRODUCTS = 400000, /* of a pass, so that the reference is quick */
+    MOST_PRODUCTS = 150000, /* of a pass, so that the reference is quick */
 };
 
 static int64_t between(struct random *random, int64_t low, int64_t high)

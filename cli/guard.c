@@ -8,10 +8,19 @@
 
 enum { BEFORE = 256, GUARD_BYTE = 0x5a };
 
+static void place(struct guarded *g, size_t bytes, size_t gap)
+{
+    unsigned char *data = g->block + g->size - gap - bytes;
+    g->data = data;
+    g->bytes = bytes;
+    memset(data - BEFORE, GUARD_BYTE, BEFORE);
+    memset(data + bytes, GUARD_BYTE, gap);
+}
+
 struct guarded guarded_new(size_t bytes, size_t gap)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    struct guarded g = {.bytes = bytes};
+    struct guarded g;
     if (bytes > SIZE_MAX / 2)
         die(EXIT_WRONG, "out of memory for %zu bytes", bytes);
     g.size = (bytes + gap + BEFORE + page - 1) / page * page;
@@ -21,10 +30,19 @@ struct guarded guarded_new(size_t bytes, size_t gap)
     g.block = block;
     if (mprotect(g.block + g.size, page, PROT_NONE))
         die(EXIT_WRONG, "memory cannot be protected");
-    g.data = g.block + g.size - gap - bytes;
-    memset(g.block, GUARD_BYTE, g.size - gap - bytes);
-    memset((unsigned char *)g.data + bytes, GUARD_BYTE, gap);
+    place(&g, bytes, gap);
     return g;
+}
+
+void guarded_again(struct guarded *g, size_t bytes, size_t gap)
+{
+    if (g->block && bytes + gap + BEFORE <= g->size) {
+        place(g, bytes, gap);
+        return;
+    }
+    if (g->block)
+        guarded_free(g);
+    *g = guarded_new(bytes, gap);
 }
 
 void guarded_free(struct guarded *g)
@@ -36,7 +54,7 @@ void guarded_free(struct guarded *g)
 int guard_intact(const struct guarded *g)
 {
     const unsigned char *data = g->data, *end = data + g->bytes;
-    for (const unsigned char *p = g->block; p < data; p++)
+    for (const unsigned char *p = data - BEFORE; p < data; p++)
         if (*p != GUARD_BYTE)
             return 0;
     for (const unsigned char *p = end; p < g->block + g->size; p++)

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * bytes of data, zeroed.  gap bytes after them is the end of what may be touched: beyond that any
- * access stops the program.  The gap, and what precedes the data, is checked by guard_intact().
+ * bytes of data, zeroed in a new block.  gap bytes after them is the end of what may be touched: beyond that any
+ * access stops the program.  The gap, and 256 bytes before the data, are checked by guard_intact().
  */
 struct guarded {
     unsigned char *block;
@@ -16,6 +16,9 @@ struct guarded {
 
 struct guarded guarded_new(size_t bytes, size_t gap);
 void guarded_free(struct guarded *guarded);
+
+/* Other data in the same block, made larger if need be: cheaper than a new one. */
+void guarded_again(struct guarded *guarded, size_t bytes, size_t gap);
 
 /* Whether nothing around the data was written. */
 int guard_intact(const struct guarded *guarded);
