@@ -105,7 +105,7 @@ static void record(struct verify *v, int good, const char *what)
 }
 
 void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want,
-                    const struct set *sum, double factor, double terms)
+             const struct set *sum, double factor, double terms)
 {
     const double u = (v->type == CVG_F32 ? 0x1p-24 : 0x1p-53) + 0x1p-53; /* ours and the reference's */
     const double gamma = (terms + 3) * u < 1 ? (terms + 3) * u / (1 - (terms + 3) * u) : INFINITY;
@@ -204,7 +204,7 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
     const struct array *t = work->view;
     for (int subset = 1; subset < 8; subset++) {
         size_t bytes = 0;
-        unsigned untouched = 1;
+        int untouched = 1;
         void *results[3];
         poison_results(work);
         for (int i = 0; i < 3; i++)
@@ -222,7 +222,7 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
         for (int i = 0; i < 3; i++)
             for (int64_t j = 0; !results[i] && j < t[GRAD_INPUT + i].count; j++)
                 untouched &= isnan(array_get(&t[GRAD_INPUT + i], j));
-        record(v, (int)untouched, "a subset of the gradients: another was written");
+        record(v, untouched, "a subset of the gradients: another was written");
     }
     v->doing = "";
 }
@@ -257,7 +257,7 @@ static int64_t flat(const int64_t *at, const int64_t *extent, int dims)
     return index;
 }
 
-/* The output position that a tap of which reads position i, or -1. */
+/* The output position at which a tap reads input position i, or -1. */
 static int64_t output_of(const cvg_conv *conv, const struct sizes *z, const int64_t *i, const int64_t *tap)
 {
     int64_t p[3];
@@ -369,7 +369,7 @@ static void check_ones(struct verify *v, const cvg_conv *conv, const cvg_plan *p
 }
 
 void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
-                       const struct set *want, struct set *set, struct set *work)
+                const struct set *want, struct set *set, struct set *work)
 {
     adjoint(v, set);
     copy_operands(work, before, 0);

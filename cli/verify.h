@@ -8,7 +8,6 @@
 enum tensor { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OUTPUT, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, TENSORS };
 enum { FIRST_RESULT = OUTPUT };
 
-
 /* One set of tensors of one type. */
 struct set {
     struct array view[TENSORS]; /* data in memory[] */

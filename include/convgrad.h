@@ -368,7 +368,7 @@ typedef struct cvg_report {
  * nothing may be written outside the results and the workspace.  For applications that want to know
  * at start-up that their own shapes are right on this machine.
  *
- * Takes the time of ten passes and of some 10^8 multiplications, and allocates tensors of the problem's
+ * Takes the time of about five of each pass and of some 10^8 multiplications, and allocates tensors of the problem's
  * sizes.  Returns CVG_OK, CVG_WRONG_RESULT, CVG_OUT_OF_MEMORY, or CVG_INVALID_ARGUMENT if plan or report
  * is NULL.
  */

@@ -131,9 +131,9 @@ def main():
                 continue
             path = pathlib.Path(source, "src", name)
             text = path.read_text()
-            if text.count(old) < 1:
-                sys.exit(f"fault {number}: {name} has no {old!r}")
-            path.write_text(text.replace(old, new, 1))
+            if text.count(old) != 1:
+                sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
+            path.write_text(text.replace(old, new))
             caught = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out)
             path.write_text(text)
             survived += not caught

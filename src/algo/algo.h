@@ -84,6 +84,14 @@ static inline int64_t cvg_plus(int64_t a, int64_t b)
     return a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
+/* Splits a row-major index of a box into its three coordinates. */
+static inline void cvg_split(int64_t index, const int64_t size[3], int64_t place[3])
+{
+    place[2] = index % size[2];
+    place[1] = index / size[2] % size[1];
+    place[0] = index / size[2] / size[1];
+}
+
 /* The tile nearest the processor's peak. */
 static inline const struct cvg_tile *cvg_main_tile(const struct cvg_kernels *kernels)
 {

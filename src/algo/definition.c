@@ -19,17 +19,10 @@ static int64_t carry(const struct cvg_shape *s, int axis, int64_t h, int64_t r)
     return from / s->stride[axis] < s->out[axis] ? from / s->stride[axis] : -1;
 }
 
-/* Row-major index into a box of three axes, and back. */
+/* Row-major index into a box of three axes. */
 static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c)
 {
     return (a * size[1] + b) * size[2] + c;
-}
-
-static void split(int64_t index, const int64_t size[3], int64_t place[3])
-{
-    place[2] = index % size[2];
-    place[1] = index / size[2] % size[1];
-    place[0] = index / size[2] / size[1];
 }
 
 static void add(const struct cvg_task *t, struct cvg_sum *sum, const void *a, int64_t i, const void *b, int64_t j)
@@ -46,7 +39,7 @@ static struct cvg_sum output(const struct cvg_task *t, int64_t index)
     const int64_t k = index / s->out_size % s->K, n = index / s->out_size / s->K, g = k / s->Kg;
     int64_t place[3];
     struct cvg_sum sum = {0, 0};
-    split(index % s->out_size, s->out, place);
+    cvg_split(index % s->out_size, s->out, place);
     for (int64_t c = 0; c < s->Cg; c++)
         for (int64_t a = 0; a < s->filter[0]; a++) {
             const int64_t d = meet(s, 0, place[0], a);
@@ -70,7 +63,7 @@ static struct cvg_sum grad_input(const struct cvg_task *t, int64_t index)
     const int64_t c = index / s->in_size % s->C, n = index / s->in_size / s->C, g = c / s->Cg;
     int64_t place[3];
     struct cvg_sum sum = {0, 0};
-    split(index % s->in_size, s->in, place);
+    cvg_split(index % s->in_size, s->in, place);
     for (int64_t k = g * s->Kg; k < (g + 1) * s->Kg; k++)
         for (int64_t a = 0; a < s->filter[0]; a++) {
             const int64_t o = carry(s, 0, place[0], a);
@@ -94,7 +87,7 @@ static struct cvg_sum grad_weight(const struct cvg_task *t, int64_t index)
     const int64_t c = index / s->filter_size % s->Cg, k = index / s->filter_size / s->Cg, g = k / s->Kg;
     int64_t tap[3];
     struct cvg_sum sum = {0, 0};
-    split(index % s->filter_size, s->filter, tap);
+    cvg_split(index % s->filter_size, s->filter, tap);
     for (int64_t n = 0; n < s->N; n++)
         for (int64_t o = 0; o < s->out[0]; o++) {
             const int64_t d = meet(s, 0, o, tap[0]);

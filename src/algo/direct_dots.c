@@ -125,7 +125,7 @@ static void lay_out(const struct call *call, const struct job *job, int64_t piec
     for (int64_t c = 0, j = 0; c < job->c_count; c++)
         for (int64_t i = job->tap; i < job->tap + job->taps; i++, j++) {
             int64_t tap[3];
-            cvg_tap_split(s, i, tap);
+            cvg_split(i, s->filter, tap);
             x->b[j] = c * box->channel + cvg_box_slot(box, tap[0], tap[1], tap[2]);
         }
 }

@@ -247,7 +247,7 @@ static void add_region(const struct job *job, int64_t index)
                 x->row[c] = c * w.channel;
                 x->place[c] = c * job->taps + i;
             }
-            cvg_tap_split(s, job->tap + i, tap);
+            cvg_split(job->tap + i, s->filter, tap);
             add_rows(job, cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b), region.positions, &w,
                      job->c_count);
         }
@@ -255,7 +255,7 @@ static void add_region(const struct job *job, int64_t index)
     }
     for (int64_t i = 0; i < job->taps; i++) {
         int meets = 1; /* a tap that nowhere meets the input has no place in the window */
-        cvg_tap_split(s, job->tap + i, tap);
+        cvg_split(job->tap + i, s->filter, tap);
         for (int axis = 0; axis < 3; axis++) {
             int64_t first, end;
             cvg_tap_meets(s, &region, axis, tap[axis], 1, &first, &end);

@@ -125,14 +125,6 @@ static struct run run_of(const struct cvg_shape *s, const int64_t out[3], int64_
     return run;
 }
 
-/* Splits a row-major index of a box into its three coordinates. */
-static void split(int64_t index, const int64_t size[3], int64_t place[3])
-{
-    place[2] = index % size[2];
-    place[1] = index / size[2] % size[1];
-    place[0] = index / size[2] / size[1];
-}
-
 /* Where col2im adds, or im2col reads: one channel's elements and the tap's row of the matrix. */
 typedef void run_fn(const struct cvg_task *task, int64_t element, char *row, struct run run);
 
@@ -143,12 +135,12 @@ static void for_each_run(const struct piece *x, int64_t first_channel, int64_t t
     const struct cvg_shape *s = x->task->shape;
     const int64_t size = (int64_t)x->task->kernels->size;
     int64_t first[3];
-    split(pixel, s->out, first);
+    cvg_split(pixel, s->out, first);
     for (int64_t j = 0; j < taps; j++) {
         const int64_t c = (tap + j) / s->filter_size;
         int64_t out[3] = {first[0], first[1], first[2]}, at[3];
         char *row = x->col + j * x->blocks.ld * size;
-        split((tap + j) % s->filter_size, s->filter, at);
+        cvg_split((tap + j) % s->filter_size, s->filter, at);
         for (int64_t left = pixels; left > 0;) {
             const int64_t count = cvg_min(s->out[2] - out[2], left);
             const struct run run = run_of(s, out, count, at);

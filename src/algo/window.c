@@ -171,13 +171,6 @@ void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region 
                          (char *)to + (c * window->channel + n * window->image) * size);
 }
 
-void cvg_tap_split(const struct cvg_shape *s, int64_t index, int64_t tap[3])
-{
-    tap[2] = index % s->filter[2];
-    tap[1] = index / s->filter[2] % s->filter[1];
-    tap[0] = index / s->filter[2] / s->filter[1];
-}
-
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap,
                    int clip, int64_t *first, int64_t *end)
 {

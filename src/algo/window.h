@@ -64,9 +64,6 @@ void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region 
 
 /* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
 
-/* The coordinates of a tap, by its index in the filter. */
-void cvg_tap_split(const struct cvg_shape *shape, int64_t index, int64_t tap[3]);
-
 /*
  * The positions [*first, *end) of a region along one axis at which a tap meets the input; all
  * of them without clip.

@@ -7,8 +7,7 @@
 enum {
     LANES = 8,
     TRANSFORM = 26, TRANSFORM_8 = 33, /* of the source and of the destination; of 8 points */
-    WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if no more than */
-    SHARED_BYTES = 3 << 20, SHARED_SUBS = 64 << 20,
+    WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if it is shared */
     BACK = 20, BACK_SUBS = 70, /* of grad_weight; of sub-filters */
     SUMS = 12,          /* to read or to write its sums again, if more than */
     NEAR_BYTES = 1 << 20,
@@ -341,11 +340,13 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
         sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
         sum *= subs > 1 ? 1.2 : 1;
-        sum += g * from * to_lanes * ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+        sum += g * from * to_lanes *
+               ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
     } else {
-        const double near = (double)w.points * from * to * g * size;
+        const double bytes = (double)w.points * from * to * g * size;
         sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
-        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) * (near <= (subs > 1 ? SHARED_SUBS : SHARED_BYTES) ? 1 : turns);
+        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) *
+               (bytes <= (double)cvg_winograd_shared_bytes(&w) ? 1 : turns);
     }
     return sum * (double)w.points + OVERHEAD;
 }

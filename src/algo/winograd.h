@@ -105,6 +105,15 @@ static inline int64_t cvg_even_rows(int64_t count, int64_t most)
     return cvg_ceil_div(count, cvg_ceil_div(count, most));
 }
 
+/*
+ * The transformed weight is made once for all jobs if it has no more bytes than this: what is read
+ * from further away costs more than to transform it again.  Sub-filters take longer to transform.
+ */
+static inline int64_t cvg_winograd_shared_bytes(const struct cvg_winograd *w)
+{
+    return w->subs > 1 ? 64 << 20 : 3 << 20;
+}
+
 /* The passes, for n points. */
 size_t cvg_winograd_gather_workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
                                      cvg_pass pass, int n, int workers);

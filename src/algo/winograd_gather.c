@@ -12,9 +12,7 @@ enum {
     BLOCK = 64,              /* destination channels of one job, at most */
     SUM_BYTES = 384,         /* source channels between two stores of a sum: 96 in f32, about */
     FEW = 16,                /* source channels whose weights are transformed at a time */
-    SHARED_BYTES = 3 << 20,  /* a larger transformed weight is not shared, */
-    SHARED_SUBS = 64 << 20,  /* nor one as large of sub-filters, which take longer */
-    WEIGHT_BYTES = 1 << 20,  /* a smaller one stays near, so that */
+    WEIGHT_BYTES = 1 << 20,  /* a smaller transformed weight stays near, so that */
     FEW_TILES = 28,          /* so many tiles at a time are enough, */
     FEW_BYTES = 256 << 10,   /* or, of few channels, so many that rows are read and written far along; */
     MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
@@ -42,7 +40,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.terms, cut.view.M));
     const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, cvg_times(one.subs, s->G * cut.view.L));
     const int64_t most = weight <= WEIGHT_BYTES ? cvg_max(FEW_TILES, FEW_BYTES / tile) : MOST_TILES;
-    cut.shared = cvg_times(weight, s->G) <= (one.subs > 1 ? SHARED_SUBS : SHARED_BYTES);
+    cut.shared = cvg_times(weight, s->G) <= cvg_winograd_shared_bytes(&one);
     cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
