@@ -104,7 +104,7 @@ typedef enum cvg_mode {
  *   floor((in + pad_begin + pad_end - dilation * (filter - 1) - 1) / stride) + 1
  *
  * and must be at least 1.  Input that the last step of the stride does not
- * reach takes no part, and has gradient 0.
+ * reach takes no part, and has gradient 0.  No entry of an array may be over 2^60.
  */
 typedef struct cvg_conv {
     size_t struct_size;   /* sizeof(cvg_conv); set by CVG_CONV_INIT */

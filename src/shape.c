@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Of all that counts positions along an axis, so that sums of several of them, padding and steps fit in 64 bits. */
+#define MOST_ALONG_AXIS ((int64_t)1 << 60)
 #define MAX_THREADS 4096 /* far beyond any machine; keeps workspace arithmetic small */
 
 cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...)
@@ -19,28 +21,22 @@ cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...
     return status;
 }
 
-static cvg_status at_least(cvg_error *error, const char *name, int axis, int64_t value,
-                           int64_t least)
+/* One field, or its entry for an axis (-1: it has none). */
+static cvg_status check_range(cvg_error *error, const char *name, int axis, int64_t value, int64_t least, int64_t most)
 {
-    if (value >= least)
+    char index[16] = "";
+    if (value >= least && value <= most)
         return CVG_OK;
-    if (axis < 0)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s is %" PRId64 "; must be at least %" PRId64,
-                        name, value, least);
-    return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                    "%s[%d] is %" PRId64 "; must be at least %" PRId64, name, axis, value, least);
+    if (axis >= 0)
+        snprintf(index, sizeof index, "[%d]", axis);
+    return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s%s is %" PRId64 "; must be at %s %" PRId64, name, index, value,
+                    value < least ? "least" : "most", value < least ? least : most);
 }
 
 /* a * b, or -1 when that (or an operand) does not fit. */
 static int64_t times(int64_t a, int64_t b)
 {
     return a < 0 || b < 0 || (b && a > INT64_MAX / b) ? -1 : a * b;
-}
-
-/* a + b, or -1 when that (or an operand) does not fit. */
-static int64_t plus(int64_t a, int64_t b)
-{
-    return a < 0 || b < 0 || a > INT64_MAX - b ? -1 : a + b;
 }
 
 static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
@@ -61,7 +57,7 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
         {"groups", conv->groups, 1},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (at_least(error, counts[i].name, -1, counts[i].value, counts[i].least))
+        if (check_range(error, counts[i].name, -1, counts[i].value, counts[i].least, INT64_MAX))
             return CVG_INVALID_ARGUMENT;
     const struct {
         const char *name;
@@ -74,7 +70,7 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
     };
     for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
         for (int axis = 0; axis < conv->spatial_dims; axis++)
-            if (at_least(error, axes[i].name, axis, axes[i].values[axis], axes[i].least))
+            if (check_range(error, axes[i].name, axis, axes[i].values[axis], axes[i].least, MOST_ALONG_AXIS))
                 return CVG_INVALID_ARGUMENT;
     const struct {
         const char *name;
@@ -91,22 +87,16 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
 /* The output's size along one axis, or an error. */
 static cvg_status check_axis(const cvg_conv *conv, int axis, int64_t *out, cvg_error *error)
 {
-    const int64_t padded = plus(plus(conv->in[axis], conv->pad_begin[axis]), conv->pad_end[axis]);
-    if (padded < 0)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                        "in[%d] + pad_begin[%d] + pad_end[%d] (%" PRId64 " + %" PRId64 " + %" PRId64
-                        ") does not fit in 64 bits",
-                        axis, axis, axis, conv->in[axis], conv->pad_begin[axis],
-                        conv->pad_end[axis]);
-    const int64_t extent = plus(times(conv->dilation[axis], conv->filter[axis] - 1), 1);
-    if (extent < 0 || extent > padded)
+    const int64_t padded = conv->in[axis] + conv->pad_begin[axis] + conv->pad_end[axis];
+    const int64_t reach = times(conv->dilation[axis], conv->filter[axis] - 1); /* from the first tap to the last */
+    if (reach < 0 || reach >= padded)
         return cvg_fail(error, CVG_INVALID_ARGUMENT,
                         "filter[%d] is %" PRId64 " with dilation %" PRId64
                         "; it does not fit in the padded input of %" PRId64 " (%" PRId64 " + %" PRId64
                         " + %" PRId64 ")",
                         axis, conv->filter[axis], conv->dilation[axis], padded, conv->in[axis],
                         conv->pad_begin[axis], conv->pad_end[axis]);
-    *out = (padded - extent) / conv->stride[axis] + 1;
+    *out = (padded - 1 - reach) / conv->stride[axis] + 1;
     return CVG_OK;
 }
 

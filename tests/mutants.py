@@ -19,8 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # File, the text that stands there exactly once, what replaces it, and what fault that is.
 MUTANTS = [
     # The problem and the plan
-    ("shape.c", "*out = (padded - extent) / conv->stride[axis] + 1;", "*out = (padded - extent + 1) / conv->stride[axis] + 1;", "output size one too large when the stride leaves a border"),
-    ("shape.c", "if (extent < 0 || extent > padded)", "if (extent < 0 || extent > padded + 1)", "a filter that is one too large is accepted"),
+    ("shape.c", "*out = (padded - 1 - reach) / conv->stride[axis] + 1;", "*out = (padded - reach) / conv->stride[axis] + 1;", "output size one too large when the stride leaves a border"),
+    ("shape.c", "if (reach < 0 || reach >= padded)", "if (reach < 0 || reach > padded)", "a filter that is one too large is accepted"),
     ("shape.c", "s.pad[axis] = conv->pad_begin[from];", "s.pad[axis] = conv->pad_end[from];", "padding at the begin and at the end mixed up"),
     ("shape.c", "s.dilation[axis] = conv->dilation[from];", "s.dilation[axis] = conv->dilation[0];", "one dilation for all axes"),
     ("plan.c", "options->error_growth", "12.0", "error_growth is not looked at"),
