@@ -4,7 +4,6 @@
 #include "cli.h"
 #include "peer.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +97,7 @@ static void time_pass(struct candidate *const *candidates, int count, cvg_pass p
         candidates[i]->runs = 0;
         run_candidate(candidates[i], pass, layer);
     }
-    while (count && (candidates[0]->runs < LEAST_RUNS ||
+    while (count && !interrupted && (candidates[0]->runs < LEAST_RUNS ||
                      (spent < min_time * count && candidates[0]->runs < MOST_RUNS)))
         for (int i = 0; i < count; i++) {
             const double begin = seconds();
@@ -112,7 +111,7 @@ static void time_pass(struct candidate *const *candidates, int count, cvg_pass p
 }
 
 struct bench {
-    FILE *json;
+    struct output json, plot; /* without a file: not asked for */
     int threads, terminal;
     double min_time;
     cvg_pass passes[CVG_PASS_COUNT];
@@ -150,8 +149,8 @@ static void write_line(struct bench *bench, int problem, const char *text, const
            flops / least * 1e-9, 100 * flops / least / peak, error, room);
     fflush(stdout);
     report_add(&bench->report, problem, pass, index, 100 * flops / least / peak, c->error_rms);
-    if (bench->json)
-        fprintf(bench->json,
+    if (bench->json.file)
+        fprintf(bench->json.file,
                 "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":%s,\"peer\":%s,"
                 "\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,"
                 "\"workspace_bytes\":%zu,\"peak_gflops\":%.6g%s}\n",
@@ -276,7 +275,8 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
     bench->report.peak = fmax(bench->report.peak, peak);
     printf("%s%s%s: FMA peak %.1f GFLOP/s on %d threads\n", text, *problem->name ? " " : "", problem->name,
            peak * 1e-9, bench->threads);
-    for (int p = 0; p < bench->pass_count; p++) {
+    fflush(stdout);
+    for (int p = 0; p < bench->pass_count && !interrupted; p++) {
         const cvg_pass pass = bench->passes[p];
         struct candidate *ready[CVG_ALGO_COUNT + PEERS_MOST];
         if (bench->terminal)
@@ -287,11 +287,12 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         if (bench->terminal)
             fprintf(stderr, "\r%79s\r", "");
         for (int i = 0; i < count; i++) {
-            write_line(bench, row, text, &conv, pass, (int)(ready[i] - bench->candidates), peak);
+            if (!interrupted) /* or there were too few runs */
+                write_line(bench, row, text, &conv, pass, (int)(ready[i] - bench->candidates), peak);
             if (ready[i]->peer)
                 ready[i]->peer->close(ready[i]->workspace);
         }
-        if (bench->check)
+        if (bench->check && !interrupted)
             check_planner(bench, text, &conv, pass, ready, count);
     }
     for (int i = 0; i < bench->count; i++) {
@@ -368,26 +369,26 @@ int command_bench(const struct args *args)
         count = 1;
     }
     if (args->option[OPT_PLOT])
-        plot_check(args->option[OPT_PLOT]);
-    if (args->option[OPT_JSON] && !(bench.json = fopen(args->option[OPT_JSON], "w")))
-        die(EXIT_WRONG, "--json: %s: %s", args->option[OPT_JSON], strerror(errno));
+        plot_open(&bench.plot, args->option[OPT_PLOT]);
+    if (args->option[OPT_JSON])
+        output_open(&bench.json, "--json", args->option[OPT_JSON]);
     bench.report.rows = cli_alloc((size_t)(count * type_count), sizeof *bench.report.rows);
+    watch_interrupts();
     for (int i = 0; i < count; i++)
-        for (int t = 0; t < type_count; t++)
+        for (int t = 0; t < type_count && !interrupted; t++)
             bench_problem(&bench, &problems[i], types[t]);
     if (bench.report.row_count > 1)
         report_print(&bench.report);
-    if (bench.check)
+    if (bench.regrets)
         printf("planner: regret %.1f %% in the mean of %d, at most %.1f %% (%s)\n",
                100 * bench.regret_sum / bench.regrets, bench.regrets, 100 * bench.regret_most, bench.regret_where);
     if (args->option[OPT_PLOT])
-        report_plot(&bench.report, args->option[OPT_PLOT], bench.threads);
+        report_plot(&bench.report, &bench.plot, bench.threads);
     free(bench.report.rows);
     free(problems);
-    if (bench.json) {
-        const int failed = ferror(bench.json);
-        if (fclose(bench.json) || failed)
-            die(EXIT_WRONG, "--json: %s: cannot be written", args->option[OPT_JSON]);
-    }
-    return 0;
+    if (args->option[OPT_JSON])
+        output_close(&bench.json);
+    if (interrupted)
+        printf("bench: interrupted; the table has what was measured\n");
+    return interrupted ? EXIT_WRONG : 0;
 }

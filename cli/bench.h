@@ -3,6 +3,7 @@
 #define CLI_BENCH_H
 
 #include "convgrad.h"
+#include "output.h"
 #include "peer.h"
 
 enum { CANDIDATES_MOST = CVG_ALGO_COUNT + PEERS_MOST };
@@ -32,9 +33,9 @@ void report_add(struct report *report, int row, cvg_pass pass, int candidate, do
 void report_print(const struct report *report);
 
 /* Dies unless FILE.svg can be written and gnuplot is there to draw it. */
-void plot_check(const char *path);
+void plot_open(struct output *plot, const char *path);
 
 /* Draws % of peak by layer and pass, and a roofline. */
-void report_plot(const struct report *report, const char *path, int threads);
+void report_plot(const struct report *report, struct output *plot, int threads);
 
 #endif

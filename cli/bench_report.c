@@ -97,21 +97,14 @@ void report_print(const struct report *report)
             print_summary(report, pass, c);
 }
 
-void plot_check(const char *path)
+void plot_open(struct output *plot, const char *path)
 {
     const size_t length = strlen(path);
     if (length < 4 || strcmp(path + length - 4, ".svg") || strpbrk(path, "'\n"))
         die(EXIT_BAD_INPUT, "--plot is \"%s\"; must be a file name that ends with .svg, without '", path);
     if (system("gnuplot --version >/dev/null 2>&1"))
         die(EXIT_WRONG, "--plot draws with gnuplot, which is not there; install gnuplot");
-    FILE *old = fopen(path, "r"), *file = fopen(path, "a"); /* what is there stays until it is replaced */
-    if (!file)
-        die(EXIT_WRONG, "--plot: %s: %s", path, strerror(errno));
-    fclose(file);
-    if (old)
-        fclose(old);
-    else
-        remove(path);
+    output_open(plot, "--plot", path);
 }
 
 /* The data: one line for each layer, with the names first; gnuplot's $data. */
@@ -119,7 +112,11 @@ static void plot_data(FILE *plot, const struct report *report)
 {
     fprintf(plot, "$data << END\n");
     for (int i = 0; i < report->row_count; i++) {
-        fprintf(plot, "\"%s\" %g", report->rows[i].name, report->rows[i].intensity);
+        const char *name = report->rows[i].name; /* from files: nothing that ends the data or its quotes */
+        fputc('"', plot);
+        for (int c = 0; name[c]; c++)
+            fputc(name[c] == '"' || (unsigned char)name[c] < ' ' ? '_' : name[c], plot);
+        fprintf(plot, "\" %g", report->rows[i].intensity);
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             for (int c = 0; c < report->count; c++) {
                 const double percent = report->rows[i].percent[pass][c];
@@ -133,13 +130,13 @@ static void plot_data(FILE *plot, const struct report *report)
     fprintf(plot, "END\n");
 }
 
-void report_plot(const struct report *report, const char *path, int threads)
+void report_plot(const struct report *report, struct output *output, int threads)
 {
     const double bytes = peak_bytes(threads);
     FILE *plot = popen("gnuplot", "w");
     if (!plot)
         die(EXIT_WRONG, "--plot: gnuplot: %s", strerror(errno));
-    fprintf(plot, "set terminal svg size 1200,1700 font 'sans,13' background 'white'\nset output '%s'\n", path);
+    fprintf(plot, "set terminal svg size 1200,1700 font 'sans,13' background 'white'\nset output '%s'\n", output->part);
     plot_data(plot, report);
     fprintf(plot, "set multiplot layout 4,1\nset grid\nset key outside right\n");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
@@ -166,8 +163,7 @@ void report_plot(const struct report *report, const char *path, int threads)
                     3 + pass * report->count, report->peak * 1e-11, pass + 5, report->names[0],
                     pass_names[pass]);
     fprintf(plot, "\nunset multiplot\n");
-    if (pclose(plot)) {
-        remove(path);
+    if (pclose(plot))
         die(EXIT_WRONG, "--plot: gnuplot failed");
-    }
+    output_close(output);
 }

@@ -55,12 +55,16 @@ void poison_results(struct set *set)
             array_set(&set->view[i], j, NAN);
 }
 
-/* A workspace of so many bytes at an odd address, in one block for all; NULL if it has none. */
+/*
+ * A workspace of so many bytes, in one block for all; NULL if it has none.  In turn at the end of memory, at an odd
+ * address, and a byte before it, where a cache line begins: sizes are those of whole lines, and 63 bytes to align them.
+ */
 static struct guarded workspace;
+static size_t gap;
 
 static void *workspace_new(size_t bytes)
 {
-    guarded_again(&workspace, bytes, bytes % 2 == 0);
+    guarded_again(&workspace, bytes, gap ^= 1);
     memset(workspace.data, POISON_BYTE, bytes);
     return bytes ? workspace.data : NULL;
 }

@@ -5,6 +5,8 @@
 #include "array.h"
 #include "problem.h"
 
+#include <signal.h>
+
 enum { EXIT_WRONG = 1, EXIT_BAD_INPUT = 2 }; /* 1: wrong results, or the system failed */
 
 /* Writes a sentence to error and returns 0. */
@@ -18,13 +20,17 @@ void *cli_alloc(size_t count, size_t size);
 
 double seconds(void);
 
+/* From watch_interrupts() on, SIGINT and SIGTERM set interrupted; a second one ends the program. */
+extern volatile sig_atomic_t interrupted;
+void watch_interrupts(void);
+
 /* ---- arguments ---- */
 
 enum option {
     OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXPORT, OPT_FORMAT,
-    OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD,
-    OPT_PASS, OPT_PEER, OPT_PLOT, OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE,
-    OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
+    OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MEASURE,
+    OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER, OPT_PLOT, OPT_RANDOM, OPT_SEED,
+    OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE, OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 
 struct args {

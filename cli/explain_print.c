@@ -1,12 +1,11 @@
 /* convgrad explain: the arrays of an explanation as text or JSON. */
 #include "explain.h"
+#include "output.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *const own_names[EXPLAINED] = {
     "input", "weight", "grad_output", "input as the column matrix", "weight as a matrix", "output",
@@ -182,35 +181,19 @@ int command_explain(const struct args *args)
 {
     const char *format = args->option[OPT_FORMAT] ? args->option[OPT_FORMAT] : "text";
     const char *path = args->option[OPT_OUTPUT];
-    FILE *out = stdout;
-    struct stat old;
-    char part[4096];
+    struct output out = {.file = stdout};
 
     if (strcmp(format, "text") && strcmp(format, "json"))
         die(EXIT_BAD_INPUT, "--format is \"%s\"; must be text or json", format);
     struct explanation e = explain_args(*args);
-    /* A plain file is replaced when all is written; a link, pipe or device is written through. */
-    const int replace = path && (lstat(path, &old) || S_ISREG(old.st_mode));
-    if (path) {
-        if (snprintf(part, sizeof part, "%s%s", path, replace ? ".part" : "") >= (int)sizeof part)
-            die(EXIT_BAD_INPUT, "-o is longer than 4000 characters");
-        out = fopen(part, "w");
-        if (!out)
-            die(EXIT_WRONG, "-o: %s: %s", path, strerror(errno));
-    }
+    if (path)
+        output_open(&out, "-o", path);
     if (!strcmp(format, "json"))
-        print_json(out, &e);
+        print_json(out.file, &e);
     else
-        print_text(out, &e);
+        print_text(out.file, &e);
     explanation_free(&e);
-    if (path) {
-        const int failed = ferror(out);
-        if (fclose(out) || failed || (replace && rename(part, path))) {
-            const int why = errno;
-            if (replace)
-                remove(part);
-            die(EXIT_WRONG, "-o: %s: %s", path, strerror(why));
-        }
-    }
+    if (path)
+        output_close(&out);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* The program's own memory, clock, threads, random numbers and plans. */
 #include "cli.h"
+#include "output.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -19,13 +20,17 @@ int cli_fail(cvg_error *error, const char *format, ...)
 
 _Noreturn void die(int status, const char *format, ...)
 {
+    char text[9000];
     va_list args;
     fflush(stdout);
-    fputs("convgrad: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    for (char *c = text; *c; c++) /* what a file says must not steer a terminal */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "convgrad: %s\n", text);
+    outputs_drop();
     exit(status);
 }
 
@@ -35,6 +40,20 @@ void *cli_alloc(size_t count, size_t size)
     if (!memory)
         die(EXIT_WRONG, "out of memory for %zu elements of %zu bytes", count, size);
     return memory;
+}
+
+volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    interrupted = 1;
+    signal(signal_number, SIG_DFL); /* the second one ends the program */
+}
+
+void watch_interrupts(void)
+{
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
 }
 
 double seconds(void)
@@ -90,15 +109,15 @@ cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double grad
     /* More threads than processors would mostly wait, and OpenMP's burn time while they do. */
     if (threads > sysconf(_SC_NPROCESSORS_ONLN))
         options.parallel_for = thread_each;
-    if (cvg_plan_create(&plan, conv, &options, error))
-        return NULL;
-    if (threads > cvg_plan_threads(plan, CVG_FORWARD)) {
+    cvg_status status = cvg_plan_create(&plan, conv, &options, error);
+    if (!status && threads > cvg_plan_threads(plan, CVG_FORWARD)) {
         cvg_plan_destroy(plan);
         options.parallel_for = thread_each;
-        if (cvg_plan_create(&plan, conv, &options, error))
-            return NULL;
+        status = cvg_plan_create(&plan, conv, &options, error);
     }
-    return plan;
+    if (status == CVG_OUT_OF_MEMORY)
+        die(EXIT_WRONG, "%s", error->text);
+    return status ? NULL : plan;
 }
 
 cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)

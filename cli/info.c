@@ -1,5 +1,6 @@
 /* convgrad info: the machine, and what a plan chooses. */
 #include "cli.h"
+#include "output.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -51,22 +52,18 @@ static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, c
         return plan_of(conv, algo, threads, 1);
     }
     if (status)
-        die(EXIT_BAD_INPUT, "%s%s%s", import ? import : "", import ? ": " : "", error.text);
+        die(status == CVG_OUT_OF_MEMORY ? EXIT_WRONG : EXIT_BAD_INPUT, "%s%s%s", import ? import : "", import ? ": " : "", error.text);
     return plan;
 }
 
 static void export_plan(const cvg_plan *plan, const char *path)
 {
     char text[4096];
+    struct output out;
     cvg_plan_export(plan, text, sizeof text);
-    FILE *file = fopen(path, "w");
-    if (!file)
-        die(EXIT_WRONG, "--export: %s: %s", path, strerror(errno));
-    const int failed = fputs(text, file) < 0;
-    if (fclose(file) || failed) {
-        remove(path);
-        die(EXIT_WRONG, "--export: %s: cannot be written", path);
-    }
+    output_open(&out, "--export", path);
+    fputs(text, out.file);
+    output_close(&out);
 }
 
 static void print_plan(const cvg_plan *plan)

@@ -21,7 +21,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,6 @@
 /* ---- what happens while the library runs ---- */
 
 static char crash_text[1200];
-static volatile sig_atomic_t interrupted;
 
 static void on_crash(int signal_number)
 {
@@ -39,16 +37,9 @@ static void on_crash(int signal_number)
     _exit(written < 0 ? EXIT_WRONG + 1 : EXIT_WRONG);
 }
 
-static void on_interrupt(int signal_number)
-{
-    interrupted = 1;
-    signal(signal_number, SIG_DFL); /* the second one ends the program */
-}
-
 static void watch(void)
 {
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+    watch_interrupts();
 #ifndef __SANITIZE_ADDRESS__ /* which says more */
     signal(SIGSEGV, on_crash);
     signal(SIGBUS, on_crash);
@@ -106,8 +97,8 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
     }
     /* All thread counts by the first instruction set, then the other sets by one count each. */
     const int runs = v->thread_count + v->set_count - 1;
-    for (int a = 0; a < v->algo_count; a++)
-        for (int r = 0; r < runs; r++) {
+    for (int a = 0; a < v->algo_count && !interrupted; a++)
+        for (int r = 0; r < runs && !interrupted; r++) {
             cvg_error error;
             v->algo = v->algos[a];
             v->at_set = r < v->thread_count ? 0 : r - v->thread_count + 1;
@@ -170,7 +161,7 @@ static void check_problem(struct verify *v, const struct problem *problem)
     v->problem = text;
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\rverifying %s ... ", text);
-    for (int t = 0; t < v->type_count; t++) {
+    for (int t = 0; t < v->type_count && !interrupted; t++) {
         conv.type = v->type = v->types[t];
         const int range = exact_range(&conv, conv.type);
         if (range)
@@ -181,10 +172,10 @@ static void check_problem(struct verify *v, const struct problem *problem)
     }
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r%79s\r", "");
-    v->problems++;
+    v->problems += !interrupted;
     if (!v->quiet || v->failed > failed)
-        printf("%s%s%s: %ld checks passed, %ld failed\n", text, *problem->name ? " " : "", problem->name,
-           v->passed - passed, v->failed - failed);
+        printf("%s%s%s: %ld checks passed, %ld failed%s\n", text, *problem->name ? " " : "", problem->name,
+               v->passed - passed, v->failed - failed, interrupted ? "; not all were made" : "");
     fflush(stdout);
 }
 
@@ -215,9 +206,10 @@ static void find_sets(struct verify *v)
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const cvg_conv conv = CVG_CONV_INIT;
-        cvg_plan *plan;
+        cvg_error error;
         setenv("CVG_ISA", names[i], 1);
-        if (cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK)
+        cvg_plan *plan = plan_try(&conv, CVG_AUTO, 1, 1, &error);
+        if (plan)
             v->sets[v->set_count++] = names[i];
         cvg_plan_destroy(plan);
     }

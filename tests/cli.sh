@@ -208,6 +208,7 @@ npy f.npy '<f4' True '2, 3, 5, 5' 600;                     bad_input 'Fortran or
 npy f.npy '>f4' False '2, 3, 5, 5' 600;                    bad_input "its dtype is '>f4'" f.npy
 npy f.npy '<i8' False '2, 3, 5, 5' 1200;                   bad_input "its dtype is '<i8'" f.npy
 npy f.npy '<f2' False '2, 3, 5, 5' 300;                    bad_input "its dtype is '<f2'" f.npy
+npy f.npy "$(printf '\033]0;')" False '5, 5' 100;         bad_input "its dtype is '?]0;'" f.npy
 npy f.npy '<f4' False '5, 5' 100;                          bad_input 'input has 2 axes; must have 3 to 5' f.npy
 npy f.npy '<f4' False '' 4;                                bad_input 'input has 0 axes' f.npy
 npy f.npy '<f4' False '1,1,1,1,1,1' 4;                     bad_input 'input has 6 axes' f.npy

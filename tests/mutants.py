@@ -113,6 +113,15 @@ def first_failure(source, out):
     return None
 
 
+def race(source, out, jobs):
+    """ThreadSanitizer sees what does not happen every time."""
+    configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF", "-DCVG_OPENMP=OFF",
+                 "-DCVG_SANITIZE=thread"]
+    if run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", "test_threads"], 900):
+        sys.exit("the build with ThreadSanitizer failed")
+    return "ThreadSanitizer: test_threads" if run([f"{out}/tests/test_threads"], 600) else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -134,7 +143,8 @@ def main():
             if text.count(old) != 1:
                 sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
             path.write_text(text.replace(old, new))
-            caught = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out)
+            caught = "the compiler" if build(source, out, arguments.jobs) else \
+                first_failure(source, out) or race(source, f"{folder}/race", arguments.jobs)
             path.write_text(text)
             survived += not caught
             print(f"| {number} | {name} | {what} | {caught or '**nothing**'} |", flush=True)

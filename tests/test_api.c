@@ -192,13 +192,14 @@ static void check_null_plan_arguments(void)
 }
 
 /* Every required pointer, left out in turn; nothing may be written. */
-static void check_null_operands(void)
+static void check_null_operands(int64_t batch)
 {
-    const cvg_conv conv = good_conv();
+    cvg_conv conv = good_conv();
     cvg_plan *plan;
     float x[2 * 4 * 64] = {0}, w[6 * 2 * 9] = {0}, y[2 * 6 * 36] = {0}, b[6] = {0};
     cvg_options options = CVG_OPTIONS_INIT;
     options.algo[0] = options.algo[1] = options.algo[2] = CVG_DIRECT;
+    conv.batch = batch;
     check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "cannot make the plan");
     void *s = malloc(1 << 22);
     const cvg_status bad = CVG_INVALID_ARGUMENT;
@@ -537,7 +538,8 @@ int main(void)
     check_bad_convs();
     check_bad_options();
     check_null_plan_arguments();
-    check_null_operands();
+    check_null_operands(1);
+    check_null_operands(2);
     check_huge();
     check_plan_queries();
     check_text();

@@ -66,7 +66,7 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
     const int64_t stride = s->stride[axis], dilation = s->dilation[axis], at = phase + s->pad[axis];
     struct cvg_axis a = {
         .first = phase,
-        .step = stride,
+        .step = cvg_min(stride, s->in[axis]), /* a longer one is not taken */
         .count = (s->in[axis] - phase - 1) / stride + 1,
         .source_step = 1,
         .source_size = s->out[axis],
@@ -281,6 +281,9 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
             for (int64_t c2 = 0; c2 < x[2].classes; c2++, class += box->cells * size) {
                 const struct inside d = inside_of(&x[0], c0), h = inside_of(&x[1], c1);
                 const struct inside w = inside_of(&x[2], c2);
+                const int64_t row = h.high - h.low > 1 ? x[1].source_step * width : 0;
+                if (h.low == h.high || w.low == w.high)
+                    continue;
                 for (int64_t c = 0; c < channels; c++)
                     for (int64_t i = d.low; i < d.high; i++) {
                         const int64_t plane = d.source + (i - d.low) * x[0].source_step;
@@ -289,8 +292,7 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
                                       x[2].length,
                                       (const char *)source + (c * channel_size + (plane * height +
                                                               h.source) * width + w.source) * size,
-                                      x[1].source_step * width, x[2].source_step, h.high - h.low,
-                                      w.high - w.low);
+                                      row, x[2].source_step, h.high - h.low, w.high - w.low);
                     }
             }
 }
