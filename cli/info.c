@@ -75,10 +75,10 @@ static void print_plan(const cvg_plan *plan)
     free(text);
 }
 
-/* The instruction set that plans use; dies of an environment variable that names none. */
-static const char *isa_of(void)
+/* The instruction set that plans use, and what they say of it; dies of an environment variable that names none. */
+static void print_isa(void)
 {
-    static char isa[32];
+    char isa[32] = "";
     const cvg_conv conv = CVG_CONV_INIT;
     char text[1024];
     cvg_plan *plan = plan_of(&conv, CVG_AUTO, 1, 1);
@@ -87,7 +87,8 @@ static const char *isa_of(void)
     const char *at = strstr(text, "kernels: ");
     if (at)
         sscanf(at, "kernels: %31[^,]", isa);
-    return isa;
+    at = strstr(text, ", without fused");
+    printf("instruction set: %s%.*s\n", isa, at ? (int)strcspn(at, "\n") : 0, at ? at : "");
 }
 
 int command_info(const struct args *args)
@@ -114,7 +115,7 @@ int command_info(const struct args *args)
     }
     printf("convgrad %s\n", cvg_version());
     print_cpu();
-    printf("instruction set: %s\n", isa_of());
+    print_isa();
     printf("algorithms:");
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++)
         printf(" %s", cvg_algo_name((cvg_algo)i));

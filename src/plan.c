@@ -244,9 +244,9 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     write_axes(&w, ", pad", s, s->pad);
     write_axes(&w, " +", s, s->pad_end);
     write_axes(&w, ", out", s, s->out);
-    cvg_write(&w, "\nkernels: %s, %d x %d sums at a time\n", plan->kernels->isa,
-               plan->kernels->tile[plan->kernels->main].rows,
-               plan->kernels->tile[plan->kernels->main].lanes);
+    cvg_write(&w, "\nkernels: %s, %d x %d sums at a time%s\n", plan->kernels->isa,
+              plan->kernels->tile[plan->kernels->main].rows, plan->kernels->tile[plan->kernels->main].lanes,
+              plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
         cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,

@@ -256,6 +256,10 @@ good explain simple -o link
 [ -L link ] && grep -q col_x target && result 1 || result 0 'explain -o replaced a link'
 good explain simple -o /dev/null
 [ -c /dev/null ] && result 1 || result 0 'explain -o replaced a device'
+CVG_ISA=portable "$program" info >out 2>err
+case $(uname -m) in
+x86_64 | i?86) grep -q 'portable, without fused multiply-add: not the bits' out && result 1 || result 0 'portable does not say that its bits are its own' ;;
+esac
 CVG_ISA=bogus "$program" info >out 2>err
 [ $? = 2 ] && grep -q 'CVG_ISA is "bogus"' err && result 1 || result 0 'info with a CVG_ISA that is none'
 if [ -w /dev/full ]; then

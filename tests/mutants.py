@@ -80,7 +80,9 @@ MUTANTS = [
 # From the quickest on.
 TESTS = [
     ["{build}/convgrad", "verify", "--random", "60", "--seed", "1"],
+    ["{build}/tests/fuzz_conv", "{source}/tests/fuzz/corpus/conv"],
     ["{build}/tests/test_api"],
+    ["{build}/tests/test_faults"],
     ["{build}/tests/test_textbook"],
     ["{build}/tests/test_kernels"],
     ["{build}/tests/test_threads"],
@@ -100,7 +102,8 @@ def run(command, seconds, **more):
 
 
 def build(source, out, jobs):
-    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "algorithms")]
+    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "algorithms", "faults")]
+    targets += ["fuzz_conv"]
     configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
     return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)
 

@@ -372,6 +372,9 @@ static void store(void *dst, int64_t index, double value)
 const struct cvg_kernels KERNELS = {
     .isa = KERNELS_ISA,
     .type = KERNELS_TYPE,
+#ifdef ROUNDS_TWICE
+    .rounds_twice = 1,
+#endif
     .size = sizeof(real),
     .vector = VW,
     .tile = {

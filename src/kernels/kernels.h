@@ -85,6 +85,7 @@ struct cvg_points {
 struct cvg_kernels {
     const char *isa;
     cvg_type type;
+    int rounds_twice; /* products are rounded before they are added: not the bits of the other sets */
     size_t size; /* bytes of one element */
     int vector;  /* elements of one vector */
 

@@ -58,13 +58,17 @@ static inline void v_store(real *p, vec v)
     memcpy(p, &v, sizeof v);
 }
 
+#if !defined(X86_FMA) && !(defined(FP_FAST_FMA) && defined(FP_FAST_FMAF))
+#define ROUNDS_TWICE
+#endif
+
 /* a*b + c: fused where the target has the instruction, two roundings elsewhere. */
 static inline vec v_fma(vec a, vec b, vec c)
 {
 #if defined(X86_FMA)
     return sizeof(real) == sizeof(float) ? (vec)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c)
                                          : (vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
-#elif defined(FP_FAST_FMA) && defined(FP_FAST_FMAF)
+#elif !defined(ROUNDS_TWICE)
     for (int i = 0; i < VW; i++)
         AT(c, i) = sizeof(real) == sizeof(float)
                        ? (real)fmaf((float)AT(a, i), (float)AT(b, i), (float)AT(c, i))
