@@ -11,7 +11,7 @@ enum {
 
 static double seconds_now(void)
 {
-    struct timespec now;
+    struct timespec now = {0};
     timespec_get(&now, TIME_UTC);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }

@@ -61,7 +61,9 @@ WRAP(int, mprotect, (void *at, size_t size, int protection), (at, size, protecti
 WRAP(int, pthread_create, (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument),
      (thread, attributes, run, argument), EAGAIN, EAGAIN)
 WRAP(FILE *, fopen, (const char *path, const char *mode), (path, mode), EMFILE, NULL)
+#ifdef CVG_HAVE_ZLIB
 WRAP(void *, gzopen, (const char *path, const char *mode), (path, mode), ENOMEM, NULL)
+#endif
 WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), ENOSPC, -1)
 WRAP(int, rename, (const char *from, const char *to), (from, to), EIO, -1)
 WRAP(int, fclose, (FILE * file), (file), EIO, (__real_fclose(file), errno = EIO, EOF))

@@ -291,6 +291,7 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
 static int is_fused(const char *isa)
 {
 #ifdef __FP_FAST_FMA
+    (void)isa;
     return 1;
 #else
     return strcmp(isa, "portable") != 0;

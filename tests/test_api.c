@@ -343,6 +343,9 @@ static void check_text(void)
     options.algo[CVG_GRAD_INPUT] = CVG_AUTO;
     const size_t length = cvg_plan_export(plan, text, sizeof text);
     check(length == strlen(text) && cvg_plan_export(plan, NULL, 0) == length, "export: length %zu", length);
+    char first[80]; /* another version of the text's form is another text */
+    snprintf(first, sizeof first, "convgrad plan 1 of %s\n", cvg_version());
+    check(!strncmp(text, first, strlen(first)), "export begins with %.40s", text);
     check(cvg_plan_export(plan, part, sizeof part) == length && !strcmp(part, "convgrad "), "export: cut to \"%s\"", part);
     check(cvg_plan_export(NULL, part, sizeof part) == 0 && !*part, "export of NULL");
     if (check(cvg_plan_import(&again, text, length, &conv, &options, &error) == CVG_OK, "import: %s", error.text)) {

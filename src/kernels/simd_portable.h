@@ -1,8 +1,9 @@
 /*
  * Vectors of 16 bytes in portable C; real is defined by the includer.  With
  * GNU vectors the compiler maps them to whatever the target has (SSE2, NEON);
- * without them they are small arrays.
+ * without them, or where numbers are wider than their type (x87), they are small arrays.
  */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2, DOT_SUMS = 12 };
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1 };
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__GNUC__) && FLT_EVAL_METHOD == 0
+#define GNU_VECTORS
 typedef real vec __attribute__((vector_size(16)));
 #define AT(v, i) (v)[i]
 #else
@@ -23,7 +25,7 @@ typedef struct { real x[VW]; } vec;
 
 static inline vec v_splat(real x)
 {
-#if defined(__GNUC__) || defined(__clang__)
+#ifdef GNU_VECTORS
     return x - (vec){0}; /* x - 0 is x, whatever its sign; compilers make it one shuffle */
 #else
     vec v;
@@ -74,7 +76,7 @@ static inline vec v_fma(vec a, vec b, vec c)
                        ? (real)fmaf((float)AT(a, i), (float)AT(b, i), (float)AT(c, i))
                        : (real)fma(AT(a, i), AT(b, i), AT(c, i));
     return c;
-#elif defined(__GNUC__) || defined(__clang__)
+#elif defined(GNU_VECTORS)
     return a * b + c;
 #else
     for (int i = 0; i < VW; i++)
