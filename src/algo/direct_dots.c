@@ -216,9 +216,6 @@ static void dots_job(void *context, int64_t index, int worker)
     job.taps = cvg_min(cut->taps, s->filter_size - job.tap);
     job.c = index / cut->tap_blocks % cut->c_blocks * cut->c_count;
     job.c_count = cvg_min(cut->c_count, s->Cg - job.c);
-    if (job.c_count <= 0)
-        return; /* an uneven last block */
-
     for (int64_t k = 0; k < s->Kg; k++)
         x.a[k] = k * s->out_size;
     struct cvg_box box;

@@ -337,8 +337,6 @@ static void weight_job(void *context, int64_t index, int worker)
     job.g = index % s->G;
     const int64_t part = index / s->G;
     const int64_t each = cvg_ceil_div(cut->regions.count, cut->parts);
-    if (job.c_count <= 0)
-        return; /* an uneven last block */
 
     memset(x.sums, 0, (size_t)(job.c_count * job.taps * cvg_panel_lanes(t->kernels, job.k_count)) *
                           t->kernels->size);

@@ -285,8 +285,6 @@ static void weight_job(void *context, int64_t job, int worker)
 
     const int64_t image = w->row_runs * w->segments; /* its runs */
     const int64_t begin = s->N * p.part / call->parts * image, end = s->N * (p.part + 1) / call->parts * image;
-    if (begin == end)
-        memset(p.x.sums.base, 0, (size_t)(w->points * p.x.sums.plane) * t->kernels->size);
     for (int64_t first = begin; first < end; first += w->group) {
         const int64_t last = cvg_min(end, first + w->group);
         for (int64_t index = first; index < last; index++) {
