@@ -25,7 +25,7 @@ for target; do
         kept=tests/fuzz/corpus/$target
         cp "$kept"/* "build-fuzz/corpus/$target" 2>/dev/null || true
         rm -rf "$kept" && mkdir "$kept"
-        "build-fuzz/tests/fuzz_$target" -set_cover_merge=1 "$kept" "build-fuzz/corpus/$target" 2>/dev/null
+        "build-fuzz/tests/fuzz_$target" -set_cover_merge=1 -use_counters=0 "$kept" "build-fuzz/corpus/$target" 2>/dev/null
     else
         "build-fuzz/tests/fuzz_$target" -max_total_time="$seconds" -malloc_limit_mb=0 -timeout=20 -max_len=3000 \
             -artifact_prefix=build-fuzz/ "build-fuzz/corpus/$target" "tests/fuzz/corpus/$target" \
