@@ -1,23 +1,12 @@
 /* Every allocation of the library fails, one at a time: the status and the sentence say so, and nothing is left. */
 #include "check.h"
 #include "faults.h"
+#include "problem.h"
 
 #include <string.h>
 
-#include "convgrad.h"
-
 static char text[4096];
 static size_t length;
-
-static cvg_conv small(void)
-{
-    cvg_conv conv = CVG_CONV_INIT;
-    conv.batch = 2;
-    conv.in_channels = conv.out_channels = 3;
-    conv.in[0] = conv.in[1] = 6;
-    conv.filter[0] = conv.filter[1] = 3;
-    return conv;
-}
 
 static cvg_status create(cvg_plan **plan, const cvg_conv *conv, cvg_error *error)
 {
@@ -57,10 +46,12 @@ static const struct {
 
 int main(void)
 {
-    const cvg_conv conv = small();
+    struct problem problem = {.conv = CVG_CONV_INIT};
     cvg_plan *plan;
     cvg_error error;
     fault_at(0);
+    check(problem_parse(&problem, "mb2ic3ih6oc3kh3", &error), "%s", error.text);
+    const cvg_conv conv = problem.conv;
     if (!check(cvg_plan_create(&plan, &conv, NULL, &error) == CVG_OK, "%s", error.text))
         return check_summary();
     length = cvg_plan_export(plan, text, sizeof text);
