@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "peer.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,7 @@ static void time_pass(struct candidate *const *candidates, int count, cvg_pass p
 }
 
 struct bench {
-    struct output json, plot; /* without a file: not asked for */
+    struct output json, plot, page; /* without a file: not asked for */
     int threads, terminal;
     double min_time;
     cvg_pass passes[CVG_PASS_COUNT];
@@ -347,6 +348,38 @@ static void choose_candidates(struct bench *bench, const struct args *args)
     bench->report.ours = algo_count;
 }
 
+/* The page goes where -o says; or to standard output, and the tables then to standard error. */
+static void page_open(struct output *page, const struct args *args)
+{
+    const char *format = args->option[OPT_FORMAT];
+    if (format && strcmp(format, "text") && strcmp(format, "html"))
+        die(EXIT_BAD_INPUT, "--format is \"%s\"; must be text or html", format);
+    if (!format || !strcmp(format, "text")) {
+        if (args->option[OPT_OUTPUT])
+            die(EXIT_BAD_INPUT, "-o is \"%s\"; bench takes it with --format html", args->option[OPT_OUTPUT]);
+        return;
+    }
+    if (args->option[OPT_OUTPUT]) {
+        output_open(page, "-o", args->option[OPT_OUTPUT]);
+        return;
+    }
+    const int out = dup(STDOUT_FILENO);
+    page->file = out < 0 ? NULL : fdopen(out, "w");
+    if (!page->file || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        die(EXIT_WRONG, "standard output cannot be written: %s", strerror(errno));
+}
+
+static void page_close(struct bench *bench, const struct args *args)
+{
+    if (!bench->page.file)
+        return;
+    report_page(&bench->report, bench->page.file, bench->threads);
+    if (args->option[OPT_OUTPUT])
+        output_close(&bench->page);
+    else if (fflush(bench->page.file) || ferror(bench->page.file) || fclose(bench->page.file))
+        die(EXIT_WRONG, "standard output cannot be written");
+}
+
 int command_bench(const struct args *args)
 {
     struct bench bench = {.terminal = isatty(STDERR_FILENO)};
@@ -372,6 +405,7 @@ int command_bench(const struct args *args)
         plot_open(&bench.plot, args->option[OPT_PLOT]);
     if (args->option[OPT_JSON])
         output_open(&bench.json, "--json", args->option[OPT_JSON]);
+    page_open(&bench.page, args);
     bench.report.rows = cli_alloc((size_t)(count * type_count), sizeof *bench.report.rows);
     watch_interrupts();
     for (int i = 0; i < count; i++)
@@ -384,6 +418,7 @@ int command_bench(const struct args *args)
                100 * bench.regret_sum / bench.regrets, bench.regrets, 100 * bench.regret_most, bench.regret_where);
     if (args->option[OPT_PLOT])
         report_plot(&bench.report, &bench.plot, bench.threads);
+    page_close(&bench, args);
     free(bench.report.rows);
     free(problems);
     if (args->option[OPT_JSON])

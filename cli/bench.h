@@ -1,4 +1,4 @@
-/* What bench found, as a table, a summary and a picture. */
+/* What bench found, as a table, a summary, a picture and a page. */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -37,5 +37,8 @@ void plot_open(struct output *plot, const char *path);
 
 /* Draws % of peak by layer and pass, and a roofline. */
 void report_plot(const struct report *report, struct output *plot, int threads);
+
+/* The same as a page of charts. */
+void report_page(const struct report *report, FILE *out, int threads);
 
 #endif

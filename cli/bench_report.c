@@ -1,6 +1,7 @@
 #include "bench.h"
 
 #include "cli.h"
+#include "page.h"
 
 #include <errno.h>
 #include <math.h>
@@ -166,4 +167,52 @@ void report_plot(const struct report *report, struct output *output, int threads
     if (pclose(plot))
         die(EXIT_WRONG, "--plot: gnuplot failed");
     output_close(output);
+}
+
+/* One array of numbers for each pass. */
+static void json_by_pass(FILE *out, const char *name, const double (*values)[CANDIDATES_MOST], int count)
+{
+    fprintf(out, ", \"%s\": [", name);
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        for (int c = 0; c < count; c++) {
+            fputs(c ? ", " : pass ? ", [" : "[", out);
+            json_number(out, values[pass][c]);
+            fputs(c == count - 1 ? "]" : "", out);
+        }
+    fputc(']', out);
+}
+
+static void json_strings(FILE *out, const char *name, const char *const *texts, int count)
+{
+    fprintf(out, ", \"%s\": [", name);
+    for (int i = 0; i < count; i++) {
+        fputs(i ? ", " : "", out);
+        json_string(out, texts[i]);
+    }
+    fputc(']', out);
+}
+
+void report_page(const struct report *report, FILE *out, int threads)
+{
+    fputs(page_bench.before, out);
+    fprintf(out, "{\"peak\": ");
+    json_number(out, report->peak);
+    fprintf(out, ", \"bytes\": ");
+    json_number(out, peak_bytes(threads));
+    fprintf(out, ", \"threads\": %d", threads);
+    json_strings(out, "passes", pass_names, CVG_PASS_COUNT);
+    json_strings(out, "names", report->names, report->count);
+    fprintf(out, ", \"rows\": [");
+    for (int i = 0; i < report->row_count; i++) {
+        const struct report_row *row = &report->rows[i];
+        fprintf(out, "%s\n{\"name\": ", i ? "," : "");
+        json_string(out, row->name);
+        fprintf(out, ", \"intensity\": ");
+        json_number(out, row->intensity);
+        json_by_pass(out, "percent", row->percent, report->count);
+        json_by_pass(out, "error", row->error, report->count);
+        fputc('}', out);
+    }
+    fprintf(out, "\n]}\n");
+    fputs(page_bench.after, out);
 }

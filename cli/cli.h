@@ -27,14 +27,14 @@ void watch_interrupts(void);
 /* ---- arguments ---- */
 
 enum option {
-    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXPORT, OPT_FORMAT,
-    OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MEASURE,
+    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXPORT, OPT_FIGURE,
+    OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN, OPT_MEASURE,
     OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER, OPT_PLOT, OPT_RANDOM, OPT_SEED,
     OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE, OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 
 struct args {
-    const char *option[OPTIONS]; /* the value, or NULL; OPT_MEAN and OPT_CHECK_PLANNER take none */
+    const char *option[OPTIONS]; /* the value; "" for options that take none; NULL if it is not there */
     int count;
     char **word; /* the arguments that are no options */
 };

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_ELEMENTS = 100000, MOST_STEPS = 200 };
+enum { MOST_STEPS = 200 };
 
 const char *const explained_names[EXPLAINED] = {
     "x", "w", "delta_in", "col_x", "col_w", "y", "delta_in_2d", "dB", "dW_col", "dW", "dcol", "delta_out",
@@ -81,6 +81,19 @@ static int64_t meet(const struct geometry *g, int64_t pixel, int64_t tap)
     return join(at, g->in);
 }
 
+/* The element of x or delta_out that cell (row, j) of a column matrix stands for, or -1. */
+static int64_t source(const struct geometry *g, int64_t row, int64_t j)
+{
+    const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
+    return at < 0 ? -1 : (row / g->out_size * g->C + j / g->filter_size) * g->in_size + at;
+}
+
+int64_t explain_place(const struct explanation *e, int64_t row, int64_t j)
+{
+    const struct geometry g = geometry_of(&e->conv);
+    return source(&g, row, j);
+}
+
 static double get(const struct explanation *e, enum explained which, int64_t index)
 {
     return array_get(&e->array[which], index);
@@ -102,15 +115,9 @@ static void new_tensor(struct explanation *e, enum explained which, int64_t batc
 {
     int64_t shape[5] = {batch, channels};
     cvg_error error;
-    double elements = (double)batch * (double)channels;
     const int dims = e->conv.spatial_dims;
-    for (int i = 0; i < dims; i++) {
+    for (int i = 0; i < dims; i++)
         shape[2 + i] = size[3 - dims + i];
-        elements *= (double)shape[2 + i];
-    }
-    if (elements > MOST_ELEMENTS)
-        die(EXIT_BAD_INPUT, "%s would have %.0f elements; explain shows at most %d: take a smaller problem",
-            explained_names[which], elements, MOST_ELEMENTS);
     if (!array_new(&e->array[which], CVG_F64, 2 + dims, shape, &error))
         die(EXIT_WRONG, "%s", error.text);
 }
@@ -119,9 +126,6 @@ static void new_matrix(struct explanation *e, enum explained which, int64_t rows
 {
     cvg_error error;
     const int64_t shape[2] = {rows, columns};
-    if ((double)rows * (double)columns > MOST_ELEMENTS)
-        die(EXIT_BAD_INPUT, "%s would have %.0f elements; explain shows at most %d: take a smaller problem",
-            explained_names[which], (double)rows * (double)columns, MOST_ELEMENTS);
     if (!array_new(&e->array[which], CVG_F64, 2, shape, &error))
         die(EXIT_WRONG, "%s", error.text);
 }
@@ -147,10 +151,9 @@ static void method_2_forward(struct explanation *e, const struct geometry *g)
     new_matrix(e, COL_X, g->N * g->out_size, taps);
     for (int64_t row = 0; row < g->N * g->out_size; row++)
         for (int64_t j = 0; j < taps; j++) {
-            const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
-            const int64_t channel = row / g->out_size * g->C + j / g->filter_size;
+            const int64_t at = source(g, row, j);
             if (at >= 0)
-                set(e, COL_X, row * taps + j, get(e, X, channel * g->in_size + at));
+                set(e, COL_X, row * taps + j, get(e, X, at));
         }
     new_matrix(e, COL_W, taps, g->K);
     for (int64_t j = 0; j < taps; j++)
@@ -201,10 +204,9 @@ static void method_2_backward(struct explanation *e, const struct geometry *g)
     new_tensor(e, DELTA_OUT, g->N, g->C, g->in);
     for (int64_t row = 0; row < rows; row++)
         for (int64_t j = 0; j < taps; j++) {
-            const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
-            const int64_t channel = row / g->out_size * g->C + j / g->filter_size;
+            const int64_t at = source(g, row, j);
             if (at >= 0)
-                add(e, DELTA_OUT, channel * g->in_size + at, get(e, DCOL, row * taps + j));
+                add(e, DELTA_OUT, at, get(e, DCOL, row * taps + j));
         }
 }
 
@@ -379,21 +381,27 @@ struct explanation explain_counting(const cvg_conv *conv)
     return explain(conv, counting(conv, X), counting(conv, W), counting(conv, DELTA_IN));
 }
 
-struct explanation explain_example(int number)
+cvg_conv explain_example_conv(int number)
 {
     struct problem problem = {.conv = CVG_CONV_INIT};
     cvg_error error;
     if (!problem_parse(&problem, number == 1 ? "mb1ic1ih3oc1kh2ph0" : "mb2ic3ih3oc2kh2ph0", &error))
         die(EXIT_WRONG, "%s", error.text);
-    return explain_counting(&problem.conv);
+    return problem.conv;
+}
+
+struct explanation explain_example(int number)
+{
+    const cvg_conv conv = explain_example_conv(number);
+    return explain_counting(&conv);
 }
 
 
-void explain_steps(FILE *out, struct explanation *e)
+void explain_steps(FILE *out, const struct explanation *whole)
 {
+    struct explanation sofar = *whole, *e = &sofar; /* with a delta_out of its own */
     const struct geometry g = geometry_of(&e->conv);
     const int64_t rows = e->array[DCOL].shape[0], taps = e->array[DCOL].shape[1];
-    struct array kept = e->array[DELTA_OUT];
     const int dims = e->conv.spatial_dims;
 
     if (rows * taps > MOST_STEPS) {
@@ -407,8 +415,7 @@ void explain_steps(FILE *out, struct explanation *e)
     for (int64_t row = 0; row < rows; row++) {
         fprintf(out, "step %" PRId64 ": row %" PRId64 " of dcol\n", row + 1, row);
         for (int64_t j = 0; j < taps; j++) {
-            const int64_t at = meet(&g, row % g.out_size, j % g.filter_size);
-            const int64_t channel = row / g.out_size * g.C + j / g.filter_size;
+            const int64_t at = source(&g, row, j);
             const double value = get(e, DCOL, row * taps + j);
             int64_t place_[3];
             fprintf(out, "  dcol[%" PRId64 "][%" PRId64 "] = %.8g", row, j, value);
@@ -416,18 +423,17 @@ void explain_steps(FILE *out, struct explanation *e)
                 fprintf(out, "  falls on padding: dropped\n");
                 continue;
             }
-            split(at, g.in, place_);
-            fprintf(out, "  to delta_out[%" PRId64 "][%" PRId64 "]", channel / g.C, channel % g.C);
+            split(at % g.in_size, g.in, place_);
+            fprintf(out, "  to delta_out[%" PRId64 "][%" PRId64 "]", at / g.in_size / g.C, at / g.in_size % g.C);
             for (int axis = 3 - dims; axis < 3; axis++)
                 fprintf(out, "[%" PRId64 "]", place_[axis]);
-            const double old = get(e, DELTA_OUT, channel * g.in_size + at);
-            add(e, DELTA_OUT, channel * g.in_size + at, value);
-            fprintf(out, ": %.8g + %.8g = %.8g\n", old, value, get(e, DELTA_OUT, channel * g.in_size + at));
+            const double old = get(e, DELTA_OUT, at);
+            add(e, DELTA_OUT, at, value);
+            fprintf(out, ": %.8g + %.8g = %.8g\n", old, value, get(e, DELTA_OUT, at));
         }
-        if (kept.count <= 32)
+        if (e->array[DELTA_OUT].count <= 32)
             explain_array(out, e, DELTA_OUT);
         fputc('\n', out);
     }
     array_free(&e->array[DELTA_OUT]);
-    e->array[DELTA_OUT] = kept;
 }

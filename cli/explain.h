@@ -18,12 +18,11 @@ struct explanation {
     cvg_conv conv;
     struct array array[EXPLAINED]; /* f64 */
     double disagreement;           /* largest difference of the two methods and the library */
+    const char *files[3];          /* where x, w and delta_in come from; NULL: they count 0, 1, 2, ... */
+    char whole[256];               /* the problem that this one was cut from; empty: none */
 };
 
-/*
- * Explains a problem on operands of its shapes (f64, taken over).  Dies when the arrays
- * would be too large to look at.
- */
+/* Explains a problem on operands of its shapes (f64, taken over). */
 struct explanation explain(const cvg_conv *conv, struct array x, struct array w, struct array delta_in);
 void explanation_free(struct explanation *e);
 
@@ -32,12 +31,42 @@ struct explanation explain_counting(const cvg_conv *conv);
 
 /* The section's example, 1 simple or 2 complex, which are such. */
 struct explanation explain_example(int number);
+cvg_conv explain_example_conv(int number);
+
+/* Whether a problem can be shown as text or JSON, on a page, in a figure: each has the limit that its name says. */
+int explain_fits_text(const cvg_conv *conv);
+int explain_fits_page(const cvg_conv *conv);
+int explain_fits_figure(const cvg_conv *conv);
+#define EXPLAIN_TEXT_LIMIT "300,000 elements of all arrays"
+#define EXPLAIN_PAGE_LIMIT "12,000 elements of all arrays"
+#define EXPLAIN_FIGURE_LIMIT "16 output pixels, or 128 elements of a sample or window,"
+
+/*
+ * Cuts a problem down to its first sample, pixels, groups and channels, in this order, until it fits; 0 if it never does.
+ * The tensors of what is left begin those of the whole in every axis.
+ */
+int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv));
+
+/* The part of an array that begins it and has another shape of as many axes. */
+struct array explain_cut_array(const struct array *array, const int64_t *shape);
+
+/* Prints all of it. */
+void explain_text(FILE *out, const struct explanation *e);
+void explain_json(FILE *out, const struct explanation *e);
+void explain_page(FILE *out, const struct explanation *e);
+
+/* Draws figure 17-30 for every output pixel: its row of dcol and the image after it; or its window and its row of col_x. */
+void explain_col2img(FILE *out, const struct explanation *e);
+void explain_im2col(FILE *out, const struct explanation *e);
+
+/* The element of x or delta_out that cell [row][j] of col_x or dcol stands for, or -1 for padding. */
+int64_t explain_place(const struct explanation *e, int64_t row, int64_t j);
 
 /* Prints one array as NumPy does, indented by a space, under its names. */
 void explain_array(FILE *out, const struct explanation *e, enum explained which);
 
 /* Figure 17-30: each row of dcol is moved into delta_out, where what overlaps is added. */
-void explain_steps(FILE *out, struct explanation *e);
+void explain_steps(FILE *out, const struct explanation *e);
 
 extern const char *const explained_names[EXPLAINED]; /* the textbook's */
 

@@ -1,6 +1,6 @@
-/* convgrad explain: the arrays of an explanation as text or JSON. */
+/* An explanation as text, as JSON, and as a page. */
 #include "explain.h"
-#include "output.h"
+#include "page.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -71,7 +71,7 @@ void explain_array(FILE *out, const struct explanation *e, enum explained which)
     }
 }
 
-static void print_text(FILE *out, struct explanation *e)
+void explain_text(FILE *out, const struct explanation *e)
 {
     static const struct {
         enum explained first;
@@ -87,6 +87,8 @@ static void print_text(FILE *out, struct explanation *e)
     char problem[256];
     problem_print(&e->conv, problem, sizeof problem);
     fprintf(out, "problem %s\n", problem);
+    if (*e->whole)
+        fprintf(out, "cut from %s: a problem of its own, whose sums hold nothing of what was cut off\n", e->whole);
     for (int i = 0; i < EXPLAINED; i++) {
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
             if (parts[p].first == (enum explained)i)
@@ -99,101 +101,74 @@ static void print_text(FILE *out, struct explanation *e)
     fprintf(out, "largest difference between method 1, method 2 and the library: %.3g\n", e->disagreement);
 }
 
-static void print_json(FILE *out, const struct explanation *e)
+static void json_axes(FILE *out, const char *name, const int64_t *numbers, int count)
+{
+    fprintf(out, "\"%s\": [", name);
+    for (int i = 0; i < count; i++)
+        fprintf(out, "%s%" PRId64, i ? ", " : "", numbers[i]);
+    fputc(']', out);
+}
+
+static void json_conv(FILE *out, const cvg_conv *conv)
+{
+    const struct {
+        const char *name;
+        const int64_t *numbers;
+    } axes[] = {{"in", conv->in},           {"filter", conv->filter},       {"stride", conv->stride},
+                {"dilation", conv->dilation}, {"pad_begin", conv->pad_begin}, {"pad_end", conv->pad_end}};
+    fprintf(out, "{\"spatial_dims\": %d, \"batch\": %" PRId64 ", \"in_channels\": %" PRId64
+                 ", \"out_channels\": %" PRId64 ", \"groups\": %" PRId64,
+            conv->spatial_dims, conv->batch, conv->in_channels, conv->out_channels, conv->groups);
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++) {
+        fprintf(out, ", ");
+        json_axes(out, axes[i].name, axes[i].numbers, conv->spatial_dims);
+    }
+    fputc('}', out);
+}
+
+static void json_source(FILE *out, const struct explanation *e)
+{
+    static const char *const names[3] = {"input", "weight", "grad_output"};
+    fprintf(out, ", \"source\": ");
+    for (int i = 0; i < 3 && e->files[i]; i++) {
+        fprintf(out, "%s\"%s\": ", i ? ", " : "{", names[i]);
+        json_string(out, e->files[i]);
+    }
+    fputs(e->files[0] ? "}" : "null", out);
+}
+
+void explain_json(FILE *out, const struct explanation *e)
 {
     char problem[256];
     problem_print(&e->conv, problem, sizeof problem);
     fprintf(out, "{\"problem\": \"%s\", \"arrays\": {", problem);
     for (int i = 0; i < EXPLAINED; i++) {
         const struct array *a = &e->array[i];
-        fprintf(out, "%s\n  \"%s\": {\"shape\": [", i ? "," : "", explained_names[i]);
-        for (int axis = 0; axis < a->rank; axis++)
-            fprintf(out, "%s%" PRId64, axis ? ", " : "", a->shape[axis]);
-        fprintf(out, "], \"values\": [");
+        fprintf(out, "%s\n  \"%s\": {", i ? "," : "", explained_names[i]);
+        json_axes(out, "shape", a->shape, a->rank);
+        fprintf(out, ", \"values\": [");
         for (int64_t j = 0; j < a->count; j++) {
-            const double value = array_get(a, j);
-            if (isfinite(value))
-                fprintf(out, "%s%.17g", j ? ", " : "", value);
-            else
-                fprintf(out, "%snull", j ? ", " : ""); /* JSON has no NaN and no infinity */
+            fputs(j ? ", " : "", out);
+            json_number(out, array_get(a, j));
         }
         fprintf(out, "], \"name\": \"%s\"}", own_names[i]);
     }
-    fprintf(out, "\n}}\n");
-}
-
-/* The operands from files. */
-static struct explanation explain_files(const struct args *args)
-{
-    static const enum option options[3] = {OPT_INPUT, OPT_WEIGHT, OPT_GRAD_OUTPUT};
-    static const char *const names[3] = {"--input", "--weight", "--grad-output"};
-    struct array operand[3];
-    cvg_error error;
-    int64_t want[5];
-
-    for (int i = 0; i < 3; i++) {
-        if (!args->option[options[i]])
-            die(EXIT_BAD_INPUT, "explain with files needs --input, --weight and --grad-output; %s is missing",
-                names[i]);
-        if (!array_read(&operand[i], args->option[options[i]], &error) ||
-            !array_convert(&operand[i], CVG_F64, &error))
-            die(EXIT_BAD_INPUT, "%s: %s", names[i], error.text);
-    }
-    if (args->option[OPT_TAKE])
-        die(EXIT_BAD_INPUT, "explain does not take --take");
-    const cvg_conv conv = args_conv(args, operand[0].shape, operand[0].rank, operand[1].shape, operand[1].rank);
-    want[0] = conv.batch;
-    want[1] = conv.out_channels;
-    cvg_output_size(&conv, want + 2, NULL);
-    int same = operand[2].rank == operand[0].rank;
-    for (int i = 0; same && i < operand[2].rank; i++)
-        same = operand[2].shape[i] == want[i];
-    if (!same) {
-        char got[100], must[100];
-        shape_print(operand[2].shape, operand[2].rank, got, sizeof got);
-        shape_print(want, operand[0].rank, must, sizeof must);
-        die(EXIT_BAD_INPUT, "--grad-output has shape %s; must be %s", got, must);
-    }
-    return explain(&conv, operand[0], operand[1], operand[2]);
-}
-
-static struct explanation explain_args(struct args args)
-{
-    struct problem *problems;
-    if (args.option[OPT_INPUT] || args.option[OPT_WEIGHT] || args.option[OPT_GRAD_OUTPUT]) {
-        if (args.count)
-            die(EXIT_BAD_INPUT, "explain takes a problem or files; \"%s\" stands beside files", args.word[0]);
-        return explain_files(&args);
-    }
-    for (int example = 1; example <= 2 && args.count == 1; example++)
-        if (!strcmp(args.word[0], example == 1 ? "simple" : "complex")) {
-            args_refuse_geometry(&args);
-            return explain_example(example);
-        }
-    if (args_problems(&args, &problems) != 1)
-        die(EXIT_BAD_INPUT, "explain needs one of simple, complex, a problem, or files");
-    struct explanation e = explain_counting(&problems[0].conv);
-    free(problems);
-    return e;
-}
-
-int command_explain(const struct args *args)
-{
-    const char *format = args->option[OPT_FORMAT] ? args->option[OPT_FORMAT] : "text";
-    const char *path = args->option[OPT_OUTPUT];
-    struct output out = {.file = stdout};
-
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        die(EXIT_BAD_INPUT, "--format is \"%s\"; must be text or json", format);
-    struct explanation e = explain_args(*args);
-    if (path)
-        output_open(&out, "-o", path);
-    if (!strcmp(format, "json"))
-        print_json(out.file, &e);
+    fprintf(out, "\n}, \"conv\": ");
+    json_conv(out, &e->conv);
+    json_source(out, e);
+    fprintf(out, ", \"whole\": ");
+    if (*e->whole)
+        json_string(out, e->whole);
     else
-        print_text(out.file, &e);
-    explanation_free(&e);
-    if (path)
-        output_close(&out);
-    return 0;
+        fprintf(out, "null");
+    fprintf(out, ", \"difference\": ");
+    json_number(out, e->disagreement);
+    fprintf(out, "}\n");
+}
+
+void explain_page(FILE *out, const struct explanation *e)
+{
+    fputs(page_explain.before, out);
+    explain_json(out, e);
+    fputs(page_explain.after, out);
 }

@@ -11,12 +11,14 @@ static const char usage[] =
     "\n"
     "  demo                             the textbook section: examples, agreement, speed\n"
     "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
-    "          [--input F --weight F --grad-output F] [--format text|json] [-o FILE]\n"
+    "          [--input F --weight F --grad-output F] [--crop] [-o FILE]\n"
+    "          [--format text|json|html|svg] [--figure col2img|im2col]\n"
     "  verify  [PROBLEM...]             every algorithm against the reference\n"
     "          [--random N] [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
     "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
     "          [--peer onednn,openblas] [--plot FILE.svg] [--check-planner]\n"
+    "          [--format text|html] [-o FILE]\n"
     "  run forward   --input F --weight F [--bias F] -o DIR\n"
     "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
     "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
@@ -51,10 +53,12 @@ static const struct {
     {"--algo", OPT_ALGO, VERIFY | BENCH | RUN | INFO},
     {"--bias", OPT_BIAS, RUN},
     {"--check-planner", OPT_CHECK_PLANNER, BENCH},
+    {"--crop", OPT_CROP, EXPLAIN},
     {"--dilation", OPT_DILATION, GEOMETRY},
     {"--error-growth", OPT_ERROR_GROWTH, VERIFY | BENCH | RUN | INFO},
     {"--export", OPT_EXPORT, INFO},
-    {"--format", OPT_FORMAT, EXPLAIN},
+    {"--figure", OPT_FIGURE, EXPLAIN},
+    {"--format", OPT_FORMAT, EXPLAIN | BENCH},
     {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
     {"--groups", OPT_GROUPS, GEOMETRY},
     {"--import", OPT_IMPORT, INFO},
@@ -64,7 +68,7 @@ static const struct {
     {"--mean", OPT_MEAN, RUN},
     {"--measure", OPT_MEASURE, INFO},
     {"--min-time", OPT_MIN_TIME, BENCH},
-    {"-o", OPT_OUTPUT, EXPLAIN | RUN},
+    {"-o", OPT_OUTPUT, EXPLAIN | BENCH | RUN},
     {"--output-padding", OPT_OUTPUT_PADDING, RUN},
     {"--pad", OPT_PAD, GEOMETRY},
     {"--pass", OPT_PASS, BENCH},
@@ -100,6 +104,11 @@ static int find_option(const char *word, const char **value)
     return -1;
 }
 
+static int is_flag(enum option option)
+{
+    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_MEAN;
+}
+
 static void parse(int argc, char **argv, int command, struct args *args)
 {
     for (int i = 2; i < argc; i++) {
@@ -114,7 +123,7 @@ static void parse(int argc, char **argv, int command, struct args *args)
         if (!(options[row].commands & commands[command].bit))
             die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad --help", commands[command].name,
                 options[row].name);
-        if (options[row].option == OPT_MEAN || options[row].option == OPT_CHECK_PLANNER) {
+        if (is_flag(options[row].option)) {
             if (value)
                 die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", options[row].name, value);
             value = "";

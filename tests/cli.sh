@@ -88,6 +88,16 @@ good explain mb1ic1ih5oc1kh3sh2dh1ph2 -o e.txt
 [ -s e.txt ] && result 1 || result 0 'explain -o wrote nothing'
 good explain --input x.npy --weight w.npy --grad-output g.npy --format json;  says '"delta_out"'
 good explain g2mb1ic4iw6oc4kw3pw1
+good explain complex --format html -o page.html
+[ "$(head -c 15 page.html)" = '<!DOCTYPE html>' ] && tail -1 page.html | grep -q '^</html>$' && grep -q '"delta_out": {"shape"' page.html &&
+    result 1 || result 0 'explain --format html'
+good explain simple --format svg;              says '>6+6</text>'
+good explain simple --figure im2col;           says 'row 3 of col_x'
+good explain mb64ic3ih28oc4kh3ph1 --format html --crop; says '"whole": "mb64'
+good explain mb64ic3ih28oc4kh3ph1 --crop;      says 'cut from mb64'
+good explain --input x.npy --weight w.npy --grad-output g.npy --format svg --crop; says '<svg'
+good bench mb1ic1ih4oc1kh3ph1 --algo direct --min-time 0 --format html -o bench.html; says '% of peak'
+grep -q '"names": \["direct"\]' bench.html && result 1 || result 0 'bench --format html'
 good verify mb1ic2ih5oc3kh3ph1 --threads 1,2;  says ', 0 failed'
 good verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 2 --pad 1,0 --algo im2col --type f64
 good bench mb1ic2ih5oc3kh3ph1 --min-time 0 --json b.json;  says '% of peak'
@@ -153,7 +163,15 @@ bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
 bad 2 '--plot is "x.png"' bench --plot x.png
 bad 2 '--format is "yaml"' explain simple --format yaml
 bad 2 'explain needs one of' explain
-bad 2 'elements; explain shows at most' explain mb64ic3ih28oc4kh3ph1
+bad 2 'the largest part of it that fits is mb1ic3oc4_ih28' explain mb64ic3ih28oc4kh3ph1
+bad 2 '12,000 elements of all arrays that --format html shows' explain mb64ic3ih28oc4kh3ph1 --format html
+bad 2 'however it is cut' explain mb1ic1ih1oc1kh1ph900 --format svg --crop
+bad 2 '--figure is "film"; must be col2img or im2col' explain simple --figure film
+bad 2 '--figure is "im2col"; it goes with --format svg' explain simple --figure im2col --format html
+bad 2 'bench does not take --crop' bench --crop
+bad 2 '--format is "svg"; must be text or html' bench --format svg
+bad 2 '-o is "x.html"; bench takes it with --format html' bench -o x.html
+bad 2 '--crop is "yes"; takes no value' explain simple --crop=yes
 bad 2 'demo takes no argument' demo now
 bad 2 'run needs one of forward, backward, transpose' run
 bad 2 'run is "sideways"' run sideways -o d

@@ -60,6 +60,8 @@ def prepare(program):
 # Commands, and the file or folder that each makes, if any; what has "times" in its name is compared by its name only.
 COMMANDS = [
     ("explain simple --format json -o made.json", "made.json"),
+    ("explain simple --format html -o made.html", "made.html"),
+    ("explain --input x.npy --weight w.npy --grad-output g.npy --format svg -o made.svg", "made.svg"),
     ("explain --input x.npy --weight w.npy --grad-output g.npy", None),
     ("run forward --input x.npy --weight w.npy --bias b.npy --type f64 -o made", "made"),
     ("run backward --input x.npy.gz --weight w.npy --grad-output g.npy --threads 3 --mean -o made", "made"),

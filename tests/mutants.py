@@ -111,7 +111,7 @@ def build(source, out, jobs):
 def first_failure(source, out):
     for test in TESTS:
         command = [word.format(build=out, source=source) for word in test]
-        status = run(command, 3600, cwd=out)
+        status = run(command, 1200, cwd=out)
         if status:
             words = [os.path.basename(command[0])] + [word for word in command[1:4] if not word.startswith("/")]
             return " ".join(words) + (" does not end" if status == "no end" else "")
@@ -124,7 +124,7 @@ def race(source, out, jobs):
                  "-DCVG_SANITIZE=thread"]
     if run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", "test_threads"], 900):
         sys.exit("the build with ThreadSanitizer failed")
-    return "ThreadSanitizer: test_threads" if run([f"{out}/tests/test_threads"], 3600) else None
+    return "ThreadSanitizer: test_threads" if run([f"{out}/tests/test_threads"], 1200) else None
 
 
 def main():
