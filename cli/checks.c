@@ -10,7 +10,7 @@ static const char *const tensor_names[TENSORS] = {
     "input", "weight", "bias", "grad_output", "output", "grad_input", "grad_weight", "grad_bias",
 };
 
-enum { POISON_BYTE = 0xa5 };
+enum { POISON_BYTE = 0xff };
 
 void set_new(struct set *set, cvg_type type, const struct sizes *z, size_t gap)
 {

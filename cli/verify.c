@@ -13,7 +13,7 @@
  *     gamma(terms + 3) * sum |products|, a comparison that NaN fails.
  * Winograd's algorithms do not add the definition's products: both kinds of data, and the
  * identities, must stay within cvg_plan_error_bound() times the largest operands.
- * Results begin as NaN, the workspace as 0xA5; all end where memory ends that may be touched, or
+ * Results begin as NaN, the workspace, too; all end where memory ends that may be touched, or
  * one element before, and operands must come out unchanged.  The results of all thread counts, and
  * of all instruction sets that fuse multiply and add, must be the same bits.
  */

@@ -1,7 +1,7 @@
 /*
  * Every algorithm, pass, type, instruction set and thread count against the oracle, and
  * with the same bits wherever multiply-add is fused: exactly on small integers, within a
- * derived bound on real numbers.  Results start as NaN, the workspace as 0xA5; every buffer
+ * derived bound on real numbers.  Results start as NaN, the workspace, too; every buffer
  * is a heap block of its exact size (which AddressSanitizer watches) behind a guard zone, off
  * by one element.
  */
@@ -119,7 +119,7 @@ static void *workspace_new(const cvg_plan *plan, cvg_pass pass)
     const size_t bytes = cvg_plan_workspace_size(plan, pass);
     void *space = bytes ? malloc(bytes) : NULL;
     if (space)
-        memset(space, 0xa5, bytes);
+        memset(space, 0xff, bytes);
     return space;
 }
 

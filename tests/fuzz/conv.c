@@ -108,7 +108,7 @@ static void run(const cvg_plan *plan, void **t, cvg_mode mode)
         const size_t size = cvg_plan_workspace_size(plan, (cvg_pass)i);
         workspace[i] = malloc(size + 1);
         must(workspace[i] != NULL, "out of memory");
-        memset(workspace[i], 0xa5, size + 1);
+        memset(workspace[i], 0xff, size + 1);
     }
     must(cvg_forward(plan, t[INPUT], t[WEIGHT], t[BIAS], t[OUTPUT], workspace[0] + 1) == CVG_OK &&
          cvg_grad_input(plan, t[GRAD_OUTPUT], t[WEIGHT], t[GRAD_INPUT], mode, workspace[1] + 1) == CVG_OK &&
