@@ -1,0 +1,18 @@
+"""Convolution with training on the CPU: forward and all gradients, with the same bits for every thread count.
+
+`conv1d`, `conv2d`, `conv3d`, `conv_transpose1d` ... as in PyTorch, on NumPy arrays; `conv_input`, `conv_weight` and
+`conv_bias` are their gradients.  `Plan` is for repeated use, `verify` checks a problem on this machine, `explain` shows how
+it works.  `convgrad.torch` has the same for PyTorch's tensors, with autograd.
+"""
+from ._explain import Explanation, explain
+from ._functional import (CACHED_PLANS, conv1d, conv2d, conv3d, conv_bias, conv_input, conv_transpose1d, conv_transpose2d,
+                          conv_transpose3d, conv_weight)
+from ._library import Error, WrongResult, version
+from ._plan import Plan, Verified, verify
+
+for _public in (Error, WrongResult, Plan, Verified, Explanation):
+    _public.__module__ = __name__
+
+__version__ = version().decode()
+__all__ = ["CACHED_PLANS", "Error", "Explanation", "Plan", "Verified", "WrongResult", "conv1d", "conv2d", "conv3d", "conv_bias",
+           "conv_input", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_weight", "explain", "verify"]

@@ -1,0 +1,81 @@
+"""Every intermediate array of both methods, computed by the program that comes with the library."""
+import html
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from typing import Optional
+
+import numpy
+
+from ._geometry import padding_of, per_axis
+from ._library import FOLDER, Error
+
+
+def _program():
+    name = os.environ.get("CONVGRAD_PROGRAM", str(FOLDER / ("convgrad.exe" if sys.platform == "win32" else "convgrad")))
+    if not pathlib.Path(name).exists():
+        raise FileNotFoundError(f"convgrad's program is not at {name}; install the package with pip")
+    return name
+
+
+def _run(arguments):
+    done = subprocess.run([_program(), "explain", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Error(done.stderr.strip().replace("convgrad: ", "", 1))
+    return done.stdout
+
+
+class Explanation(dict):
+    """The arrays by the textbook's names (x, w, delta_in, col_x, col_w, y, dB, dW, dcol, delta_out, ...); in a notebook, the page.
+
+    difference  the largest between method 1, method 2 and the library
+    html        the page, as text
+    """
+
+    def __init__(self, arguments):
+        told = json.loads(_run([*arguments, "--format", "json"]))
+        super().__init__((name, numpy.array([float(value) for value in array["values"]]).reshape(array["shape"]))
+                         for name, array in told["arrays"].items())
+        self.problem = told["problem"]
+        self.difference = float(told["difference"])
+        self.html = _run([*arguments, "--format", "html", "--crop"])
+
+    def save(self, path):
+        """Writes the page to a file."""
+        pathlib.Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self):
+        return f'<iframe srcdoc="{html.escape(self.html)}" style="width: 100%; height: 45em; border: 0"></iframe>'
+
+
+def explain(problem="complex", weight=None, grad_output: Optional[object] = None, *, stride=1, padding=0, dilation=1, groups=1):
+    """Explains a convolution and its gradients.
+
+    explain('simple'), explain('complex')  the textbook's examples
+    explain('mb1ic1ih5oc1kh3ph1')          a problem whose tensors count 0, 1, 2, ...
+    explain(input, weight, grad_output, stride=..., ...)   your own arrays
+
+    >>> import convgrad
+    >>> convgrad.explain('simple')['delta_out']
+    array([[[[ 0.,  0.,  1.],
+             [ 0.,  4.,  6.],
+             [ 4., 12.,  9.]]]])
+    """
+    if isinstance(problem, str):
+        return Explanation([problem])
+    arrays = [numpy.asarray(array, dtype=numpy.float64) for array in (problem, weight, grad_output)]
+    dims = arrays[0].ndim - 2
+    if not 1 <= dims <= 3 or arrays[1].ndim != dims + 2:
+        raise ValueError(f"input has {arrays[0].ndim} axes and weight {arrays[1].ndim}; both must have 3 to 5")
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    begin, end = padding_of(padding, arrays[0].shape[2:], arrays[1].shape[2:], stride, dilation)
+    words = lambda numbers: ",".join(map(str, numbers))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["--stride", words(stride), "--pad", words(begin + end), "--dilation", words(dilation), "--groups", str(groups)]
+        for name, array in zip(("input", "weight", "grad-output"), arrays):
+            numpy.save(f"{folder}/{name}.npy", numpy.ascontiguousarray(array))
+            arguments += [f"--{name}", f"{folder}/{name}.npy"]
+        return Explanation(arguments)

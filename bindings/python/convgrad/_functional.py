@@ -1,0 +1,226 @@
+"""Convolution and its gradients as functions, named and shaped as in PyTorch."""
+import functools
+from typing import Any
+
+import numpy
+
+from ._geometry import per_axis
+from ._plan import Plan
+
+CACHED_PLANS = 512  # of un-planned calls; a plan takes about 1 KiB
+
+
+@functools.lru_cache(maxsize=CACHED_PLANS)
+def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
+    return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **dict(options))
+
+
+def _key(value):
+    """What a cache can look up."""
+    return tuple(map(_key, value)) if isinstance(value, (list, tuple)) else value
+
+
+def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
+    """The plan of a call, from the cache of the last CACHED_PLANS different ones."""
+    items = tuple((name, tuple(sorted(value.items())) if isinstance(value, dict) else value) for name, value in sorted(options.items()))
+    if any(isinstance(value, dict) for value in options.values()):
+        return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **options)
+    return _cached(tuple(input_shape), tuple(weight_shape), _key(stride), _key(padding), _key(dilation), groups, dtype, items)
+
+
+def _operand(name, array, dims):
+    array = numpy.asarray(array)
+    if array.dtype not in (numpy.float32, numpy.float64):
+        raise TypeError(f"{name} has dtype {array.dtype}; must be float32 or float64")
+    if array.ndim != dims + 2:
+        raise ValueError(f"{name} has {array.ndim} axes; must have {dims + 2} (batch or filters, channels, and {dims} of space)")
+    return array
+
+
+def _batched(name, array, dims):
+    """An operand with its batch axis, and whether that was added."""
+    array = numpy.asarray(array)
+    return (array[None], True) if array.ndim == dims + 1 else (_operand(name, array, dims), False)
+
+
+def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, options):
+    x, single = _batched("input", input, dims)
+    x, w = _operand("input", x, dims), _operand("weight", weight, dims)
+    plan = plan_for(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
+    y = plan.forward(x, w, bias, out=out[None] if single and out is not None else out)
+    return y[0] if single else y
+
+
+def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options):
+    x, single = _batched("input", input, dims)
+    x, w = _operand("input", x, dims), _operand("weight", weight, dims)
+    groups, = per_axis("groups", groups, 1)
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
+    for extra, step, gap in zip(output_padding, stride, dilation):
+        if not 0 <= extra < max(step, gap):
+            raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
+    size = [(n - 1) * s - 2 * p + d * (f - 1) + extra + 1
+            for n, s, p, d, f, extra in zip(x.shape[2:], stride, padding, dilation, w.shape[2:], output_padding)]
+    shape = (x.shape[0], w.shape[1] * groups, *size)
+    more = [extra // step for extra, step in zip(output_padding, stride)]
+    if any(more):  # past the stride: the convolution back has more outputs, which were zero
+        x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
+    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
+    if out is not None and single:
+        out = out[None]
+    if bias is not None:
+        bias = numpy.asarray(bias)
+        if bias.dtype != x.dtype or bias.shape != shape[1:2]:
+            raise ValueError(f"bias is {bias.dtype} of shape {bias.shape}; must be {x.dtype} of shape {shape[1:2]}")
+        if out is None:
+            out = numpy.empty(shape, x.dtype)
+        elif out.shape != shape:
+            raise ValueError(f"out has shape {out.shape}; must be {shape}")
+        out[...] = bias.reshape(-1, *[1] * dims)
+    y = plan.grad_input(x, w, out=out, accumulate=bias is not None)
+    return y[0] if single else y
+
+
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+    """Convolution of (N, C, W) or (C, W) with (K, C / groups, S); see `conv2d`.
+
+    >>> import numpy, convgrad
+    >>> convgrad.conv1d(numpy.ones((1, 1, 4)), numpy.ones((1, 1, 3)), padding=1)
+    array([[[2., 3., 3., 2.]]])
+    """
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups, out, options)
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+    """Convolution (cross-correlation, as in every framework) of images with filters.
+
+    input    (N, C, H, W) or (C, H, W); float32 or float64
+    weight   (K, C / groups, R, S), of input's type
+    bias     None or (K,)
+    stride, dilation   a number, or one for each axis
+    padding  zeros around the input: a number, one for each axis, a pair of begin and end for each axis,
+             'valid' (none), 'same' as PyTorch means it (stride 1; output as large as the input), or
+             'same_tensorflow' (output ceil(input / stride)).  Where 'same' is odd, the end gets one more.
+    out      where to write; C-contiguous, of the result's type and shape
+    options  threads, algorithm, error_growth, workspace_limit: see `Plan`
+
+    Returns (N, K, P, Q), or (K, P, Q) for an input without batch.
+
+    C-contiguous arrays are not copied.  Plans are made once: the last 512 different problems are kept.
+    Raises TypeError or ValueError with a sentence that names what is wrong.
+
+    >>> import numpy, convgrad
+    >>> x = numpy.arange(9, dtype='float32').reshape(1, 1, 3, 3)
+    >>> w = numpy.arange(4, dtype='float32').reshape(1, 1, 2, 2)
+    >>> convgrad.conv2d(x, w)
+    array([[[[19., 25.],
+             [37., 43.]]]], dtype=float32)
+    >>> convgrad.conv2d(x, w, stride=0)
+    Traceback (most recent call last):
+        ...
+    convgrad.Error: stride[0] is 0; must be at least 1
+    """
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups, out, options)
+
+
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+    """Convolution of (N, C, D, H, W) or (C, D, H, W) with (K, C / groups, T, R, S); see `conv2d`.
+
+    >>> import numpy, convgrad
+    >>> convgrad.conv3d(numpy.ones((1, 2, 3, 3, 3)), numpy.ones((1, 2, 3, 3, 3))).item()
+    54.0
+    """
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups, out, options)
+
+
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+    """Transposed convolution of (N, C, W) with (C, K / groups, S); see `conv_transpose2d`.
+
+    >>> import numpy, convgrad
+    >>> convgrad.conv_transpose1d(numpy.ones((1, 1, 3)), numpy.ones((1, 1, 2)), stride=2)
+    array([[[1., 1., 1., 1., 1., 1.]]])
+    """
+    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
+
+
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+    """Transposed convolution: what `conv2d` of the same weight, stride and padding has as gradient of its input.
+
+    input    (N, C, H, W) or (C, H, W)
+    weight   (C, K / groups, R, S)
+    output_padding   rows and columns more at the end: which of the sizes with the same convolution is meant
+
+    Returns (N, K, (H - 1) * stride - 2 * padding + dilation * (R - 1) + output_padding + 1, ...).
+
+    >>> import numpy, convgrad
+    >>> w = numpy.arange(4.).reshape(1, 1, 2, 2)
+    >>> convgrad.conv_transpose2d(w, w)
+    array([[[[ 0.,  0.,  1.],
+             [ 0.,  4.,  6.],
+             [ 4., 12.,  9.]]]])
+    """
+    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
+
+
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+    """Transposed convolution of (N, C, D, H, W) with (C, K / groups, T, R, S); see `conv_transpose2d`.
+
+    >>> import numpy, convgrad
+    >>> convgrad.conv_transpose3d(numpy.ones((1, 1, 2, 2, 2)), numpy.ones((1, 1, 2, 2, 2))).max()
+    8.0
+    """
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
+
+
+def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, dilation, groups, options):
+    g = numpy.asarray(grad_output)
+    if g.dtype not in (numpy.float32, numpy.float64):
+        raise TypeError(f"grad_output has dtype {g.dtype}; must be float32 or float64")
+    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, g.dtype, options), g
+
+
+def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1, *, out=None, accumulate=False, **options: Any):
+    """The gradient of a convolution's input, of shape input_size; rank 1, 2 or 3.
+
+    With accumulate it is added to what out holds.
+
+    >>> import numpy, convgrad
+    >>> w = numpy.arange(4.).reshape(1, 1, 2, 2)
+    >>> convgrad.conv_input((1, 1, 3, 3), w, w)  # the textbook's delta_out
+    array([[[[ 0.,  0.,  1.],
+             [ 0.,  4.,  6.],
+             [ 4., 12.,  9.]]]])
+    """
+    w = numpy.asarray(weight)
+    plan, g = _plan_of_gradient(input_size, w.shape, grad_output, stride, padding, dilation, groups, options)
+    return plan.grad_input(g, w, out=out, accumulate=accumulate)
+
+
+def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1, *, out=None, accumulate=False, **options: Any):
+    """The gradient of a convolution's weight, of shape weight_size; summed over the batch.
+
+    >>> import numpy, convgrad
+    >>> x, g = numpy.arange(9.).reshape(1, 1, 3, 3), numpy.arange(4.).reshape(1, 1, 2, 2)
+    >>> convgrad.conv_weight(x, (1, 1, 2, 2), g)  # the textbook's dW
+    array([[[[19., 25.],
+             [37., 43.]]]])
+    """
+    x = numpy.asarray(input)
+    plan, g = _plan_of_gradient(x.shape, weight_size, grad_output, stride, padding, dilation, groups, options)
+    return plan.grad_weight(x, g, out=out, accumulate=accumulate)
+
+
+def conv_bias(grad_output, *, out=None, accumulate=False, **options: Any):
+    """The gradient of a convolution's bias: the sum of grad_output over batch and space.
+
+    >>> import numpy, convgrad
+    >>> convgrad.conv_bias(numpy.arange(16.).reshape(2, 2, 2, 2))
+    array([44., 76.])
+    """
+    g = numpy.asarray(grad_output)
+    if not 3 <= g.ndim <= 5:
+        raise ValueError(f"grad_output has {g.ndim} axes; must have 3 to 5 (batch, channels, then space)")
+    # Whatever the convolution was: one of 1x1 filters has this output.
+    plan, g = _plan_of_gradient((g.shape[0], 1, *g.shape[2:]), (g.shape[1], 1, *[1] * (g.ndim - 2)), g, 1, 0, 1, 1, options)
+    return plan.grad_bias(g, out=out, accumulate=accumulate)

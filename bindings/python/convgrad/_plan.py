@@ -1,0 +1,319 @@
+"""A plan: one problem, all that is decided about it once."""
+import os
+import threading
+from ctypes import byref
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+
+import numpy
+
+from . import _library as library
+from ._geometry import padding_of, per_axis
+
+_F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
+_ndarray, _empty = numpy.ndarray, numpy.empty
+
+# OpenMP's threads do not survive a fork: plans of the parent are made again in the child, with one thread.
+_forks = 0
+
+
+def _forked():
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class _Space(threading.local):
+    """The workspace of a thread: one for all plans, as large as the largest that it ran."""
+
+    size = 0
+    address = 0
+    memory = None
+
+    def of(self, size):
+        if size > self.size:
+            self.memory = _empty(size, numpy.uint8)
+            self.address, self.size = self.memory.ctypes.data, size
+        return self.address
+
+
+_space = _Space()
+
+
+class Verified(NamedTuple):
+    """What `verify` did."""
+
+    checks: int
+
+
+def _dtype(dtype):
+    dtype = numpy.dtype(dtype)
+    if dtype not in (_F32, _F64):
+        raise TypeError(f"dtype is {dtype}; must be float32 or float64")
+    return _F32 if dtype == _F32 else _F64
+
+
+def _sizes(name, shape, dims=None):
+    sizes = tuple(shape)
+    if not 3 <= len(sizes) <= 5 or (dims is not None and len(sizes) != dims + 2):
+        wanted = "3 to 5 axes" if dims is None else f"{dims + 2} axes"
+        raise ValueError(f"{name} has shape {sizes}; must have {wanted} (batch or filters, channels, then space)")
+    return sizes
+
+
+class Plan:
+    """Convolution and its gradients for one problem; thread-safe, and as cheap to call as Python allows.
+
+    input_shape is (N, C, [D, [H,]] W), weight_shape (K, C / groups, [T, [R,]] S).  stride, padding, dilation and
+    groups are those of `conv2d`.
+
+    threads          0: as many as OpenMP offers; in a process that was forked, always 1
+    algorithm        a name for all passes ('direct', 'im2col', 'winograd6', ...), or a dict by pass
+                     ('forward', 'grad_input', 'grad_weight'); 'auto' lets the library choose
+    error_growth     how much larger than that of direct sums the error may be; 1: exact algorithms only
+    gradient_scale   multiplies every gradient
+    workspace_limit  bytes for a pass; 0: no limit
+
+    Arrays are taken as they are, without a copy, if they are C-contiguous; other inputs are copied, other `out`
+    refused.  Types must be those of the plan.  The workspace belongs to the calling thread and is shared by all its
+    plans.  The interpreter's lock is released while a pass runs.
+
+    >>> import numpy, convgrad
+    >>> plan = convgrad.Plan((1, 1, 3, 3), (1, 1, 2, 2), dtype='float64')
+    >>> x, w = numpy.arange(9.).reshape(1, 1, 3, 3), numpy.arange(4.).reshape(1, 1, 2, 2)
+    >>> plan.forward(x, w)
+    array([[[[19., 25.],
+             [37., 43.]]]])
+    >>> plan.grad_input(w, w)  # of the textbook's example: grad_output is 0, 1, 2, 3 too
+    array([[[[ 0.,  0.,  1.],
+             [ 0.,  4.,  6.],
+             [ 4., 12.,  9.]]]])
+    """
+
+    def __init__(self, input_shape, weight_shape, *, stride=1, padding=0, dilation=1, groups=1, dtype=_F32, threads: int = 0,
+                 algorithm: Union[str, Dict[str, str]] = "auto", error_growth: float = 12.0, gradient_scale: float = 1.0,
+                 workspace_limit: int = 0):
+        self._handle = None
+        self.input_shape = _sizes("input", input_shape)
+        dims = len(self.input_shape) - 2
+        self.weight_shape = _sizes("weight", weight_shape, dims)
+        self.dtype = _dtype(dtype)
+        size, filter_size = self.input_shape[2:], self.weight_shape[2:]
+        stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+        groups, = per_axis("groups", groups, 1)
+        begin, end = padding_of(padding, size, filter_size, stride, dilation)
+        channels = self.input_shape[1]
+        if groups > 0 and channels != self.weight_shape[1] * groups:
+            raise library.Error(f"weight has {self.weight_shape[1]} channels a group; input has {channels} channels in {groups} groups")
+        self._conv = library.conv_of(self.dtype, self.input_shape[0], channels, self.weight_shape[0], groups, size,
+                                     filter_size, stride, dilation, begin, end)
+        self.output_shape = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
+        self.bias_shape = (self.weight_shape[0],)
+        named = algorithm if isinstance(algorithm, dict) else dict.fromkeys(library.PASS_NAMES, algorithm)
+        for name, chosen in named.items():
+            if name not in library.PASS_NAMES or chosen not in library.ALGORITHMS:
+                raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or a dict by pass")
+        algorithms = [library.ALGORITHMS[named.get(name, "auto")] for name in library.PASS_NAMES]
+        self._options = [algorithms, error_growth, gradient_scale, workspace_limit, threads]
+        self._lock = threading.Lock()
+        self._make()
+
+    def _make(self):
+        self._born = _forks
+        threads = 1 if _forks else self._options[4]
+        handle = library.plan_of(self._conv, *self._options[:4], threads)
+        self._free()
+        self._handle = handle
+        sizes = [library.plan_workspace_size(handle, p) for p in library.PASSES]
+        self._forward_space, self._input_space, self._weight_space = sizes
+        self._backward_space = max(sizes[1:])
+
+    def _free(self, destroy=library.plan_destroy):
+        if self._handle:
+            destroy(self._handle)
+            self._handle = None
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self._free()
+
+    def _live(self):
+        """The handle, which a fork makes old."""
+        if self._born != _forks:
+            with self._lock:
+                if self._born != _forks:
+                    self._make()
+        return self._handle
+
+    def _read(self, name, array, shape):
+        """An operand, C-contiguous, and its address."""
+        if type(array) is not _ndarray:
+            array = numpy.asarray(array)
+        if array.dtype is not self.dtype and array.dtype != self.dtype:
+            raise TypeError(f"{name} has dtype {array.dtype}; must be {self.dtype}")
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}; must be {shape}")
+        flags = array.flags
+        if not flags.c_contiguous or not flags.aligned:
+            array = numpy.array(array, order="C")
+        return array, array.__array_interface__["data"][0]
+
+    def _write(self, out, shape, accumulate):
+        """A result, and its address."""
+        if out is None:
+            if accumulate:
+                raise ValueError("accumulate is True and out is None; there is nothing to add to")
+            out = _empty(shape, self.dtype)
+            return out, out.__array_interface__["data"][0]
+        if not isinstance(out, _ndarray):
+            raise TypeError(f"out is a {type(out).__name__}; must be a numpy.ndarray")
+        if out.dtype != self.dtype:
+            raise TypeError(f"out has dtype {out.dtype}; must be {self.dtype}")
+        if out.shape != shape:
+            raise ValueError(f"out has shape {out.shape}; must be {shape}")
+        if not out.flags.carray:
+            raise ValueError("out is not a C-contiguous, aligned array that can be written")
+        return out, out.__array_interface__["data"][0]
+
+    @staticmethod
+    def _apart(out, *operands):
+        """Results may not overlap operands."""
+        for operand in operands:
+            if operand is not None and numpy.may_share_memory(out, operand):
+                raise ValueError("out overlaps an operand; the library writes it while it reads them")
+
+    def forward(self, input, weight, bias=None, *, out=None) -> Any:
+        """output, (N, K, [O, [P,]] Q); bias is None or of shape (K,)."""
+        x, x_at = self._read("input", input, self.input_shape)
+        w, w_at = self._read("weight", weight, self.weight_shape)
+        b, b_at = (None, None) if bias is None else self._read("bias", bias, self.bias_shape)
+        y, y_at = self._write(out, self.output_shape, False)
+        if out is not None:
+            self._apart(y, x, w, b)
+        self.run_forward(x_at, w_at, b_at, y_at)
+        return y
+
+    def grad_input(self, grad_output, weight, *, out=None, accumulate=False) -> Any:
+        """The gradient of input, of its shape; with accumulate it is added to what out holds."""
+        g, g_at = self._read("grad_output", grad_output, self.output_shape)
+        w, w_at = self._read("weight", weight, self.weight_shape)
+        dx, dx_at = self._write(out, self.input_shape, accumulate)
+        if out is not None:
+            self._apart(dx, g, w)
+        self.run_grad_input(g_at, w_at, dx_at, accumulate)
+        return dx
+
+    def grad_weight(self, input, grad_output, *, out=None, accumulate=False) -> Any:
+        """The gradient of weight, of its shape."""
+        x, x_at = self._read("input", input, self.input_shape)
+        g, g_at = self._read("grad_output", grad_output, self.output_shape)
+        dw, dw_at = self._write(out, self.weight_shape, accumulate)
+        if out is not None:
+            self._apart(dw, x, g)
+        self.run_grad_weight(x_at, g_at, dw_at, accumulate)
+        return dw
+
+    def grad_bias(self, grad_output, *, out=None, accumulate=False) -> Any:
+        """The gradient of bias, (K,)."""
+        g, g_at = self._read("grad_output", grad_output, self.output_shape)
+        db, db_at = self._write(out, self.bias_shape, accumulate)
+        if out is not None:
+            self._apart(db, g)
+        self.run_grad_bias(g_at, db_at, accumulate)
+        return db
+
+    def backward(self, input, weight, grad_output, *, need: Tuple[bool, bool, bool] = (True, True, True)) -> Tuple[Any, Any, Any]:
+        """(grad_input, grad_weight, grad_bias) in one call; None for each that is not needed.
+
+        input may be None if grad_weight is not needed, weight if grad_input is not.
+        """
+        x, x_at = self._read("input", input, self.input_shape) if need[1] else (None, None)
+        w, w_at = self._read("weight", weight, self.weight_shape) if need[0] else (None, None)
+        g, g_at = self._read("grad_output", grad_output, self.output_shape)
+        shapes = (self.input_shape, self.weight_shape, self.bias_shape)
+        results = [self._write(None, shape, False) if wanted else (None, None) for shape, wanted in zip(shapes, need)]
+        library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), library.OVERWRITE,
+                                        _space.of(self._backward_space)), "")
+        return tuple(result for result, _ in results)
+
+    # The same on addresses: what the arrays are was checked by the caller.
+
+    def run_forward(self, x, w, b, y):
+        """forward on addresses of C-contiguous memory of the plan's type."""
+        handle = self._handle if self._born == _forks else self._live()
+        status = library.forward(handle, x, w, b, y, _space.of(self._forward_space))
+        if status:
+            library.refuse(status, "an operand is NULL")
+
+    def run_grad_input(self, g, w, dx, accumulate=False):
+        """grad_input on addresses."""
+        handle = self._handle if self._born == _forks else self._live()
+        status = library.grad_input(handle, g, w, dx, bool(accumulate), _space.of(self._input_space))
+        if status:
+            library.refuse(status, "an operand is NULL")
+
+    def run_grad_weight(self, x, g, dw, accumulate=False):
+        """grad_weight on addresses."""
+        handle = self._handle if self._born == _forks else self._live()
+        status = library.grad_weight(handle, x, g, dw, bool(accumulate), _space.of(self._weight_space))
+        if status:
+            library.refuse(status, "an operand is NULL")
+
+    def run_grad_bias(self, g, db, accumulate=False):
+        """grad_bias on addresses."""
+        status = library.grad_bias(self._live(), g, db, bool(accumulate))
+        if status:
+            library.refuse(status, "an operand is NULL")
+
+    # What was decided.
+
+    @property
+    def algorithms(self) -> Dict[str, str]:
+        """The algorithm of each pass."""
+        return {name: library.algo_name(library.plan_algo(self._live(), p)).decode() for p, name in enumerate(library.PASS_NAMES)}
+
+    @property
+    def error_bounds(self) -> Dict[str, float]:
+        """For each pass, the most that an element is from the exact one, times the largest values of both operands."""
+        return {name: library.plan_error_bound(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+
+    @property
+    def error_growths(self) -> Dict[str, float]:
+        """For each pass, how much larger than that of direct sums the error is likely to be."""
+        return {name: library.plan_error_growth(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+
+    @property
+    def workspace_sizes(self) -> Dict[str, int]:
+        """Bytes of workspace of each pass."""
+        return {name: library.plan_workspace_size(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+
+    @property
+    def threads(self) -> Dict[str, int]:
+        """Threads of each pass."""
+        return {name: library.plan_threads(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+
+    def describe(self) -> str:
+        """The problem, the kernels, and for each pass the algorithm and why no other was taken."""
+        return library.describe(self._live())
+
+    def verify(self) -> Verified:
+        """Holds all passes, on operands of its own, to the definition; raises WrongResult if one is wrong."""
+        report = library.Report()
+        status = library.verify(self._live(), byref(report))
+        library.refuse(status, report.text.decode())
+        return Verified(report.checks)
+
+    def __repr__(self):
+        return f"<convgrad.Plan {self.input_shape} * {self.weight_shape} -> {self.output_shape}, {self.dtype}>"
+
+
+def verify(input_shape, weight_shape, **options: Any) -> Verified:
+    """Checks a problem on this machine: `Plan(input_shape, weight_shape, **options).verify()`.
+
+    >>> import convgrad
+    >>> convgrad.verify((2, 4, 9, 9), (6, 4, 3, 3), padding=1).checks > 0
+    True
+    """
+    return Plan(input_shape, weight_shape, **options).verify()

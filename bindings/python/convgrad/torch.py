@@ -1,0 +1,266 @@
+"""PyTorch: convolutions with autograd on convgrad's kernels, over the tensors' own memory.
+
+    import convgrad.torch
+    y = convgrad.torch.conv2d(x, weight, bias, padding=1)     # like torch.nn.functional.conv2d
+    layer = convgrad.torch.Conv2d.from_torch(layer)           # shares a torch.nn.Conv2d's parameters
+    with convgrad.torch.patch():                              # an unchanged model's convolutions
+        model(x).sum().backward()
+
+CPU tensors of float32 and float64.  Results have the same bits for every thread count; threads are
+torch.get_num_threads().  Tensors that are not contiguous (channels_last) are copied; results are contiguous.
+Gradients of gradients are made of the same three passes.
+"""
+import contextlib
+from typing import Any
+
+import numpy
+import torch
+from torch.autograd import Function
+
+from ._functional import plan_for
+from ._geometry import padding_of, per_axis
+
+_DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
+
+
+def _plan(input_shape, weight_shape, geometry, dtype):
+    stride, padding, dilation, groups = geometry
+    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], {"threads": torch.get_num_threads()})
+
+
+def _dense(tensor):
+    return tensor.resolve_neg().contiguous()
+
+
+class _Forward(Function):
+    @staticmethod
+    def forward(ctx, x, w, b, geometry):
+        ctx.save_for_backward(x, w)
+        ctx.geometry = geometry
+        plan = _plan(x.shape, w.shape, geometry, x.dtype)
+        y = x.new_empty(plan.output_shape)
+        x, w = _dense(x), _dense(w)
+        b = None if b is None else _dense(b)
+        plan.run_forward(x.data_ptr(), w.data_ptr(), None if b is None else b.data_ptr(), y.data_ptr())
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b, _ = ctx.needs_input_grad
+        return (_GradInput.apply(g, w, x.shape, ctx.geometry) if need_x else None,
+                _GradWeight.apply(x, g, w.shape, ctx.geometry) if need_w else None,
+                _GradBias.apply(g) if need_b else None, None)
+
+
+class _GradInput(Function):
+    @staticmethod
+    def forward(ctx, g, w, input_shape, geometry):
+        ctx.save_for_backward(g, w)
+        ctx.geometry = geometry
+        plan = _plan(input_shape, w.shape, geometry, g.dtype)
+        dx = g.new_empty(plan.input_shape)
+        g, w = _dense(g), _dense(w)
+        plan.run_grad_input(g.data_ptr(), w.data_ptr(), dx.data_ptr())
+        return dx
+
+    @staticmethod
+    def backward(ctx, d):
+        g, w = ctx.saved_tensors
+        need_g, need_w, _, _ = ctx.needs_input_grad
+        return (_Forward.apply(d, w, None, ctx.geometry) if need_g else None,
+                _GradWeight.apply(d, g, w.shape, ctx.geometry) if need_w else None, None, None)
+
+
+class _GradWeight(Function):
+    @staticmethod
+    def forward(ctx, x, g, weight_shape, geometry):
+        ctx.save_for_backward(x, g)
+        ctx.geometry = geometry
+        plan = _plan(x.shape, weight_shape, geometry, x.dtype)
+        dw = x.new_empty(plan.weight_shape)
+        x, g = _dense(x), _dense(g)
+        plan.run_grad_weight(x.data_ptr(), g.data_ptr(), dw.data_ptr())
+        return dw
+
+    @staticmethod
+    def backward(ctx, d):
+        x, g = ctx.saved_tensors
+        need_x, need_g, _, _ = ctx.needs_input_grad
+        return (_GradInput.apply(g, d, x.shape, ctx.geometry) if need_x else None,
+                _Forward.apply(x, d, None, ctx.geometry) if need_g else None, None, None)
+
+
+class _GradBias(Function):
+    @staticmethod
+    def forward(ctx, g):
+        ctx.shape = g.shape
+        # Whatever the convolution was: one of 1x1 filters has this output.
+        ones = (1,) * (g.dim() - 2)
+        plan = _plan((g.shape[0], 1, *g.shape[2:]), (g.shape[1], 1, *ones), (1, 0, 1, 1), g.dtype)
+        db = g.new_empty(g.shape[1])
+        plan.run_grad_bias(_dense(g).data_ptr(), db.data_ptr())
+        return db
+
+    @staticmethod
+    def backward(ctx, d):
+        return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
+
+
+def _takes(*tensors):
+    """Whether all of these are what the kernels work on."""
+    first = tensors[0]
+    return all(tensor is None or (isinstance(tensor, torch.Tensor) and tensor.device.type == "cpu" and
+                                  tensor.layout == torch.strided and tensor.dtype == first.dtype and tensor.dtype in _DTYPES)
+               for tensor in tensors)
+
+
+def _checked(dims, x, w, b):
+    """The input with its batch axis, and whether that was added."""
+    for name, tensor in (("input", x), ("weight", w), ("bias", b)):
+        if tensor is None and name == "bias":
+            continue
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} is a {type(tensor).__name__}; must be a torch.Tensor")
+        if tensor.device.type != "cpu" or tensor.dtype not in _DTYPES or tensor.layout != torch.strided:
+            raise TypeError(f"{name} is {tensor.dtype} on {tensor.device}; must be torch.float32 or torch.float64 on cpu")
+        if tensor.dtype != x.dtype:
+            raise TypeError(f"{name} has dtype {tensor.dtype}; input has {x.dtype}")
+    single = x.dim() == dims + 1
+    if single:
+        x = x.unsqueeze(0)
+    if x.dim() != dims + 2 or w.dim() != dims + 2:
+        raise ValueError(f"input has shape {tuple(x.shape)} and weight {tuple(w.shape)}; must have {dims + 2} axes")
+    return x, single
+
+
+def _check_bias(bias, channels):
+    if bias is not None and tuple(bias.shape) != (channels,):
+        raise ValueError(f"bias has shape {tuple(bias.shape)}; must be ({channels},)")
+
+
+def _conv(dims, x, w, b, stride, padding, dilation, groups):
+    x, single = _checked(dims, x, w, b)
+    _check_bias(b, w.shape[0])
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    pairs = tuple(zip(*padding_of(padding, x.shape[2:], w.shape[2:], stride, dilation)))
+    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups))
+    return y.squeeze(0) if single else y
+
+
+def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation):
+    x, single = _checked(dims, x, w, b)
+    _check_bias(b, w.shape[1] * groups)
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
+    for extra, step, gap in zip(output_padding, stride, dilation):
+        if not 0 <= extra < max(step, gap):
+            raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
+    size = [(n - 1) * s - 2 * p + d * (f - 1) + extra + 1
+            for n, s, p, d, f, extra in zip(x.shape[2:], stride, padding, dilation, w.shape[2:], output_padding)]
+    more = [extra // step for extra, step in zip(output_padding, stride)]
+    if any(more):  # past the stride: the convolution back has more outputs, which were zero
+        x = torch.nn.functional.pad(x, [n for extra in reversed(more) for n in (0, extra)])
+    geometry = (stride, tuple((p, p) for p in padding), dilation, groups)
+    y = _GradInput.apply(x, w, (x.shape[0], w.shape[1] * groups, *size), geometry)
+    if b is not None:
+        y = y + b.reshape(-1, *[1] * dims)
+    return y.squeeze(0) if single else y
+
+
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """torch.nn.functional.conv1d; see `conv2d`."""
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """torch.nn.functional.conv2d: (N, C, H, W) or (C, H, W) with (K, C / groups, R, S); padding as in `convgrad.conv2d`.
+
+    Raises TypeError or ValueError with a sentence that names what is wrong.
+    """
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """torch.nn.functional.conv3d; see `conv2d`."""
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """torch.nn.functional.conv_transpose1d."""
+    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """torch.nn.functional.conv_transpose2d: (N, C, H, W) with (C, K / groups, R, S)."""
+    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """torch.nn.functional.conv_transpose3d."""
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+class _Layer:
+    """What turns a layer of torch.nn into one of ours."""
+
+    _function: Any
+
+    @classmethod
+    def from_torch(cls, layer):
+        """A layer that shares another one's parameters."""
+        made = cls.__new__(cls)
+        made.__dict__.update(layer.__dict__)
+        return made
+
+    def _conv_forward(self, input, weight, bias):
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
+            padding = 0
+        return type(self)._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv1d(_Layer, torch.nn.Conv1d):
+    """torch.nn.Conv1d on convgrad's kernels."""
+
+    _function = staticmethod(conv1d)
+
+
+class Conv2d(_Layer, torch.nn.Conv2d):
+    """torch.nn.Conv2d on convgrad's kernels."""
+
+    _function = staticmethod(conv2d)
+
+
+class Conv3d(_Layer, torch.nn.Conv3d):
+    """torch.nn.Conv3d on convgrad's kernels."""
+
+    _function = staticmethod(conv3d)
+
+
+_FUNCTIONS = {function.__name__: function
+              for function in (conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d)}
+
+
+def _instead(ours, theirs):
+    def function(input, weight, bias=None, *arguments, **named):
+        return (ours if _takes(input, weight, bias) else theirs)(input, weight, bias, *arguments, **named)
+    return function
+
+
+@contextlib.contextmanager
+def patch():
+    """Within it, torch's convolutions of CPU tensors of float32 and float64 run on convgrad, and their gradients.
+
+    All others (other devices and types) stay as they were.  It holds for all threads of the process.
+    """
+    places = [(place, name) for place in (torch.nn.functional, torch) for name in _FUNCTIONS]
+    before = {(place, name): getattr(place, name) for place, name in places}
+    try:
+        for place, name in places:
+            setattr(place, name, _instead(_FUNCTIONS[name], before[place, name]))
+        yield
+    finally:
+        for place, name in places:
+            setattr(place, name, before[place, name])
