@@ -263,7 +263,6 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
     conv.type = type;
     problem_print(&conv, text, sizeof text);
     struct layer layer = layer_of(&conv);
-    const int row = report_row(&bench->report, *problem->name ? problem->name : text, &conv);
     for (int i = 0; i < bench->count; i++) {
         struct candidate *c = &bench->candidates[i];
         c->times = cli_alloc(MOST_RUNS, sizeof(double));
@@ -273,7 +272,7 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         c->workspace = c->plan ? workspace_of(c->plan) : NULL;
     }
     const double peak = peak_flops(type, bench->threads);
-    bench->report.peak = fmax(bench->report.peak, peak);
+    const int row = report_row(&bench->report, *problem->name ? problem->name : text, &conv, peak);
     printf("%s%s%s: FMA peak %.1f GFLOP/s on %d threads\n", text, *problem->name ? " " : "", problem->name,
            peak * 1e-9, bench->threads);
     fflush(stdout);
@@ -373,6 +372,7 @@ static void page_close(struct bench *bench, const struct args *args)
 {
     if (!bench->page.file)
         return;
+    bench->report.interrupted = interrupted;
     report_page(&bench->report, bench->page.file, bench->threads);
     if (args->option[OPT_OUTPUT])
         output_close(&bench->page);

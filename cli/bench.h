@@ -10,7 +10,9 @@ enum { CANDIDATES_MOST = CVG_ALGO_COUNT + PEERS_MOST };
 
 /* One layer: percent of the FMA peak by pass and candidate; 0 where not measured. */
 struct report_row {
-    char name[64];
+    char name[72]; /* with its type, unless that is f32 */
+    cvg_type type;
+    double peak; /* of the type, flop/s */
     double percent[CVG_PASS_COUNT][CANDIDATES_MOST];
     double error[CVG_PASS_COUNT][CANDIDATES_MOST]; /* root mean square, of that of the result; -1: not known */
     double intensity; /* flop for each byte of the three tensors of a pass */
@@ -21,11 +23,12 @@ struct report {
     int count, ours; /* candidates, and how many of the first are ours */
     struct report_row *rows;
     int row_count;
-    double peak; /* flop/s */
+    double peak; /* the highest, flop/s */
+    int interrupted;
 };
 
 /* Begins a row; returns its index. */
-int report_row(struct report *report, const char *name, const cvg_conv *conv);
+int report_row(struct report *report, const char *name, const cvg_conv *conv, double peak);
 
 void report_add(struct report *report, int row, cvg_pass pass, int candidate, double percent, double error);
 

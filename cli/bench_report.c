@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int report_row(struct report *report, const char *name, const cvg_conv *conv)
+int report_row(struct report *report, const char *name, const cvg_conv *conv, double peak)
 {
     struct report_row *row = &report->rows[report->row_count];
     const struct sizes z = problem_sizes(conv);
     const double bytes = (conv->type == CVG_F32 ? 4 : 8) * ((double)z.input + (double)z.weight + (double)z.output);
-    snprintf(row->name, sizeof row->name, "%s", name);
+    snprintf(row->name, sizeof row->name, "%s%s", name, conv->type == CVG_F64 ? " (f64)" : "");
+    row->type = conv->type;
+    row->peak = peak;
+    report->peak = fmax(report->peak, peak);
     row->intensity = 2 * z.macs / bytes;
     return report->row_count++;
 }
@@ -117,7 +120,7 @@ static void plot_data(FILE *plot, const struct report *report)
         fputc('"', plot);
         for (int c = 0; name[c]; c++)
             fputc(name[c] == '"' || (unsigned char)name[c] < ' ' ? '_' : name[c], plot);
-        fprintf(plot, "\" %g", report->rows[i].intensity);
+        fprintf(plot, "\" %g %g", report->rows[i].intensity, report->rows[i].peak * 1e-11);
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             for (int c = 0; c < report->count; c++) {
                 const double percent = report->rows[i].percent[pass][c];
@@ -148,7 +151,7 @@ void report_plot(const struct report *report, struct output *output, int threads
                 report->row_count - 0.5);
         for (int c = 0; c < report->count; c++)
             fprintf(plot, "%s $data using %d:xtic(1) with linespoints linewidth %d pointtype %d title '%s' noenhanced",
-                    c ? "," : "", 3 + pass * report->count + c, c < report->ours ? 3 : 1, c + 4,
+                    c ? "," : "", 4 + pass * report->count + c, c < report->ours ? 3 : 1, c + 4,
                     report->names[c]);
         fprintf(plot, "\n");
     }
@@ -160,8 +163,8 @@ void report_plot(const struct report *report, struct output *output, int threads
             report->peak * 1e-9);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         if (has_pass(report, pass))
-            fprintf(plot, ", $data using 2:(column(%d)*%g) with points pointtype %d title '%s %s' noenhanced",
-                    3 + pass * report->count, report->peak * 1e-11, pass + 5, report->names[0],
+            fprintf(plot, ", $data using 2:(column(%d)*column(3)) with points pointtype %d title '%s %s' noenhanced",
+                    4 + pass * report->count, pass + 5, report->names[0],
                     pass_names[pass]);
     fprintf(plot, "\nunset multiplot\n");
     if (pclose(plot))
@@ -195,9 +198,7 @@ static void json_strings(FILE *out, const char *name, const char *const *texts, 
 void report_page(const struct report *report, FILE *out, int threads)
 {
     fputs(page_bench.before, out);
-    fprintf(out, "{\"peak\": ");
-    json_number(out, report->peak);
-    fprintf(out, ", \"bytes\": ");
+    fprintf(out, "{\"interrupted\": %s, \"bytes\": ", report->interrupted ? "true" : "false");
     json_number(out, peak_bytes(threads));
     fprintf(out, ", \"threads\": %d", threads);
     json_strings(out, "passes", pass_names, CVG_PASS_COUNT);
@@ -207,6 +208,8 @@ void report_page(const struct report *report, FILE *out, int threads)
         const struct report_row *row = &report->rows[i];
         fprintf(out, "%s\n{\"name\": ", i ? "," : "");
         json_string(out, row->name);
+        fprintf(out, ", \"type\": \"%s\", \"peak\": ", type_name(row->type));
+        json_number(out, row->peak);
         fprintf(out, ", \"intensity\": ");
         json_number(out, row->intensity);
         json_by_pass(out, "percent", row->percent, report->count);

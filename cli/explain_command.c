@@ -116,7 +116,7 @@ static void fit(struct subject *subject, const struct form *form, int may_cut)
     if (may_cut)
         return;
     problem_print(&subject->conv, part, sizeof part);
-    die(EXIT_BAD_INPUT, "the problem has more than the %s that --format %s shows; the largest part of it that fits is %s: "
+    die(EXIT_BAD_INPUT, "the problem has more than the %s that --format %s shows; a part of it that fits is %s: "
                         "--crop takes that", form->limit, form->format, part);
 }
 

@@ -1,8 +1,6 @@
 /* How much of a problem can be shown, and cutting it down to that. */
 #include "explain.h"
 
-#include <math.h>
-
 /* Elements of all arrays of an explanation together. */
 static double cells(const cvg_conv *conv)
 {
@@ -48,36 +46,47 @@ int explain_fits_figure(const cvg_conv *conv)
     return rows <= 16 && image <= 128 && taps <= 128;
 }
 
-/* Lets one axis have an output element less; the input keeps what the others need. */
-static void shorten(cvg_conv *conv, int axis, int64_t out)
+/* Lets one axis have so many output elements, fewer than it has; 0 if that changes nothing. */
+static int shorten(cvg_conv *conv, int axis, int64_t out)
 {
     const int64_t extent = (conv->filter[axis] - 1) * conv->dilation[axis] + 1;
-    const int64_t need = (out - 2) * conv->stride[axis] + extent - conv->pad_begin[axis];
-    if (need < conv->in[axis])
-        conv->in[axis] = need < 1 ? 1 : need;
-    conv->pad_end[axis] = need > conv->in[axis] ? need - conv->in[axis] : 0;
+    const int64_t need = (out - 1) * conv->stride[axis] + extent - conv->pad_begin[axis]; /* of input and padding after it */
+    const int64_t in = need < 1 ? 1 : need < conv->in[axis] ? need : conv->in[axis];
+    const int64_t pad_end = need > in ? need - in : 0;
+    const int changed = in != conv->in[axis] || pad_end != conv->pad_end[axis];
+    conv->in[axis] = in;
+    conv->pad_end[axis] = pad_end;
+    return changed;
+}
+
+/* Shortens the longest axis that has more output elements than least and can be shortened; 0 if there is none. */
+static int shorten_longest(cvg_conv *conv, int64_t least)
+{
+    enum { FAR = 64 }; /* beyond it by halves */
+    int64_t out[3];
+    cvg_output_size(conv, out, NULL);
+    for (;;) {
+        int longest = 0;
+        for (int i = 1; i < conv->spatial_dims; i++)
+            if (out[i] > out[longest])
+                longest = i;
+        if (out[longest] <= least)
+            return 0;
+        if (shorten(conv, longest, out[longest] > FAR ? out[longest] / 2 : out[longest] - 1))
+            return 1;
+        out[longest] = 0; /* its padding alone makes so many */
+    }
 }
 
 int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv))
 {
     enum { FEW = 6 }; /* output elements of an axis, before channels go */
-    for (double now, before = INFINITY; !fits(conv); before = now) {
-        now = cells(conv);
-        if (now >= before)
-            return 0; /* padding longer than what is left */
+    while (!fits(conv)) {
         const int64_t K = conv->out_channels / conv->groups, C = conv->in_channels / conv->groups;
-        int64_t out[3];
-        int longest = 0;
-        cvg_output_size(conv, out, NULL);
-        for (int i = 1; i < conv->spatial_dims; i++)
-            if (out[i] > out[longest])
-                longest = i;
         if (conv->batch > 1) {
             conv->batch = 1;
-        } else if (out[longest] > 2 * FEW) { /* far: at once */
-            shorten(conv, longest, out[longest] / 2 + 2);
-        } else if (out[longest] > FEW) {
-            shorten(conv, longest, out[longest]);
+        } else if (shorten_longest(conv, FEW)) {
+            continue;
         } else if (conv->groups > 1) { /* the first group's channels come first: what is kept begins each tensor */
             conv->groups = 1;
             conv->out_channels = K;
@@ -85,9 +94,7 @@ int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv))
         } else if (K > 1 || C > 1) {
             conv->out_channels = (K + 1) / 2;
             conv->in_channels = (C + 1) / 2;
-        } else if (out[longest] > 1) {
-            shorten(conv, longest, out[longest]);
-        } else {
+        } else if (!shorten_longest(conv, 1)) {
             return 0;
         }
     }

@@ -2,6 +2,7 @@
 #include "explain.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static void draw_row(struct figure *f, int64_t row, int x, int y)
     char text[64];
     for (int64_t j = 0; j < f->taps; j++) {
         snprintf(text, sizeof text, "%.8g", array_get(&f->e->array[f->scatter ? DCOL : COL_X], row * f->taps + j));
-        draw_cell(f, x + (int)j * f->cell, y, 1, text);
+        draw_cell(f, x + (int)j * f->cell, y, explain_place(f->e, row, j) >= 0, text); /* padding is not lit */
     }
 }
 
@@ -85,7 +86,7 @@ static void draw_image(struct figure *f, int64_t sample, int64_t row, int x, int
                 const double value = array_get(&f->e->array[DCOL], row * f->taps + j);
                 lit = 1;
                 if (f->scatter)
-                    snprintf(text, sizeof text, value < 0 ? "%.8g%.8g" : "%.8g+%.8g", f->image[i], value);
+                    snprintf(text, sizeof text, signbit(value) ? "%.8g%.8g" : "%.8g+%.8g", f->image[i], value);
                 if (f->scatter)
                     f->image[i] += value;
             }
@@ -114,9 +115,12 @@ static void draw_panels(struct figure *f, int in_line)
             draw_row(f, row, x, y + 2 * LINE + f->image_height);
         }
     }
+    if (!f->rows)
+        draw_label(f, GAP, GAP, "no output pixels: the batch is %" PRId64, 0);
     if (f->scatter) {
         const int y = (int)(f->rows + in_line - 1) / in_line * f->panel_height + GAP;
-        draw_label(f, GAP, y, f->rows ? "delta_out, after row %" PRId64 ":" : "delta_out", f->rows - 1);
+        if (f->rows)
+            draw_label(f, GAP, y, "delta_out, after row %" PRId64 ":", f->rows - 1);
         for (int64_t n = 0; n < f->e->conv.batch; n++)
             draw_image(f, n, -1, GAP, y + LINE + (int)n * f->image_height);
     }
@@ -143,7 +147,7 @@ static void draw(FILE *out, const struct explanation *e, int scatter, const char
     const int lines = ((int)f.rows + in_line - 1) / in_line;
     in_line = lines ? ((int)f.rows + lines - 1) / lines : 1; /* as many in each */
     const int width = in_line * f.panel_width,
-              height = lines * f.panel_height + GAP + (scatter ? LINE + (int)conv->batch * f.image_height : 0);
+              height = (lines ? lines * f.panel_height : LINE) + GAP + (scatter ? LINE + (int)conv->batch * f.image_height : 0);
     f.out = out;
     fprintf(out, head, width, height, width, height, title);
     draw_panels(&f, in_line);

@@ -2,13 +2,15 @@
 'use strict';
 
 /**
- * @typedef {{name: string, intensity: number, percent: number[][], error: number[][]}} Row
+ * @typedef {{name: string, type: string, peak: number, intensity: number, percent: number[][], error: number[][]}} Row
  *     percent of the FMA peak and error, by pass and candidate; 0 and -1 where not measured
- * @typedef {{peak: number, bytes: number, threads: number, passes: string[], names: string[], rows: Row[]}} Report
+ * @typedef {{interrupted: boolean, bytes: number, threads: number, passes: string[], names: string[], rows: Row[]}} Report
  */
 
 /** @type {Report} */
 const report = JSON.parse(place('data').textContent || '');
+for (const row of report.rows)
+    row.percent = row.percent.map(values => values.map(v => Number.isFinite(v) ? v : 0)); // a time of 0
 
 const BAR = 16, NAME = 230, WIDE = 900; // height of a bar; width of names; of a chart
 
@@ -54,7 +56,7 @@ function summary(pass, candidate) {
         return '';
     const mean = geometricMean(both.map(p => p[candidate])).toFixed(1);
     const times = geometricMean(both.map(p => p[0] / p[candidate])).toFixed(2);
-    return `${report.names[candidate]}: ${mean} % over ${both.length} layers` +
+    return `${report.names[candidate]}: ${mean} % in the geometric mean of ${both.length} layers` +
            (candidate ? `; ${report.names[0]} is ${times} times as fast` : '');
 }
 
@@ -68,8 +70,8 @@ function bars(pass) {
     const chart = svg('svg', {viewBox: `0 0 ${WIDE} ${height}`, width: WIDE, height, 'aria-hidden': 'true'});
     report.rows.forEach((row, i) => {
         const top = i * group + 5;
-        const label =
-            svg('text', {x: NAME - 8, y: top + count * BAR / 2 + 4, 'text-anchor': 'end'}, row.name.slice(0, 30));
+        const label = svg('text', {x: NAME - 8, y: top + count * BAR / 2 + 4, 'text-anchor': 'end'},
+                          row.name.length > 31 ? `${row.name.slice(0, 22)}…${row.name.slice(-8)}` : row.name);
         label.append(svg('title', {}, row.name));
         chart.append(label);
         row.percent[pass].forEach((percent, c) => {
@@ -113,16 +115,19 @@ function roofline() {
     for (const row of report.rows)
         row.percent.forEach((percent, pass) => {
             if (percent[0] > 0)
-                points.push({x: row.intensity, y: percent[0] / 100 * report.peak / 1e9, pass, name: row.name});
+                points.push({x: row.intensity, y: percent[0] / 100 * row.peak / 1e9, pass, name: row.name});
         });
-    const peak = report.peak / 1e9, memory = report.bytes / 1e9;
+    /** @type {Map<string, number>} */
+    const peaks = new Map();
+    for (const row of report.rows)
+        peaks.set(row.type, Math.max(row.peak / 1e9, peaks.get(row.type) || 1e-3));
+    const peak = Math.max(...peaks.values(), 1e-3);
+    const memory = report.bytes / 1e9;
     const low = Math.min(0.5, ...points.map(p => p.x)), high = Math.max(200, ...points.map(p => p.x)) * 1.3;
     const floor = Math.min(peak / 100, ...points.map(p => p.y)) / 1.3,
           top = Math.max(peak, ...points.map(p => p.y)) * 1.5;
     const x = (/** @type {number} */ v) => left + Math.log(v / low) / Math.log(high / low) * (WIDE - left - 20);
     const y = (/** @type {number} */ v) => bottom - Math.log(v / floor) / Math.log(top / floor) * (bottom - 15);
-    const roof = (/** @type {number} */ v) => Math.min(peak, v * memory);
-    const knee = Math.min(Math.max(peak / memory, low), high);
     const chart = svg('svg', {
         viewBox: `0 0 ${WIDE} ${height}`,
         width: WIDE,
@@ -130,9 +135,11 @@ function roofline() {
         role: 'img',
         'aria-label': `Roofline of ${points.length} measurements; their numbers stand in the tables above`
     });
-    chart.append(
-        svg('polyline',
-            {class: 'roof', points: [low, knee, high].map(v => `${x(v)},${y(Math.max(floor, roof(v)))}`).join(' ')}));
+    for (const limit of peaks.values()) {
+        const knee = Math.min(Math.max(limit / memory, low), high);
+        const roof = [low, knee, high].map(v => `${x(v)},${y(Math.max(floor, Math.min(limit, v * memory)))}`);
+        chart.append(svg('polyline', {class: 'roof', points: roof.join(' ')}));
+    }
     for (let v = 10 ** Math.ceil(Math.log10(low)); v <= high; v *= 10)
         chart.append(svg('text', {x: x(v), y: bottom + 16, 'text-anchor': 'middle'}, String(v)));
     for (let v = 10 ** Math.ceil(Math.log10(floor)); v <= top; v *= 10)
@@ -141,7 +148,7 @@ function roofline() {
                  svg('text', {x: 4, y: 14}, 'GFLOP/s'));
     const shapes = ['M-5,0 a5,5 0 1,0 10,0 a5,5 0 1,0 -10,0', 'M-5,-5 h10 v10 h-10 z', 'M0,-6 l6,11 h-12 z'];
     const mark = (/** @type {number} */ px, /** @type {number} */ py, /** @type {number} */ pass) =>
-        svg('path', {d: shapes[pass % 3], transform: `translate(${px},${py})`, class: `series s${pass}`});
+        svg('path', {d: shapes[pass % 3], transform: `translate(${px},${py})`, class: `series s${5 + pass}`});
     for (const p of points) {
         const dot = mark(x(p.x), y(p.y), p.pass);
         dot.append(svg('title', {}, `${p.name}, ${report.passes[p.pass]}: ${p.y.toFixed(1)} GFLOP/s`));
@@ -154,9 +161,21 @@ function roofline() {
     return chart;
 }
 
-place('about').textContent = `% of the FMA peak of ${(report.peak / 1e9).toFixed(0)} GFLOP/s on ${report.threads} ` +
-                             `thread${report.threads === 1 ? '' : 's'}; memory ${
-                                 (report.bytes / 1e9).toFixed(1)} GB/s; both measured in the same run.`;
+/** @param {string} type */
+function peakOf(type) {
+    const peak = Math.max(...report.rows.filter(row => row.type === type).map(row => row.peak));
+    return `${(peak / 1e9).toFixed(0)} GFLOP/s in ${type}`;
+}
+
+place('about').textContent =
+    `${report.interrupted ? 'Interrupted: this is what was measured until then. ' : ''}` +
+    `% of the FMA peak of ${[...new Set(report.rows.map(row => row.type))].map(peakOf).join(' and of ')} on ${
+        report.threads} ` +
+    `thread${report.threads === 1 ? '' : 's'}; memory ${
+        (report.bytes / 1e9).toFixed(1)} GB/s; all measured in the same run.`;
+place('roofline-text').textContent =
+    `How much arithmetic a layer has for each byte of its tensors, and how much of it ${
+        report.names[0]} does in a second.`;
 place('legend').replaceChildren(...report.names.map((name, c) => {
     const swatch = svg('svg', {width: 18, height: 14, 'aria-hidden': 'true'},
                        svg('rect', {width: 18, height: 14, class: `series s${c % 8}`}));

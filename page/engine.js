@@ -24,7 +24,7 @@ const ARRAYS = [
 ];
 const GIVEN = ARRAYS.slice(0, 3);
 
-/** Elements that all arrays together may have, as in cli/explain_page.c. */
+/** Elements that all arrays together may have, as in cli/explain_fit.c. */
 const MOST_CELLS = 12000;
 
 /** @param {number[]} sizes */

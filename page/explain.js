@@ -12,7 +12,7 @@ for (const tensor of Object.values(data.arrays))
     tensor.values = tensor.values.map(Number); // "NaN", "Infinity": JSON has no numbers for them
 
 const MOST_NAMES = 6, MOST_NUMBERS = 60, MOST_PRODUCTS = 40; // of a sum, spelled out
-const MOST_LENGTH = 1000;                                    // of a stride, padding or dilation
+const MOST_LENGTH = 1000000;                                 // of a stride, padding or dilation
 
 const state = {
     problem: new Problem(data.conv),
@@ -181,6 +181,8 @@ function drawArray(array) {
              make('p', {class: 'formula'}, make('code', {}, fill(FORMULAS[array]))));
     if (['dB', 'dW_col'].includes(array) && state.problem.N > 1)
         caption.append(make('p', {}, say('mean_note', {N: state.problem.N})));
+    if (['col_w', 'dW_col', 'dW'].includes(array) && state.problem.conv.groups > 1)
+        caption.append(make('p', {}, say('groups_note')));
     let grid;
     if (!size)
         grid = make('p', {}, say('empty'));
@@ -197,45 +199,65 @@ function drawArray(array) {
 
 // ---- what a cell is made of, and where it goes ----
 
-/** @param {Recipe} recipe @returns {[string, string]} the sum in names and in numbers */
-function spell(recipe) {
-    const {terms, mean} = recipe;
-    /** @type {(most: number, text: (cell: Cell) => string) => string} */
-    const sum = (most, text) => {
-        const parts = terms.slice(0, most).map(term => term.map(text).join('·'));
-        if (terms.length > most)
-            parts.push(say('why_more', {count: terms.length - most}));
-        const all = parts.join(' + ');
-        return mean ? `${parts.length > 1 ? `(${all})` : all} / ${state.problem.N}` : all;
-    };
-    return [sum(MOST_NAMES, title), sum(MOST_NUMBERS, cell => factor(valueAt(cell)))];
+/**
+ * A cell's name, which leads to it.
+ * @param {Cell} cell
+ */
+function link(cell) {
+    const made = make('button', {type: 'button', class: 'name'}, title(cell));
+    made.addEventListener('click', () => {
+        choose(cell, state.pinned);
+        paint();
+        focusCell(cell);
+    });
+    return made;
 }
 
-/** @param {Cell} cell @returns {HTMLElement[]} the lines that tell why it has its value */
+/**
+ * The sum of a recipe.
+ * @param {Recipe} recipe @param {number} most @param {(cell: Cell) => Node | string} spellCell
+ * @returns {(Node | string)[]}
+ */
+function spell(recipe, most, spellCell) {
+    const {terms} = recipe, divided = recipe.mean && state.problem.N > 1, together = divided && terms.length > 1;
+    /** @type {(Node | string)[]} */
+    const parts = together ? ['('] : [];
+    terms.slice(0, most).forEach((term, i) => {
+        parts.push(i ? ' + ' : '');
+        term.forEach((cell, j) => parts.push(j ? '·' : '', spellCell(cell)));
+    });
+    if (terms.length > most)
+        parts.push(` + ${say('why_more', {count: terms.length - most})}`);
+    parts.push(together ? ')' : '', divided ? ` / ${state.problem.N}` : '');
+    return parts;
+}
+
+/**
+ * The lines that tell why a cell has its value.
+ * @param {Cell} cell @returns {HTMLElement[]}
+ */
 function why(cell) {
-    const value = show(valueAt(cell)), {problem} = state;
-    const head = make('p', {class: 'head'}, make('strong', {}, `${title(cell)} = ${value}`),
-                      state.pinned ? ` (${say('why_pinned')})` : '');
-    if (GIVEN.includes(cell.array))
-        head.append(' ', say('why_given'));
-    const lines = [head];
+    const {problem, values} = state;
+    const notes = [GIVEN.includes(cell.array) ? say('why_given') : '', state.pinned ? say('why_pinned') : ''].filter(
+        note => note);
+    const lines = [make('p', {class: 'head'}, make('strong', {}, `${title(cell)} = ${show(valueAt(cell))}`),
+                        notes.length ? ` (${notes.join(', ')})` : '')];
     for (const {method, recipe} of problem.recipes(cell)) {
         const label = problem.method1[cell.array] ? [make('span', {class: 'method'}, say('why_method', {method}))] : [];
         if (!recipe.terms.length) {
             lines.push(make('p', {}, ...label, recipe.zero ? say(`why_${recipe.zero}`) : '0'));
             continue;
         }
-        const [names, numbers] = spell(recipe);
-        lines.push(make('p', {}, ...label, make('span', {class: 'numbers'}, `${value} = ${numbers}`), make('br', {}),
-                        make('span', {class: 'quiet'}, `= ${names}`)));
+        const numbers = spell(recipe, MOST_NUMBERS, c => factor(valueAt(c)));
+        lines.push(make('p', {}, ...label,
+                        make('span', {class: 'numbers'}, `${show(problem.valueOf(recipe, values))} = `, ...numbers),
+                        make('br', {}), make('span', {class: 'quiet'}, '= ', ...spell(recipe, MOST_NAMES, link))));
     }
     const into = problem.flowsInto(cell);
-    if (into.length) {
-        const few = into.slice(0, MOST_NAMES).map(title);
-        if (into.length > MOST_NAMES)
-            few.push(say('why_more', {count: into.length - MOST_NAMES}));
-        lines.push(make('p', {class: 'quiet'}, say('why_flows', {cells: few.join(', ')})));
-    }
+    if (into.length)
+        lines.push(make('p', {class: 'quiet'}, say('why_flows'),
+                        ...into.slice(0, MOST_NAMES).flatMap(c => [' ', link(c)]),
+                        into.length > MOST_NAMES ? ` ${say('why_more', {count: into.length - MOST_NAMES})}` : ''));
     return lines;
 }
 
@@ -264,6 +286,7 @@ function paint() {
             lit.classList.remove(mark);
     const {cell, problem} = state;
     const change = element('change');
+    element('close').hidden = !cell;
     change.hidden = !cell || !GIVEN.includes(cell.array);
     paintSame();
     if (!cell) {
@@ -289,9 +312,10 @@ function attempts(cell, method) {
     const {problem} = state;
     if (GIVEN.includes(cell.array))
         return 1;
-    const {terms} = (method === 1 && problem.method1[cell.array] || problem.method2[cell.array])(cell.index);
-    return terms.length ? terms.reduce((sum, term) => sum + term.reduce((all, f) => all * attempts(f, method), 1), 0)
-                        : 1;
+    const {terms, zero} = (method === 1 && problem.method1[cell.array] || problem.method2[cell.array])(cell.index);
+    if (!terms.length)
+        return Number(['padding', 'stuffed', 'other_group'].includes(zero));
+    return terms.reduce((sum, term) => sum + term.reduce((all, f) => all * attempts(f, method), 1), 0);
 }
 
 /** The table that shows that both methods add the same products. */
@@ -306,12 +330,14 @@ function paintSame() {
     const key = (/** @type {Cell[]} */ given) => given.map(title).sort().join(' · ');
     const through = (/** @type {Cell[]} */ via) => via.filter(c => !GIVEN.includes(c.array)).map(title).join(', ');
     const partner = new Map(method1.map(p => [key(p.given), p]));
-    element('same-count').replaceChildren(say('same_count', {
-        cell: title(cell),
-        count: method2.filter(p => partner.has(key(p.given))).length,
-        zeros: attempts(cell, 1) - method1.length,
-        zeros2: attempts(cell, 2) - method2.length
-    }));
+    element('same-count')
+        .replaceChildren(say('same_count', {
+                             cell: title(cell),
+                             count: method2.filter(p => partner.has(key(p.given))).length,
+                             zeros: attempts(cell, 1) - method1.length,
+                             zeros2: attempts(cell, 2) - method2.length
+                         }),
+                         cell.array === 'dW' && problem.N > 1 ? ` ${say('same_mean', {N: problem.N})}` : '');
     const row = (/** @type {string} */ tag, /** @type {string[]} */ texts) =>
         make('tr', {}, ...texts.map(text => make(tag, tag === 'th' ? {scope: 'col'} : {}, text)));
     const table =
@@ -330,7 +356,8 @@ function paintSame() {
 // ---- films ----
 
 /**
- * @typedef {{caption: string, lit: Cell[], patch: string[], sofar: string[], touched: number[]}} Frame
+ * @typedef {{caption: string, lit: Cell[], patch: string[], from: number[], sofar: string[],
+ *     touched: number[]}} Frame from: sample and channel of the patch's first plane
  * @typedef {{array: string, sofar: string, patchArray: string, count: () => number, patch: () => number[],
  *     frame: (step: number) => Frame}} Script
  */
@@ -368,7 +395,7 @@ const SCRIPTS = {
                 return made < step ? show(v) : '';
             });
             if (!step)
-                return {caption: say('film_begin'), lit: [], patch: [], sofar: done, touched: []};
+                return {caption: say('film_begin'), lit: [], patch: [], from: [0, 0], sofar: done, touched: []};
             const window = matrixRow('col_x', row);
             const touched =
                 Array.from({length: K}, (_, k) => (Math.floor(row / outSize) * K + k) * outSize + row % outSize);
@@ -385,6 +412,7 @@ const SCRIPTS = {
                     ...touched.map(index => ({array: 'y', index}))
                 ],
                 patch: window.map(c => show(valueAt(c))),
+                from: [Math.floor(row / outSize), 0],
                 sofar: done,
                 touched
             };
@@ -406,7 +434,7 @@ const SCRIPTS = {
                 });
             const sofar = image.map(show);
             if (!step)
-                return {caption: say('film_begin'), lit: [], patch: [], sofar, touched: []};
+                return {caption: say('film_begin'), lit: [], patch: [], from: [0, 0], sofar, touched: []};
             const moved = matrixRow('dcol', row), touched = [];
             for (let j = 0; j < moved.length; j++) {
                 const at = problem.place(row, j);
@@ -427,6 +455,7 @@ const SCRIPTS = {
                          }) + (dropped ? ` ${say('film_padding', {count: dropped})}` : ''),
                 lit: [...moved, ...touched.map(index => ({array: 'delta_out', index}))],
                 patch: moved.map(c => show(valueAt(c))),
+                from: [Math.floor(row / problem.outSize), 0],
                 sofar,
                 touched
             };
@@ -442,17 +471,19 @@ const SCRIPTS = {
             const {problem, values} = state, cell = {array: 'delta_out', index: step - 1};
             const sofar = values.delta_out.map((v, i) => i < step ? show(v) : '');
             if (!step)
-                return {caption: say('film_begin'), lit: [], patch: [], sofar, touched: []};
+                return {caption: say('film_begin'), lit: [], patch: [], from: [0, 0], sofar, touched: []};
             const recipe = problem.method1.delta_out(cell.index);
             return {
                 caption: say('film_rotated_step', {
                     step,
                     count: values.delta_out.length,
                     cell: title(cell),
-                    sum: `${spell(recipe)[1]} = ${show(valueAt(cell))}`
+                    sum: `${spell(recipe, MOST_NUMBERS, c => factor(valueAt(c))).join('')} = ${
+                        show(problem.valueOf(recipe, values))}`
                 }),
                 lit: [...recipe.terms.flat(), cell],
                 patch: recipe.terms.map(term => term.map(c => factor(valueAt(c))).join('·')),
+                from: split(recipe.terms[0][0].index, problem.shapes.dz_padded).slice(0, 2),
                 sofar,
                 touched: [cell.index]
             };
@@ -467,6 +498,7 @@ class Film {
         this.kind = kind;
         this.script = SCRIPTS[kind];
         this.step = 0;
+        this.turn = 0; // of films, when it last moved
         this.timer = 0;
         this.speed = '1';
         /** @type {Cell[]} */
@@ -505,9 +537,16 @@ class Film {
         /** @type {HTMLElement[]} */
         this.sofarCells = [];
         const plain = (/** @type {HTMLElement[]} */ cells) => (/** @type {number} */ i) => cells[i] = make('td', {});
-        const patch = planes(script.patchArray, script.patch(), plain(this.patchCells));
+        const shape = script.patch(), patch = planes(script.patchArray, shape, plain(this.patchCells));
+        this.patchTables = [...patch.querySelectorAll('table')];
+        this.patchPlanes = shape.length === 5 ? shape[2] : 1;
         const sofar = planes(script.array, state.problem.shapes[script.array], plain(this.sofarCells));
         sofar.id = `${id}-sofar`;
+        for (const [box, label] of /** @type {[HTMLElement, string][]} */ ([[patch, 'patch'], [sofar, script.sofar]])) {
+            box.tabIndex = 0; // it may scroll
+            box.setAttribute('role', 'region');
+            box.setAttribute('aria-label', `${say(id.replace('-', '_'))}: ${say(label)}`);
+        }
         this.root.replaceChildren(
             make('div', {class: 'panel film-panel', role: 'group', 'aria-labelledby': `${id}-title`},
                  make('h3', {id: `${id}-title`}, say(id.replace('-', '_'))),
@@ -518,7 +557,6 @@ class Film {
                  this.caption,
                  make('div', {class: 'screen'}, make('div', {}, make('h4', {}, say('patch')), patch),
                       make('div', {}, make('h4', {}, say(script.sofar)), sofar))));
-        this.go(this.step);
     }
 
     /** @param {number} by */
@@ -530,8 +568,19 @@ class Film {
     /** @param {number} step */
     go(step) {
         const {script, patchCells = [], sofarCells = []} = this;
+        if (this.step !== step)
+            this.turn = ++Film.turns;
         this.step = Math.max(0, Math.min(script.count(), step));
         const frame = script.frame(this.step), touched = new Set(frame.touched);
+        for (const film of films)
+            film.rest(film !== this);
+        (this.patchTables || []).forEach((table, i) => {
+            const planes = this.patchPlanes || 1, at = [frame.from[0], frame.from[1] + Math.floor(i / planes)];
+            const label = planeLabel(script.patchArray, planes > 1 ? [...at, i % planes] : at);
+            table.setAttribute('aria-label', label);
+            if (table.caption)
+                table.caption.textContent = label;
+        });
         patchCells.forEach((td, i) => td.textContent = i < frame.patch.length ? frame.patch[i] : '');
         sofarCells.forEach((td, i) => {
             td.textContent = frame.sofar[i];
@@ -541,15 +590,18 @@ class Film {
             this.caption.textContent = frame.caption;
         if (this.range)
             this.range.value = String(this.step);
-        for (const film of films)
-            film.dim();
         this.lit = frame.lit;
         for (const cell of this.lit)
             element(idOf(cell)).classList.add('film');
     }
 
-    /** Takes its marks off the arrays. */
-    dim() {
+    /**
+     * Takes its marks off the arrays, and stops when another film goes on.
+     * @param {boolean} other
+     */
+    rest(other) {
+        if (other)
+            this.pause();
         for (const cell of this.lit) {
             const td = document.getElementById(idOf(cell));
             if (td)
@@ -579,6 +631,9 @@ class Film {
     }
 }
 
+/** How often a film has moved. */
+Film.turns = 0;
+
 /** @type {Film[]} */
 const films = [...document.querySelectorAll('[data-film]')].map(
     root => new Film(/** @type {HTMLElement} */ (root), root.getAttribute('data-film') || ''));
@@ -599,15 +654,23 @@ function provenance() {
     return say(count ? 'engine_differs' : 'from_library', {cells, count, difference: data.difference});
 }
 
+/**
+ * What scrolls an array's cells.
+ * @param {string} array
+ */
+function scroller(array) { return document.querySelector(`[data-array=${array}] .planes`) || element('sum'); }
+
 /** Draws everything anew. */
 function render() {
+    const scrolled = ARRAYS.map(array => /** @type {[string, number]} */ ([array, scroller(array).scrollLeft]));
     const language = chosen('language');
     document.documentElement.lang = language;
     document.title = `${say('title')}: ${data.problem}`;
     for (const place of document.querySelectorAll('[data-word]'))
         place.textContent = say(place.getAttribute('data-word') || '');
     element('why').setAttribute('aria-label', say('why_title'));
-    element('problem').replaceChildren(make('code', {}, data.problem));
+    element('problem').replaceChildren(...state.changed ? [say('started_from'), ' '] : [],
+                                       make('code', {}, data.problem));
     if (data.whole)
         element('problem').append(' ', say('cropped', {whole: data.whole}));
     if (data.source)
@@ -617,6 +680,11 @@ function render() {
         place.replaceChildren(drawArray(place.getAttribute('data-array') || ''));
     for (const film of films)
         film.draw();
+    // The film that went last comes last again: the marks are its own.
+    for (const film of [...films].sort((a, b) => a.turn - b.turn))
+        film.go(film.step);
+    for (const [array, at] of scrolled)
+        scroller(array).scrollLeft = at;
     paint();
 }
 
@@ -662,28 +730,34 @@ function field(name) { return /** @type {HTMLInputElement} */ (element('what-if'
  * @param {string} name @param {number} count @param {number} least
  */
 function numbers(name, count, least) {
-    const text = field(name).value, list = text.split(',').map(part => part.trim());
+    const text = field(name).value, list = text.split(/[,，、]/).map(part => part.trim());
     const dims = state.problem.conv.spatial_dims;
-    const fits = list.length === 1 || list.length === count || list.length === dims;
+    const fits = list.length === 1 || list.length === count || name === 'padding' && list.length === dims;
     if (!fits || !list.every(part => /^\d+$/.test(part) && Number(part) >= least && Number(part) <= MOST_LENGTH))
-        throw new Refusal('bad_list',
-                          {field: say(name), text, count, least, example: new Array(count).fill(1).join(',')});
+        throw new Refusal(
+            'bad_list',
+            {field: say(name), text, count, least, most: MOST_LENGTH, example: new Array(count).fill(1).join(',')});
     return Array.from({length: count}, (_, i) => Number(list[list.length === 1 ? 0 : i % list.length]));
 }
 
 /**
  * Does what may be refused, and says why if it is.
- * @param {() => void} task
+ * @param {string} place where @param {() => void} task
  */
-function attempt(task) {
-    element('refusal').textContent = '';
+function attempt(place, task) {
+    clearRefusals();
     try {
         task();
     } catch (error) {
         if (!(error instanceof Refusal))
             throw error;
-        element('refusal').textContent = say(error.word, error.names);
+        element(place).textContent = say(error.word, error.names);
     }
+}
+
+function clearRefusals() {
+    for (const place of ['refusal', 'number-refusal'])
+        element(place).textContent = '';
 }
 
 /** @param {Cell | null} cell @param {boolean} pinned */
@@ -694,7 +768,7 @@ function choose(cell, pinned) {
 
 /** Back to what the program computed. */
 function reset() {
-    element('refusal').textContent = '';
+    clearRefusals();
     choose(null, false);
     state.changed = false;
     state.problem = new Problem(data.conv);
@@ -707,7 +781,7 @@ function reset() {
 element('reset').addEventListener('click', reset);
 element('what-if').addEventListener('submit', event => {
     event.preventDefault();
-    attempt(() => {
+    attempt('refusal', () => {
         const {conv} = state.problem, dims = conv.spatial_dims, pad = numbers('padding', 2 * dims, 0);
         take({
             ...conv,
@@ -724,17 +798,31 @@ element('what-if').addEventListener('submit', event => {
     });
 });
 
+/**
+ * A number as a reader types it, or as show() tells it.
+ * @param {string} text
+ */
+function parse(text) {
+    const plain = text.replace(/−/g, '-').toLowerCase();
+    return plain.endsWith('infinity') ? (plain[0] === '-' ? -Infinity : Infinity)
+                                      : Number(plain === 'nan' ? NaN : plain);
+}
+
+element('close').addEventListener('click', () => {
+    choose(null, false);
+    paint();
+    element('why').focus({preventScroll: true});
+});
 element('change').addEventListener('submit', event => {
     event.preventDefault();
     const {cell} = state, text = numberField().value.trim();
     if (!cell)
         return;
-    attempt(() => {
-        const value = Number(text.replace('−', '-'));
-        if (!text || Number.isNaN(value) && text !== 'NaN')
+    attempt('number-refusal', () => {
+        if (!/^[-−+]?(\d+\.?\d*|\.\d+)(e[-−+]?\d+)?$|^NaN$|^[-−]?Infinity$/i.test(text))
             throw new Refusal('not_a_number', {text});
         const given = givenNow();
-        given[cell.array][cell.index] = value;
+        given[cell.array][cell.index] = parse(text);
         take(state.problem.conv, given);
         state.changed = true;
         render();
@@ -821,7 +909,10 @@ document.addEventListener('keydown', event => {
 });
 
 for (const id of ['language', 'names'])
-    element(id).addEventListener('change', render);
+    element(id).addEventListener('change', () => {
+        clearRefusals();
+        render();
+    });
 element('theme').addEventListener('change', () => document.documentElement.dataset.theme = chosen('theme'));
 if (navigator.language.startsWith('zh'))
     /** @type {HTMLSelectElement} */ (element('language')).value = 'zh';

@@ -29,7 +29,7 @@ const WORDS = {
     en: {
         title: 'How a convolution learns',
         lead:
-            'Point at a cell of any array, or move through them with Tab and the arrow keys: the cells that it is made of and the cells that it flows into light up, and its sum stands below. Click, or press Space, to keep it; Escape lets it go.',
+            'Point at a cell of any array, or move through them with Tab and the arrow keys: the cells that it is made of and the cells that it flows into light up, and its sum stands below. A click, a tap or Space keeps it; the same again, or Escape, lets it go. The names in a sum lead to their cells.',
         language: 'Language',
         names: 'Names',
         names_textbook: 'textbook',
@@ -49,9 +49,11 @@ const WORDS = {
             'All numbers on this page were computed by the C program; its largest difference between method 1, method 2 and the library is {difference}. This page’s own engine found the same numbers in all {cells} cells.',
         engine_differs:
             'This page’s own engine differs from the C program in {count} of {cells} cells. Please report it.',
-        what_if_numbers: 'You changed the problem: these numbers are computed by this page, as the C program would.',
+        what_if_numbers:
+            'You changed the problem: these numbers are computed by this page, and are those that the C program would compute.',
+        started_from: 'started from',
         cropped:
-            'This is a part of {whole}, cut to what can be drawn: a problem of its own, whose sums hold nothing of what was cut off.',
+            '{whole} is too large to draw. This is a smaller problem of its own, cut from its beginning: its sums hold nothing of what was cut off.',
         files: 'Numbers from {input} (input), {weight} (weight) and {grad_output} (grad_output).',
         given: 'What is given',
         given_text:
@@ -67,19 +69,20 @@ const WORDS = {
         reset: 'Back to the program’s numbers',
         forward: 'Forward, by method 2',
         forward_text:
-            'img2col copies the window under the filter at every output pixel into a row of {col_x}. Each filter is a column of {col_w}. Then the whole convolution is one matrix product, whose row for a pixel becomes that pixel of {y}.',
+            'img2col copies the window under the filter at every output pixel into a row of {col_x}. Each filter is a column of {col_w}. Then the whole convolution is one matrix product, whose row for a pixel becomes that pixel of {y}. In the formulas n is the sample, c the channel, k the filter, p the place of an output pixel, and t a place in the filter (a tap): along every axis.',
         backward: 'Backward, by method 2',
         backward_text:
             'Everything follows from one fact: an output and an input element are connected by one tap of the filter. Going back, the chain rule adds over all connections, and the product that made {y} gives two products: one for {dW}, one for {dcol}.',
         method1: 'Backward, by method 1',
         method1_text:
-            'The same gradients without matrices: zeros are put between the elements of {delta_in} where the stride jumped, it is padded, and the filter, turned by 180 degrees, slides over it. For {dW} the same stuffed array slides over the padded input.',
+            'The same gradients without matrices: zeros are put between the elements of {delta_in} where the stride jumped, it is padded, and the filter, turned by 180 degrees (reversed along every axis), slides over it. For {dW} the same stuffed array slides over the padded input.',
         same: 'Why both are the same',
         same_text:
             'Choose a cell of {delta_out}, {dW} or {y}. Written out in what is given, both methods add the same products; method 1 adds some products with zeros that it stuffed in as well.',
         same_none: 'No cell of {delta_out}, {dW} or {y} is chosen.',
         same_count:
             '{cell}: {count} products in both methods; method 1 multiplies {zeros} more by a zero that it put there, method 2 {zeros2} by a zero of the padding or of another group.',
+        same_mean: 'Their sum is then divided by the batch, {N}.',
         same_product: 'product',
         same_value: 'value',
         same_method2: 'method 2, through',
@@ -96,7 +99,8 @@ const WORDS = {
         why_title: 'The sum of the chosen cell',
         why_pinned: 'kept',
         why_change: 'Change it to',
-        why_flows: 'flows into {cells}',
+        why_close: 'Close',
+        why_flows: 'flows into',
         not_a_number: '“{text}” is not a number.',
         film_im2col: 'Film: img2col and the product',
         film_im2col_text: 'Each step takes the window of one output pixel.',
@@ -128,7 +132,9 @@ const WORDS = {
         plane: 'plane',
         empty: 'empty: the batch is 0',
         mean_note: 'The textbook divides by the batch, {N}; frameworks do not.',
-        bad_list: '{field} is “{text}”; must be {count} whole numbers of at least {least}, such as {example}.',
+        groups_note:
+            'c counts within the group of k here; where channel and filter belong to different groups, the matrix holds 0.',
+        bad_list: '{field} is “{text}”; must be {count} whole numbers from {least} to {most}, such as {example}.',
         bad_groups: 'groups is {groups}; must divide both {C} and {K} channels.',
         too_long: 'The filter reaches over {extent} elements of axis {axis}; the padded input has {padded}.',
         too_large: 'The arrays would have {cells} elements together; this page draws at most {most}.',
@@ -140,7 +146,8 @@ const WORDS = {
         about_col_w: 'a column for each filter',
         about_y: 'what the layer gives on',
         about_delta_in_2d: 'the incoming gradient, a row for each output pixel',
-        about_dB: 'a bias is added to every pixel of its channel, so its gradient is the sum over them.',
+        about_dB:
+            'a bias is added to every pixel of its channel, so its gradient is the sum over them: here, as in the textbook, divided by the batch.',
         about_dW_col:
             'each weight met, at each pixel, the input element in {col_x}: their products with the incoming gradient add up.',
         about_dW: 'the same numbers in the shape of the filters',
@@ -153,12 +160,12 @@ const WORDS = {
         about_dz_padded:
             'the same, padded by (filter - 1) · dilation - padding, so that the turned filter can begin outside; cropped where that is negative.',
         about_rot_weights:
-            'the filters turned by 180 degrees: going back, the pixel runs backwards as the tap runs forwards.',
+            'the filters reversed along every axis, in an image turned by 180 degrees: going back, the pixel runs backwards as the tap runs forwards.',
     },
     zh: {
         title: '卷积是怎样学习的',
         lead:
-            '把指针放在任意数组的一个格子上，或者用 Tab 和方向键移动：组成它的格子和它流向的格子会亮起来，算式显示在下方。单击或按空格键固定，按 Esc 取消。',
+            '把指针放在任意数组的一个格子上，或者用 Tab 和方向键移动：组成它的格子和它流向的格子会亮起来，算式显示在下方。单击、轻触或按空格键固定它，再来一次或按 Esc 取消。算式里的名称可以点击，跳到那个格子。',
         language: '语言',
         names: '名称',
         names_textbook: '教材',
@@ -175,26 +182,27 @@ const WORDS = {
         mark_far_into: '再流向',
         mark_film: '动画移动的格子',
         from_library:
-            '本页所有数字都由 C 程序算出；方法1、方法2与库之间的最大差别是 {difference}。本页自带的引擎在全部 {cells} 个格子上得到相同的数字。',
+            '本页所有数字都由 C 程序算出；方法1、方法2与库之间的最大差异是 {difference}。本页自带的引擎在全部 {cells} 个格子上得到相同的数字。',
         engine_differs: '本页自带的引擎与 C 程序在 {cells} 个格子中有 {count} 个不同，请报告此问题。',
-        what_if_numbers: '你改动了问题：这些数字由本页计算，与 C 程序的算法相同。',
-        cropped: '这是 {whole} 的一部分，裁到画得下的大小：它自成一个问题，被裁掉的部分不参与求和。',
+        what_if_numbers: '你改动了问题：这些数字由本页计算，与 C 程序会算出的一样。',
+        started_from: '起初的问题：',
+        cropped: '{whole} 太大，画不下。这是从它的开头裁出的一个较小的问题，自成一体：被裁掉的部分不参与求和。',
         files: '数字来自 {input}（input）、{weight}（weight）和 {grad_output}（grad_output）。',
         given: '已知',
         given_text:
-            '一层接收图像 {x}，让卷积核 {w} 在上面滑动，得到 {y}。后一层传回 {delta_in}：损失随输出的每个元素变化的快慢。要求的是同样意义的卷积核梯度 {dW}、偏置梯度 {dB} 和图像梯度 {delta_out}。',
+            '一层接收图像 {x}，让卷积核 {w} 在上面滑动，得到 {y}。后一层传回 {delta_in}：损失随输出的每个元素变化的快慢。要求的是含义相同的梯度：卷积核的 {dW}、偏置的 {dB}、图像的 {delta_out}。',
         what_if: '如果……会怎样？',
         what_if_text:
             '选中 {x}、{w} 或 {delta_in} 的一个格子，按回车键修改它的数字，或者修改下面的几何参数。形状改变的数组会重新填入 0、1、2……',
         stride: '步长',
         padding: '填充（先前端，后末端）',
-        dilation: '膨胀',
-        groups: '分组',
+        dilation: '膨胀率（空洞）',
+        groups: '分组数',
         apply: '应用',
         reset: '恢复程序的数字',
         forward: '前向计算：方法2',
         forward_text:
-            'img2col 把每个输出像素处卷积核盖住的窗口抄成 {col_x} 的一行。每个卷积核是 {col_w} 的一列。于是整个卷积就是一次矩阵乘法，一个像素对应的行变成 {y} 中的那个像素。',
+            'img2col 把每个输出像素处卷积核盖住的窗口抄成 {col_x} 的一行。每个卷积核是 {col_w} 的一列。于是整个卷积就是一次矩阵乘法，一个像素对应的行变成 {y} 中的那个像素。公式中 n 是样本，c 是通道，k 是卷积核，p 是输出像素的位置，t 是卷积核内的位置；每个轴都是如此。',
         backward: '反向传播：方法2',
         backward_text:
             '一切都来自一个事实：输出元素与输入元素由卷积核的一个权重相连。反向时，链式法则对所有连接求和，得到 {y} 的那次乘法变成两次乘法：一次得 {dW}，一次得 {dcol}。',
@@ -207,6 +215,7 @@ const WORDS = {
         same_none: '没有选中 {delta_out}、{dW} 或 {y} 的格子。',
         same_count:
             '{cell}：两种方法都有 {count} 个乘积；方法1另有 {zeros} 次乘以自己补的零，方法2有 {zeros2} 次乘以填充或其他组的零。',
+        same_mean: '它们的和再除以批量 {N}。',
         same_product: '乘积',
         same_value: '值',
         same_method2: '方法2经过',
@@ -223,7 +232,8 @@ const WORDS = {
         why_title: '所选格子的算式',
         why_pinned: '已固定',
         why_change: '改为',
-        why_flows: '流向 {cells}',
+        why_close: '关闭',
+        why_flows: '流向',
         not_a_number: '“{text}”不是数字。',
         film_im2col: '动画：img2col 与矩阵乘法',
         film_im2col_text: '每一步取一个输出像素的窗口。',
@@ -253,7 +263,8 @@ const WORDS = {
         plane: '平面',
         empty: '空：批量为 0',
         mean_note: '教材除以批量 {N}；框架不除。',
-        bad_list: '{field}是“{text}”；应为 {count} 个不小于 {least} 的整数，例如 {example}。',
+        groups_note: '这里 c 在 k 所在的组内计数；通道与卷积核不同组的地方，矩阵里是 0。',
+        bad_list: '{field}是“{text}”；应为 {count} 个 {least} 到 {most} 之间的整数，例如 {example}。',
         bad_groups: '分组是 {groups}；必须能整除通道数 {C} 和 {K}。',
         too_long: '卷积核在第 {axis} 轴上跨越 {extent} 个元素；填充后的输入只有 {padded} 个。',
         too_large: '所有数组合计将有 {cells} 个元素；本页最多画 {most} 个。',
@@ -264,7 +275,7 @@ const WORDS = {
         about_col_w: '每个卷积核一列',
         about_y: '这一层的输出',
         about_delta_in_2d: '传来的梯度，每个输出像素一行',
-        about_dB: '偏置加到它所在通道的每个像素上，所以它的梯度是这些像素之和。',
+        about_dB: '偏置加到它所在通道的每个像素上，所以它的梯度是这些像素之和；这里同教材一样再除以批量。',
         about_dW_col: '每个权重在每个像素处遇到 {col_x} 中的输入元素：它们与传来的梯度相乘后相加。',
         about_dW: '同样的数字，按卷积核的形状排列',
         about_dcol: '{col_x} 的每个元素进入了每个卷积核的和，所以传回来的是对卷积核求和。',
@@ -273,29 +284,29 @@ const WORDS = {
         about_input_padded: '四周补零的图像',
         about_dz_stride_1: '传来的梯度，在步长跳过的地方补零，就像步长为1一样',
         about_dz_padded: '再填充 (卷积核 - 1) · 膨胀 - 填充，让旋转后的卷积核可以从外面开始；为负时则裁剪。',
-        about_rot_weights: '旋转180度的卷积核：反向时，权重向前走，像素就向后走。',
+        about_rot_weights: '每个轴都反过来的卷积核，对图像来说就是旋转180度：反向时，权重向前走，像素就向后走。',
     }
 };
 
 /**
- * The formula that made each array.
+ * The formula that made each array; p and t stand for places along all axes.
  * @type {Record<string, string>}
  */
 const FORMULAS = {
-    x: '{x}[n, c, h, w]',
-    w: '{w}[k, c, r, t]',
+    x: '{x}[n, c, place]',
+    w: '{w}[k, c, t]',
     delta_in: '{delta_in} = ∂Loss / ∂{y}',
-    col_x: '{col_x}[(n,p,q), (c,r,t)] = {x}[n, c, p·stride - padding + r·dilation, ...]',
-    col_w: '{col_w}[(c,r,t), k] = {w}[k, c, r, t]',
+    col_x: '{col_x}[(n, p), (c, t)] = {x}[n, c, p·stride − padding + t·dilation]',
+    col_w: '{col_w}[(c, t), k] = {w}[k, c, t]',
     y: '{y} = {col_x} · {col_w}',
-    delta_in_2d: '{delta_in_2d}[(n,p,q), k] = {delta_in}[n, k, p, q]',
-    dB: '{dB}[k] = Σ {delta_in_2d}[(n,p,q), k] / N',
+    delta_in_2d: '{delta_in_2d}[(n, p), k] = {delta_in}[n, k, p]',
+    dB: '{dB}[k] = Σ {delta_in_2d}[(n, p), k] / N',
     dW_col: '{dW_col} = {col_x}ᵀ · {delta_in_2d} / N',
-    dW: '{dW}[k, c, r, t] = {dW_col}[(c,r,t), k]',
+    dW: '{dW}[k, c, t] = {dW_col}[(c, t), k]',
     dcol: '{dcol} = {delta_in_2d} · {col_w}ᵀ',
     delta_out: '{delta_out} = col2img({dcol})',
     input_padded: '{input_padded} = pad({x})',
-    dz_stride_1: '{dz_stride_1}[p·stride] = {delta_in}[p]',
+    dz_stride_1: '{dz_stride_1}[n, k, p·stride] = {delta_in}[n, k, p]',
     dz_padded: '{dz_padded} = pad({dz_stride_1})',
-    rot_weights: '{rot_weights}[k, c, r, t] = {w}[k, c, R-1-r, T-1-t]'
+    rot_weights: '{rot_weights}[k, c, t] = {w}[k, c, last − t]'
 };

@@ -163,9 +163,11 @@ bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
 bad 2 '--plot is "x.png"' bench --plot x.png
 bad 2 '--format is "yaml"' explain simple --format yaml
 bad 2 'explain needs one of' explain
-bad 2 'the largest part of it that fits is mb1ic3oc4_ih28' explain mb64ic3ih28oc4kh3ph1
+bad 2 'a part of it that fits is mb1ic3oc4_ih28' explain mb64ic3ih28oc4kh3ph1
 bad 2 '12,000 elements of all arrays that --format html shows' explain mb64ic3ih28oc4kh3ph1 --format html
 bad 2 'however it is cut' explain mb1ic1ih1oc1kh1ph900 --format svg --crop
+good explain mb1ic64ih5oc64kh3ph20 --format html --crop; says '"whole": "mb1ic64'
+good explain mb0ic1oc1iw300kw1 --format svg --crop; says 'the batch is 0'
 bad 2 '--figure is "film"; must be col2img or im2col' explain simple --figure film
 bad 2 '--figure is "im2col"; it goes with --format svg' explain simple --figure im2col --format html
 bad 2 'bench does not take --crop' bench --crop

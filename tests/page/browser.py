@@ -118,7 +118,8 @@ class Page:
         ActionChains(self.driver).move_to_element(element).perform()
 
     def click(self, element):
-        self.hover(element)
+        if element.tag_name == "td":
+            self.hover(element)
         element.click()
 
     def keys(self, *keys):
@@ -148,7 +149,6 @@ class Page:
 def placed(conv, out, row, j):
     """The element that cell [row][j] of a column matrix stands for, or None: the definition, once more."""
     dims = conv["spatial_dims"]
-    *_, = range(dims)
     n, pixel = divmod(row, math.prod(out))
     c, tap = divmod(j, math.prod(conv["filter"]))
     o, t = numpy.unravel_index(pixel, out), numpy.unravel_index(tap, conv["filter"])
@@ -189,6 +189,9 @@ def check_films(page, told, what):
         values = numbers(told["arrays"][array]["values"])
         check(len(texts) == len(values) and all(near(text.split(" = ")[-1], value) for text, value in zip(texts, values)),
               f"{what}: the film {film} does not end with {array}")
+        label = page.run("return [...document.querySelectorAll(`[data-film=${arguments[0]}] caption`)].map(c => c.textContent)", film)
+        sample = told["conv"]["batch"] - 1
+        check(not steps or f"sample {sample}, channel" in label[0], f"{what}: {film} ends with sample {sample}, not {label[0]}")
         check(bool(page.driver.find_elements(By.CSS_SELECTOR, "[data-array] td.film")) == (steps > 0), f"{what}: {film} lights nothing")
 
 
@@ -348,6 +351,7 @@ def what_if(page):
                          ".every((td, i) => td.textContent === show(state.values[a][i])))")
         check(all(cells), f"what if {what}: what is shown")
 
+    check("started from" in page.id("problem").text, "what if: where it started")
     compare("numbers")
     for geometry in ({"stride": "2,1", "padding": "1"}, {"dilation": "2"}, {"padding": "0,1,2,3", "dilation": "1", "stride": "3"}):
         for name, text in geometry.items():
@@ -359,7 +363,7 @@ def what_if(page):
         compare(str(geometry))
     page.open("what-if-groups", ["explain", "g2mb2ic4ih5oc4kh3ph1"])
     groups = page.driver.find_element(By.CSS_SELECTOR, "#what-if [name=groups]")
-    for text, refused in (("4", ""), ("3", "must divide"), ("0", "whole numbers"), ("1,1,1", "whole numbers"), ("1", "")):
+    for text, refused in (("4", ""), ("3", "must divide"), ("0", "whole numbers"), ("1,1", "whole numbers"), ("1", "")):
         groups = page.driver.find_element(By.CSS_SELECTOR, "#what-if [name=groups]")
         groups.clear()
         groups.send_keys(text, Keys.ENTER)
@@ -376,10 +380,11 @@ def what_if(page):
         field.clear()
         field.send_keys(before)
     page.click(page.cell("x", 0))
-    field = page.driver.find_element(By.CSS_SELECTOR, "#change input")
-    field.clear()
-    field.send_keys("twelve", Keys.ENTER)
-    check("twelve" in page.id("refusal").text, "what if a number is none")
+    for text in ("twelve", "1,5", "0x10", ""):
+        field = page.driver.find_element(By.CSS_SELECTOR, "#change input")
+        field.clear()
+        field.send_keys(text, Keys.ENTER)
+        check(f"“{text}”" in page.id("number-refusal").text, f"what if a number is {text!r}: {page.id('number-refusal').text!r}")
     page.click(page.id("reset"))
     check("in all" in page.id("origin").text, "what if: back again")
 
@@ -436,8 +441,14 @@ def figure_17_30(page):
     page.open("complex", ["explain", "complex"])
     page.hover(page.cell("delta_out", 31))
     check("776 = 204 + 200 + 192 + 180" in page.id("sum").text, "one gesture: why is this cell 776?")
-    rows = page.run("return document.querySelectorAll('#same-table tr').length")
-    check(rows == 9 and "8 products in both methods" in page.id("same-count").text, f"both methods have the same products: {rows}")
+    rows, same = page.run("return document.querySelectorAll('#same-table tr').length"), page.id("same-count").text
+    page.click(page.driver.find_element(By.CSS_SELECTOR, "#sum button"))
+    check(page.focused() == "dcol-51" and page.id("sum").text.startswith("dcol[4][3]"), f"a name in a sum leads to its cell: {page.focused()}")
+    page.click(page.cell("dW", 0))
+    check("divided by the batch, 2" in page.id("same-count").text, "both methods: the batch")
+    page.click(page.id("close"))
+    check(page.id("sum").text == "No cell is chosen." and not page.id("close").is_displayed(), "the sum is closed")
+    check(rows == 9 and "8 products in both methods" in same, f"both methods have the same products: {rows}")
     page.picture("complex")
 
 
@@ -465,6 +476,10 @@ def looks(page):
         check(page.run("return document.documentElement.scrollWidth <= window.innerWidth"), f"{what}: wider than the window")
         page.axe(what)
         page.picture(f"look-{what}")
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 375, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    page.open("wide", ["explain", "g2mb1ic2ih1iw24oc2kw2kh1"])
+    page.click(page.cell("dW", 1))
+    page.axe("wide")
     page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     paper = page.driver.print_page()
     check(len(paper) > 10000, "a page on paper")
