@@ -1,70 +1,38 @@
-"""Times convgrad's passes beside PyTorch's on a table of shapes, in one process and in turn.
+"""Times convgrad beside PyTorch, in one process and in turn: layers of a table, or whole networks.
 
-    python3 bench/compare_torch.py SHAPES.csv [--threads N] [--library build/libconvgrad.so]
+    python3 bench/compare_torch.py SHAPES.csv [--threads N]          each pass of each layer
+    python3 bench/compare_torch.py resnet50 vgg16 [--threads N]      forward + backward, through convgrad.torch.patch()
 
-Needs PyTorch (Debian: python3-torch) and a built library.  NCHW in and out, f32; weight packing
-included.  Prints milliseconds (least of repeated runs) and ratios, then geometric means.
+Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  NCHW in and out, f32; weight packing
+included.  Prints milliseconds (least of repeated runs; for networks the median, too) and ratios, then geometric means.
 """
 import argparse
 import csv
-import ctypes
 import math
+import statistics
 import time
 
 import torch
 
+import convgrad
+import convgrad.torch
+import networks
+
 PASSES = ("forward", "grad_input", "grad_weight")
-INT3 = ctypes.c_int64 * 3
 
 
-class Conv(ctypes.Structure):
-    """cvg_conv of convgrad.h."""
-
-    _fields_ = (
-        [("struct_size", ctypes.c_size_t), ("type", ctypes.c_int), ("spatial_dims", ctypes.c_int)]
-        + [(name, ctypes.c_int64) for name in ("batch", "in_channels", "out_channels", "groups")]
-        + [(name, INT3) for name in ("in_", "filter", "stride", "dilation", "pad_begin", "pad_end")]
-    )
-
-
-class Options(ctypes.Structure):
-    """cvg_options of convgrad.h."""
-
-    _fields_ = [
-        ("struct_size", ctypes.c_size_t),
-        ("algo", ctypes.c_int * 3),
-        ("error_growth", ctypes.c_double),
-        ("gradient_scale", ctypes.c_double),
-        ("workspace_limit", ctypes.c_size_t),
-        ("threads", ctypes.c_int),
-        ("parallel_for", ctypes.c_void_p),
-        ("pool", ctypes.c_void_p),
-    ]
-
-
-def pointer(tensor):
-    return ctypes.c_void_p(tensor.data_ptr())
-
-
-def convgrad_passes(library, row, x, w, y, g, threads):
+def convgrad_passes(row, x, w, y, g, threads):
     """Functions that run each pass, and the results that they fill."""
-    pair = lambda a, b: INT3(int(row[a]), int(row[b]), 0)
-    conv = Conv(
-        ctypes.sizeof(Conv), 0, 2, int(row["n"]), int(row["c"]), int(row["k"]), int(row["groups"]),
-        pair("h", "w"), pair("r", "s"), pair("stride_h", "stride_w"), pair("dilation_h", "dilation_w"),
-        pair("pad_top", "pad_left"), pair("pad_bottom", "pad_right"),
-    )
-    options = Options(ctypes.sizeof(Options), (ctypes.c_int * 3)(0, 0, 0), 12.0, 1.0, 0, threads, None, None)
-    plan, error = ctypes.c_void_p(), ctypes.create_string_buffer(240)
-    if library.cvg_plan_create(ctypes.byref(plan), ctypes.byref(conv), ctypes.byref(options), error):
-        raise SystemExit(error.value.decode())
-    size = max(library.cvg_plan_workspace_size(plan, p) for p in range(3))
-    space = ctypes.create_string_buffer(max(size, 1))
+    pair = lambda a, b: (int(row[a]), int(row[b]))
+    plan = convgrad.Plan(tuple(x.shape), tuple(w.shape), stride=pair("stride_h", "stride_w"),
+                         padding=(pair("pad_top", "pad_bottom"), pair("pad_left", "pad_right")),
+                         dilation=pair("dilation_h", "dilation_w"), groups=int(row["groups"]), threads=threads)
     results = torch.empty_like(y), torch.empty_like(x), torch.empty_like(w)
+    at = lambda tensor: tensor.data_ptr()
     calls = (
-        lambda: library.cvg_forward(plan, pointer(x), pointer(w), None, pointer(results[0]), space),
-        lambda: library.cvg_grad_input(plan, pointer(g), pointer(w), pointer(results[1]), 0, space),
-        lambda: library.cvg_grad_weight(plan, pointer(x), pointer(g), pointer(results[2]), 0, space),
+        lambda: plan.run_forward(at(x), at(w), None, at(results[0])),
+        lambda: plan.run_grad_input(at(g), at(w), at(results[1])),
+        lambda: plan.run_grad_weight(at(x), at(g), at(results[2])),
     )
     return calls, results
 
@@ -103,17 +71,51 @@ def least_times(calls, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("shapes")
+    parser.add_argument("what", nargs="+", help=f"tables of shapes, or {', '.join(networks.NETWORKS)}")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--library", default="build/libconvgrad.so")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each layer and pass")
+    parser.add_argument("--batch", type=int, default=4, help="images of a network")
+    parser.add_argument("--rounds", type=int, default=5, help="of a network")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
-    library = ctypes.CDLL(args.library)
-    library.cvg_plan_workspace_size.restype = ctypes.c_size_t
+    for what in args.what:
+        if what in networks.NETWORKS:
+            compare_network(what, args)
+        else:
+            compare_layers(what, args)
+
+
+def compare_network(name, args):
+    """Forward and backward of a whole network, ours and PyTorch's convolutions in turn."""
+    model = networks.NETWORKS[name]().train()
+    x = torch.rand(args.batch, 3, 224, 224) - 0.5
+
+    def iteration():
+        model.zero_grad()
+        begin = time.perf_counter()
+        model(x).square().mean().backward()
+        return time.perf_counter() - begin
+
+    times = {"ours": [], "PyTorch": []}
+    for n in range(args.rounds + 1): # the first does not count
+        for who in times:
+            if who == "ours":
+                with convgrad.torch.patch():
+                    took = iteration()
+            else:
+                took = iteration()
+            if n:
+                times[who].append(took)
+    (our, our_median), (their, their_median) = ((min(t), statistics.median(t)) for t in times.values())
+    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward: {our * 1e3:.0f} ms (median {our_median * 1e3:.0f}); "
+          f"PyTorch {torch.__version__} {their * 1e3:.0f} ms ({their_median * 1e3:.0f}); {their / our:.2f} times as fast", flush=True)
+
+
+def compare_layers(path, args):
+    """Each pass of each layer of a table."""
     ratios = {name: [] for name in PASSES}
-    with open(args.shapes, newline="") as file, torch.no_grad():
+    with open(path, newline="") as file, torch.no_grad():
         for row in csv.DictReader(file):
             padding = (int(row["pad_top"]), int(row["pad_left"]))
             if padding != (int(row["pad_bottom"]), int(row["pad_right"])):
@@ -125,7 +127,7 @@ def main():
                              (int(row["dilation_h"]), int(row["dilation_w"])), int(row["groups"]))
             g = torch.rand_like(y) - 0.5
             theirs = torch_passes(row, x, w, g, padding)
-            ours, results = convgrad_passes(library, row, x, w, y, g, args.threads)
+            ours, results = convgrad_passes(row, x, w, y, g, args.threads)
             line = f"{row['name']:28s}"
             for i, name in enumerate(PASSES):
                 our, their = least_times((ours[i], theirs[i]), args.seconds)

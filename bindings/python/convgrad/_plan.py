@@ -179,9 +179,10 @@ class Plan:
 
     @staticmethod
     def _apart(out, *operands):
-        """Results may not overlap operands."""
-        for operand in operands:
-            if operand is not None and numpy.may_share_memory(out, operand):
+        """Results may not overlap operands: (address, bytes) of each."""
+        begin, end = out[0], out[0] + out[1]
+        for at, size in operands:
+            if at is not None and begin < at + size and at < end:
                 raise ValueError("out overlaps an operand; the library writes it while it reads them")
 
     def forward(self, input, weight, bias=None, *, out=None) -> Any:
@@ -191,7 +192,7 @@ class Plan:
         b, b_at = (None, None) if bias is None else self._read("bias", bias, self.bias_shape)
         y, y_at = self._write(out, self.output_shape, False)
         if out is not None:
-            self._apart(y, x, w, b)
+            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, w.shape[0] * w.itemsize))
         self.run_forward(x_at, w_at, b_at, y_at)
         return y
 
@@ -201,7 +202,7 @@ class Plan:
         w, w_at = self._read("weight", weight, self.weight_shape)
         dx, dx_at = self._write(out, self.input_shape, accumulate)
         if out is not None:
-            self._apart(dx, g, w)
+            self._apart((dx_at, dx.nbytes), (g_at, g.nbytes), (w_at, w.nbytes))
         self.run_grad_input(g_at, w_at, dx_at, accumulate)
         return dx
 
@@ -211,7 +212,7 @@ class Plan:
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
         dw, dw_at = self._write(out, self.weight_shape, accumulate)
         if out is not None:
-            self._apart(dw, x, g)
+            self._apart((dw_at, dw.nbytes), (x_at, x.nbytes), (g_at, g.nbytes))
         self.run_grad_weight(x_at, g_at, dw_at, accumulate)
         return dw
 
@@ -220,7 +221,7 @@ class Plan:
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
         db, db_at = self._write(out, self.bias_shape, accumulate)
         if out is not None:
-            self._apart(db, g)
+            self._apart((db_at, db.nbytes), (g_at, g.nbytes))
         self.run_grad_bias(g_at, db_at, accumulate)
         return db
 

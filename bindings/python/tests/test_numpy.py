@@ -1,0 +1,303 @@
+"""NumPy arrays in, NumPy arrays out."""
+import doctest
+import gc
+import importlib
+import json
+import os
+import pathlib
+import pickle
+import threading
+
+import numpy
+import pytest
+from hypothesis import given, settings
+
+import convgrad
+from oracle import convolution, integers, problems
+
+SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "torch-grad"
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CONV = {1: convgrad.conv1d, 2: convgrad.conv2d, 3: convgrad.conv3d}
+TRANSPOSE = {1: convgrad.conv_transpose1d, 2: convgrad.conv_transpose2d, 3: convgrad.conv_transpose3d}
+X, W = numpy.arange(9.0).reshape(1, 1, 3, 3), numpy.arange(4.0).reshape(1, 1, 2, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(problems())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_all_passes_are_exact_on_integers(dtype, problem):
+    x_shape, w_shape, stride, padding, dilation, groups = problem
+    x, w = integers(x_shape, dtype, 1), integers(w_shape, dtype, 2)
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    y, dx, dw, g = convolution(x, w, stride, padding, dilation, groups, lambda shape: integers(shape, dtype, 3))
+    exact = {"error_growth": 1}
+    bias = integers(w_shape[:1], dtype, 4)
+    got = CONV[len(stride)](x, w, bias, **geometry, **exact)
+    assert got.dtype == dtype
+    numpy.testing.assert_array_equal(got, y + bias.reshape(-1, *[1] * len(stride)))
+    numpy.testing.assert_array_equal(convgrad.conv_input(x_shape, w, g, **geometry, **exact), dx)
+    numpy.testing.assert_array_equal(convgrad.conv_weight(x, w_shape, g, **geometry, **exact), dw)
+    numpy.testing.assert_array_equal(convgrad.conv_bias(g), g.sum(axis=(0, *range(2, g.ndim))))
+    plan = convgrad.Plan(x_shape, w_shape, **geometry, **exact, dtype=dtype, gradient_scale=0.5)
+    assert plan.output_shape == y.shape
+    for got, wanted in zip(plan.backward(x, w, g), (dx, dw, g.sum(axis=(0, *range(2, g.ndim))))):
+        numpy.testing.assert_array_equal(got, wanted / 2)
+    total = dx.astype(dtype)
+    plan.grad_input(g, w, out=total, accumulate=True)
+    numpy.testing.assert_array_equal(total, dx * 1.5)
+
+
+def test_backward_of_a_subset():
+    plan = convgrad.Plan(X.shape, W.shape, dtype="float64")
+    assert [r is None for r in plan.backward(None, W, W, need=(True, False, True))] == [False, True, False]
+    assert plan.backward(None, None, W, need=(False, False, True))[2] == [6]
+
+
+@pytest.mark.parametrize("case", sorted(SHARED.glob("*/case.json")) or [None], ids=lambda path: path.parent.name if path else "none")
+def test_gradients_by_pytorch(case):
+    if case is None:
+        pytest.skip("outside data is not there")
+    facts = json.loads(case.read_text())
+    load = lambda name: numpy.load(case.parent / f"{name}.npy")
+    x, w, g = load("x"), load("w"), load("grad_out")
+    dims = x.ndim - 2
+    pairs = tuple(zip(facts["pads"][:dims], facts["pads"][dims:]))
+    geometry = {"stride": tuple(facts["strides"]), "dilation": tuple(facts["dilations"]), "groups": facts["groups"]}
+    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5)):
+        x, w, g = (load(name).astype(dtype) for name in ("x", "w", "grad_out"))
+        bias = load("b").astype(dtype) if facts["has_bias"] else None
+        if facts["op"] == "ConvTranspose":
+            shape = (w.shape[0], *w.shape[1:])
+            padding = [begin for begin, _ in pairs]
+            if any(begin != end for begin, end in pairs):
+                pytest.skip("PyTorch's transposed convolution pads both ends alike")
+            y = TRANSPOSE[dims](x, w, bias, padding=padding, output_padding=facts["output_padding"], **geometry)
+            dx = CONV[dims](g, w, padding=pairs, **geometry)
+            dw = convgrad.conv_weight(g, shape, x, padding=pairs, **geometry)
+        else:
+            y = CONV[dims](x, w, bias, padding=pairs, **geometry)
+            dx = convgrad.conv_input(x.shape, w, g, padding=pairs, **geometry)
+            dw = convgrad.conv_weight(x, w.shape, g, padding=pairs, **geometry)
+        for got, name in ((y, "y"), (dx, "grad_x"), (dw, "grad_w")):
+            wanted = load(name)
+            most = facts["abs_sum_max"][name] if isinstance(facts["abs_sum_max"], dict) else facts["abs_sum_max"]
+            assert got.shape == wanted.shape
+            numpy.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance * max(most, 1))
+
+
+@pytest.mark.parametrize("padding, stride, wanted", [
+    ("valid", 1, (3, 2)), ("same", 1, (5, 5)), ("same_tensorflow", 2, (3, 3)), (1, 1, (5, 4)), ((0, 1), 1, (3, 4)),
+    (((1, 0), (2, 3)), 1, (4, 7)), ([1], 2, (3, 2)),
+])
+def test_padding(padding, stride, wanted):
+    x, w = integers((1, 1, 5, 5), "float64", 1), integers((1, 1, 3, 4), "float64", 2)
+    assert convgrad.conv2d(x, w, padding=padding, stride=stride).shape[2:] == wanted
+
+
+def test_same_puts_the_odd_one_at_the_end():
+    x = numpy.array([[[1.0, 2, 3]]])
+    numpy.testing.assert_array_equal(convgrad.conv1d(x, numpy.array([[[1.0, 10]]]), padding="same"), [[[21, 32, 3]]])
+    assert convgrad.conv1d(numpy.ones((1, 1, 5)), numpy.ones((1, 1, 3)), padding="same_tensorflow", stride=2).tolist() == [[[2, 3, 2]]]
+
+
+def test_without_batch():
+    numpy.testing.assert_array_equal(convgrad.conv2d(X[0], W), convgrad.conv2d(X, W)[0])
+    numpy.testing.assert_array_equal(convgrad.conv_transpose2d(W[0], W), convgrad.conv_transpose2d(W, W)[0])
+    out = numpy.empty((1, 2, 2))
+    assert numpy.shares_memory(convgrad.conv2d(X[0], W, out=out), out)
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda: convgrad.conv2d(X, W, stride=0), convgrad.Error, "stride[0] is 0; must be at least 1"),
+    (lambda: convgrad.conv2d(X, W, dilation=9), convgrad.Error, "filter[0] is 2"),
+    (lambda: convgrad.conv2d(X, W, groups=2), convgrad.Error, "weight has 1 channels a group; input has 1 channels in 2 groups"),
+    (lambda: convgrad.conv2d(X, W, groups=0), convgrad.Error, "groups is 0"),
+    (lambda: convgrad.conv2d(X, W, padding=-1), convgrad.Error, "pad_begin[0] is -1"),
+    (lambda: convgrad.conv2d(X, W, padding="reflect"), ValueError, "'reflect'"),
+    (lambda: convgrad.conv2d(X, W, padding="same", stride=2), ValueError, "stride (2, 2)"),
+    (lambda: convgrad.conv2d(X, W, padding=((1, 2),)), ValueError, "2 pairs"),
+    (lambda: convgrad.conv2d(X, W, stride=(1, 2, 3)), ValueError, "stride is (1, 2, 3)"),
+    (lambda: convgrad.conv2d(X, W, stride=1.5), TypeError, "stride is 1.5"),
+    (lambda: convgrad.conv2d(X, W, stride=2**63), (convgrad.Error, OverflowError, TypeError, ValueError), ""),
+    (lambda: convgrad.conv2d(X, W.astype("float32")), TypeError, "weight has dtype float32; must be float64"),
+    (lambda: convgrad.conv2d(X.astype("int64"), W), TypeError, "input has dtype int64"),
+    (lambda: convgrad.conv2d(X.astype("complex128"), W), TypeError, "complex128"),
+    (lambda: convgrad.conv2d(X.astype(">f8"), W.astype(">f8")), TypeError, ">f8"),
+    (lambda: convgrad.conv2d(X[0, 0], W), ValueError, "input has 2 axes"),
+    (lambda: convgrad.conv2d(X, W[0]), ValueError, "weight has 3 axes"),
+    (lambda: convgrad.conv2d(X, W, numpy.zeros(2)), ValueError, "bias has shape (2,); must be (1,)"),
+    (lambda: convgrad.conv2d(X, W, out=numpy.zeros((1, 1, 2, 3))), ValueError, "out has shape"),
+    (lambda: convgrad.conv2d(X, W, out=numpy.zeros((1, 1, 2, 2), "float32")), TypeError, "out has dtype float32"),
+    (lambda: convgrad.conv2d(X, W, out=numpy.zeros((1, 1, 2, 4))[..., ::2]), ValueError, "C-contiguous"),
+    (lambda: convgrad.conv2d(X, W, out=[[0]]), TypeError, "out is a list"),
+    (lambda: convgrad.conv2d(X, W, out=W), ValueError, "overlaps"),
+    (lambda: convgrad.conv2d(X, W, algorithm="fft"), ValueError, "'fft'"),
+    (lambda: convgrad.conv2d(numpy.zeros((1, 1, 9, 9)), W, stride=2, algorithm="winograd4"), convgrad.Error, "winograd4"),
+    (lambda: convgrad.conv2d(X, W, threads=-1), convgrad.Error, "threads is -1"),
+    (lambda: convgrad.conv2d(X, W, speed=9), TypeError, "speed"),
+    (lambda: convgrad.conv_input((1, 1, 3, 3), W, X), ValueError, "grad_output has shape (1, 1, 3, 3); must be (1, 1, 2, 2)"),
+    (lambda: convgrad.conv_input((1, 1, 3, 3), W, W, accumulate=True), ValueError, "accumulate is True"),
+    (lambda: convgrad.conv_transpose2d(W, W, output_padding=1), ValueError, "output_padding is (1, 1)"),
+    (lambda: convgrad.conv_transpose2d(W, W, numpy.zeros(3)), ValueError, "bias is float64 of shape (3,)"),
+    (lambda: convgrad.Plan((1, 1), (1, 1)), ValueError, "input has shape (1, 1)"),
+    (lambda: convgrad.Plan(X.shape, W.shape, dtype="int8"), TypeError, "dtype is int8"),
+    (lambda: convgrad.Plan((2**40, 2**20, 2**20, 1), (1, 2**20, 1, 1)), convgrad.Error, ""),
+    (lambda: convgrad.explain("nonsense"), convgrad.Error, "nonsense"),
+    (lambda: convgrad.explain("mb64ic3ih28oc4kh3ph1"), convgrad.Error, "300,000 elements"),
+])
+def test_errors(call, error, words):
+    with pytest.raises(error) as raised:
+        call()
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("change", [
+    numpy.asfortranarray, lambda a: a[..., ::-1][..., ::-1], lambda a: numpy.repeat(a, 2, axis=-1)[..., ::2],
+    lambda a: numpy.frombuffer(b"\0" + a.tobytes(), numpy.uint8)[1:].view(a.dtype).reshape(a.shape), numpy.ndarray.tolist,
+])
+def test_other_inputs_are_copied(change):
+    x, w = change(integers((2, 3, 5, 4), "float64", 1)), change(integers((2, 3, 3, 3), "float64", 2))
+    wanted = convgrad.conv2d(numpy.array(x, order="C"), numpy.array(w, order="C"))
+    numpy.testing.assert_array_equal(convgrad.conv2d(x, w), wanted)
+
+
+def test_read_only_operands():
+    x = X.copy()
+    x.flags.writeable = False
+    numpy.testing.assert_array_equal(convgrad.conv2d(x, W), [[[[19, 25], [37, 43]]]])
+    with pytest.raises(ValueError, match="can be written"):
+        convgrad.conv_input(x.shape, W, W, out=x)
+
+
+def test_the_operands_stay():
+    x, w, g = X.copy(), W.copy(), W.copy()
+    convgrad.Plan(X.shape, W.shape, dtype="float64").backward(x, w, g)
+    assert (x == X).all() and (w == W).all() and (g == W).all()
+
+
+def test_plan_tells_what_it_decided():
+    plan = convgrad.Plan((8, 32, 28, 28), (32, 32, 3, 3), padding=1, threads=2, algorithm={"forward": "im2col"})
+    assert plan.algorithms["forward"] == "im2col" and set(plan.algorithms) == {"forward", "grad_input", "grad_weight"}
+    assert "im2col" in plan.describe() and plan.workspace_sizes["forward"] > 0
+    assert plan.threads["forward"] == 2 and plan.error_growths["forward"] == 1 and plan.error_bounds["grad_weight"] > 0
+    assert repr(plan).startswith("<convgrad.Plan (8, 32, 28, 28)")
+    assert plan.verify().checks > 0
+    with pytest.raises(TypeError):
+        pickle.dumps(plan)
+
+
+def random_layer():
+    draw = numpy.random.default_rng(0)
+    return draw.normal(size=(8, 32, 28, 28)).astype("f"), draw.normal(size=(48, 32, 3, 3)).astype("f")
+
+
+def test_the_same_bits_for_every_thread_count():
+    x, w = random_layer()
+    one = convgrad.conv2d(x, w, padding=1, threads=1)
+    for threads in (2, 3, 8):
+        assert convgrad.conv2d(x, w, padding=1, threads=threads).tobytes() == one.tobytes()
+        assert convgrad.conv_weight(x, w.shape, one, padding=1, threads=threads).tobytes() == \
+            convgrad.conv_weight(x, w.shape, one, padding=1, threads=1).tobytes()
+
+
+def test_many_threads_on_one_plan():
+    x, w = random_layer()
+    plan = convgrad.Plan(x.shape, w.shape, padding=1, threads=2)
+    wanted, wrong = plan.forward(x, w).tobytes(), []
+
+    def work():
+        for _ in range(10):
+            if plan.forward(x, w).tobytes() != wanted:
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork():
+    x, w = random_layer()
+    plan = convgrad.Plan(x.shape, w.shape, padding=1, threads=2)
+    wanted = plan.forward(x, w)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        same = plan.forward(x, w).tobytes() == wanted.tobytes() and \
+            convgrad.conv2d(x, w, padding=1, threads=2).tobytes() == wanted.tobytes() and plan.threads["forward"] == 1
+        os.write(writer, b"y" if same else b"n")
+        os._exit(0)
+    assert os.read(reader, 1) == b"y"
+    os.waitpid(child, 0)
+    assert plan.forward(x, w).tobytes() == wanted.tobytes() and plan.threads["forward"] == 2
+
+
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="no /proc here")
+def test_plans_and_results_are_freed():
+    def work(count):
+        for n in range(count):
+            convgrad.Plan((1, 1, 8, 8 + n % 7), (1, 1, 3, 3)).forward(numpy.zeros((1, 1, 8, 8 + n % 7), "f"), numpy.zeros((1, 1, 3, 3), "f"))
+        gc.collect()
+
+    work(2000)
+    before = resident()
+    work(20000)
+    assert resident() - before < 4 << 20
+
+
+def test_plans_of_calls_are_kept_and_bounded():
+    info = convgrad._functional._cached.cache_info
+    convgrad.conv1d(numpy.zeros((1, 1, 50)), numpy.zeros((1, 1, 3)))
+    hits = info().hits
+    convgrad.conv1d(numpy.zeros((1, 1, 50)), numpy.zeros((1, 1, 3)))
+    assert info().hits == hits + 1
+    for n in range(convgrad.CACHED_PLANS + 10):
+        convgrad.conv1d(numpy.zeros((1, 1, n + 3)), numpy.zeros((1, 1, 3)))
+    assert info().currsize == convgrad.CACHED_PLANS
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf") or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 12 << 30,
+                    reason="needs 12 GiB of memory")
+def test_more_than_two_gibibytes():
+    count = (1 << 29) + 7
+    x = numpy.zeros((1, 1, count), "f")
+    x[0, 0, -3:] = 1, 2, 3
+    y = convgrad.conv1d(x, numpy.array([[[1, 10, 100]]], "f"))
+    assert y.shape == (1, 1, count - 2) and y[0, 0, -3:].tolist() == [100, 210, 321] and not y[0, 0, :-3].any()
+
+
+def test_explain():
+    simple = convgrad.explain("simple")
+    assert simple["dW"].ravel().tolist() == [19, 25, 37, 43] and simple.difference == 0
+    assert simple.html.startswith("<!DOCTYPE html>") and "<iframe srcdoc=" in simple._repr_html_()
+    own = convgrad.explain(X, W, W)
+    assert all((own[name] == simple[name]).all() for name in simple)
+    draw = numpy.random.default_rng(0).normal
+    x, w, g = draw(size=(2, 2, 5, 4)), draw(size=(4, 1, 3, 2)), draw(size=(2, 4, 3, 2))
+    told = convgrad.explain(x, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2)
+    numpy.testing.assert_allclose(told["delta_out"], convgrad.conv_input(x.shape, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2))
+    nan = x.copy()
+    nan[0, 0, 0, 0] = numpy.nan
+    assert numpy.isnan(convgrad.explain(nan, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2)["y"]).any()
+
+
+@pytest.mark.parametrize("module", ["_functional", "_plan", "_explain"])
+def test_examples_of_the_docstrings(module):
+    failed, tried = doctest.testmod(importlib.import_module(f"convgrad.{module}"))
+    assert tried and not failed
+
+
+def test_example_of_the_readme(tmp_path, monkeypatch):
+    text = (ROOT / "bindings/python/README.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    blocks = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    assert blocks
+    exec(blocks[0], {})  # the others want PyTorch
+

@@ -1,0 +1,199 @@
+"""PyTorch: autograd over the same memory, with its own convolutions as the oracle."""
+import copy
+
+import numpy
+import pytest
+from hypothesis import given, settings
+
+import convgrad
+from oracle import problems
+
+torch = pytest.importorskip("torch", reason="PyTorch is not here: convgrad.torch was not tested")
+import convgrad.torch  # noqa: E402
+
+F = torch.nn.functional
+THEIRS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+OURS = {1: convgrad.torch.conv1d, 2: convgrad.torch.conv2d, 3: convgrad.torch.conv3d}
+THEIR_TRANSPOSES = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+OUR_TRANSPOSES = {1: convgrad.torch.conv_transpose1d, 2: convgrad.torch.conv_transpose2d, 3: convgrad.torch.conv_transpose3d}
+CONV = {1: convgrad.conv1d, 2: convgrad.conv2d, 3: convgrad.conv3d}
+TRANSPOSES = {1: convgrad.conv_transpose1d, 2: convgrad.conv_transpose2d, 3: convgrad.conv_transpose3d}
+
+
+def drawn(*shapes, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(shape, dtype=dtype, generator=generator).requires_grad_() for shape in shapes]
+
+
+def agree(ours, theirs, tolerance=1e-11):
+    for a, b in zip(ours, theirs):
+        assert a.shape == b.shape and torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@settings(max_examples=200, deadline=None)
+@given(problems(symmetric=True))
+def test_convolution_and_gradients(problem):
+    x_shape, w_shape, stride, padding, dilation, groups = problem
+    if x_shape[0] == 0:
+        x_shape = (1, *x_shape[1:])  # PyTorch 1.13 refuses some empty ones
+    x, w, b = drawn(x_shape, w_shape, w_shape[:1])
+    arguments = (stride, tuple(p for p, _ in padding), dilation, groups)
+    theirs, ours = THEIRS[len(stride)](x, w, b, *arguments), OURS[len(stride)](x, w, b, *arguments)
+    agree([ours], [theirs])
+    g, = drawn(theirs.shape)
+    agree(torch.autograd.grad(ours, (x, w, b), g), torch.autograd.grad(theirs, (x, w, b), g))
+    arrays = [t.detach().numpy() for t in (x, w, b, g)]
+    got = CONV[len(stride)](*arrays[:3], *arguments)
+    assert got.tobytes() == ours.detach().numpy().tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(symmetric=True))
+def test_transposed_convolution_and_gradients(problem):
+    _, w_shape, stride, padding, dilation, groups = problem
+    dims, padding = len(stride), tuple(p for p, _ in padding)
+    w_shape = (w_shape[0], w_shape[1], *w_shape[2:])
+    x_shape = (2, w_shape[0], *[4] * dims)
+    more = tuple(max(s, d) - 1 for s, d in zip(stride, dilation))
+    sizes = [3 * s - 2 * p + d * (f - 1) + m + 1 for s, p, d, f, m in zip(stride, padding, dilation, w_shape[2:], more)]
+    if min(sizes) < 1:
+        return
+    x, w, b = drawn(x_shape, w_shape, (w_shape[1] * groups,))
+    arguments = (stride, padding, more, groups, dilation)
+    theirs, ours = THEIR_TRANSPOSES[dims](x, w, b, *arguments), OUR_TRANSPOSES[dims](x, w, b, *arguments)
+    agree([ours], [theirs])
+    g, = drawn(theirs.shape)
+    agree(torch.autograd.grad(ours, (x, w, b), g), torch.autograd.grad(theirs, (x, w, b), g))
+    got = TRANSPOSES[dims](*[t.detach().numpy() for t in (x, w, b)], *arguments)
+    numpy.testing.assert_allclose(got, theirs.detach().numpy(), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dims, stride, padding, dilation, groups", [(1, 2, 1, 1, 2), (2, 1, 1, 2, 1), (2, (2, 1), (0, 2), 1, 2), (3, 1, 1, 1, 1)])
+def test_gradcheck_and_gradgradcheck(dims, stride, padding, dilation, groups):
+    x, w, b, t = drawn((2, 2 * groups, *[5] * dims), (2 * groups, 2, *[2] * dims), (2 * groups,), (2, 2 * groups, *[3] * dims))
+    conv = lambda x, w, b: OURS[dims](x, w, b, stride, padding, dilation, groups)
+    transpose = lambda x, w, b: OUR_TRANSPOSES[dims](x, w, b, stride, 0, 0, groups, dilation)
+    for function, arguments in ((conv, (x, w, b)), (transpose, (t, w, b))):
+        assert torch.autograd.gradcheck(function, arguments)
+        assert torch.autograd.gradgradcheck(function, arguments)
+
+
+@pytest.mark.parametrize("need", range(8))
+def test_any_subset_needs_gradients(need):
+    x, w, b = (t.detach().requires_grad_(bool(need >> i & 1)) for i, t in enumerate(drawn((1, 2, 5, 5), (3, 2, 3, 3), (3,))))
+    y = convgrad.torch.conv2d(x, w, b)
+    assert y.requires_grad == bool(need)
+    if need:
+        y.sum().backward()
+    assert [t.grad is not None for t in (x, w, b)] == [bool(need >> i & 1) for i in range(3)]
+
+
+def test_no_grad_and_inference():
+    x, w = drawn((1, 2, 5, 5), (3, 2, 3, 3))
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            y = convgrad.torch.conv2d(x, w)
+        assert not y.requires_grad
+        agree([y], [F.conv2d(x, w)])
+
+
+def test_inputs_that_are_not_contiguous():
+    x, w = (t.detach() for t in drawn((2, 4, 6, 5), (8, 4, 3, 3)))
+    wanted = F.conv2d(x, w)
+    for other in (x.to(memory_format=torch.channels_last), x.flip(3).flip(3), x.transpose(2, 3).contiguous().transpose(2, 3),
+                  torch.repeat_interleave(x, 2, dim=1)[:, ::2], torch._neg_view(-x)):
+        agree([convgrad.torch.conv2d(other, w)], [wanted])
+        agree([convgrad.torch.conv2d(x, w.to(memory_format=torch.channels_last))], [wanted])
+    other = x.to(memory_format=torch.channels_last).requires_grad_()
+    g = torch.ones_like(wanted).to(memory_format=torch.channels_last)
+    convgrad.torch.conv2d(other, w).backward(g)
+    assert other.grad.abs().sum() > 0
+    expanded = torch.ones(1, 1, 1, 1, dtype=torch.float64).expand(2, 4, 6, 5)
+    agree([convgrad.torch.conv2d(expanded, w)], [F.conv2d(expanded.contiguous(), w)])
+
+
+def test_padding_by_name_and_without_batch():
+    x, w = drawn((3, 7, 6), (2, 3, 4, 3))
+    agree([convgrad.torch.conv2d(x, w, padding="same")], [F.conv2d(x[None], w, padding="same")[0]])
+    agree([convgrad.torch.conv2d(x, w, padding="valid")], [F.conv2d(x[None], w)[0]])
+
+
+class Network(torch.nn.Module):
+    """A little of everything."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3, stride=2, groups=8, padding=1, bias=False),
+            torch.nn.Conv2d(8, 4, 1), torch.nn.ReLU(), torch.nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1),
+            torch.nn.Conv2d(3, 2, 3, padding=1, padding_mode="circular"))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def test_patch_runs_an_unchanged_model():
+    torch.manual_seed(0)
+    model, x = Network().double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    before = F.conv2d, torch.conv2d, F.conv_transpose2d
+    calls = []
+    wanted = torch.autograd.grad(model(x).square().sum(), list(model.parameters()))
+    with convgrad.torch.patch():
+        assert F.conv2d is not before[0]
+        real, convgrad.torch._Forward.forward = convgrad.torch._Forward.forward, None
+        try:
+            with pytest.raises(Exception):
+                model(x)  # ours is what runs
+            calls.append(1)
+        finally:
+            convgrad.torch._Forward.forward = real
+        got = torch.autograd.grad(model(x).square().sum(), list(model.parameters()))
+        half = F.conv2d(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16), torch.ones(1, 1, 3, 3, dtype=torch.bfloat16))
+        assert half.dtype == torch.bfloat16  # types that we do not have stay with PyTorch
+    assert calls and (F.conv2d, torch.conv2d, F.conv_transpose2d) == before
+    agree(got, wanted, 1e-10)
+    with pytest.raises(RuntimeError):
+        with convgrad.torch.patch():
+            raise RuntimeError
+    assert F.conv2d is before[0]
+
+
+def test_layers_share_parameters():
+    for layer, ours in ((torch.nn.Conv1d(4, 6, 3, padding=1), convgrad.torch.Conv1d), (torch.nn.Conv3d(2, 3, 2, bias=False), convgrad.torch.Conv3d),
+                        (torch.nn.Conv2d(4, 4, 3, padding="same", groups=2, padding_mode="reflect"), convgrad.torch.Conv2d)):
+        mine = ours.from_torch(layer)
+        assert mine.weight is layer.weight
+        x = torch.randn(2, layer.in_channels, *[7] * (layer.weight.dim() - 2))
+        agree([mine(x)], [layer(x)], 1e-5)
+        made = ours(4, 4, 3)
+        assert isinstance(made, type(layer)) and made(torch.randn(1, 4, *[5] * (layer.weight.dim() - 2))).requires_grad
+        assert copy.deepcopy(mine).weight is not layer.weight and mine.state_dict().keys() == layer.state_dict().keys()
+
+
+def test_the_same_bits_for_every_thread_count():
+    x, w = drawn((4, 16, 20, 20), (24, 16, 3, 3), dtype=torch.float32)
+    results, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            y = convgrad.torch.conv2d(x, w, padding=1)
+            results.append([t.detach().numpy().tobytes() for t in (y, *torch.autograd.grad(y.square().sum(), (x, w)))])
+    finally:
+        torch.set_num_threads(before)
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda x, w: convgrad.torch.conv2d(x.numpy(), w), TypeError, "input is a ndarray"),
+    (lambda x, w: convgrad.torch.conv2d(x, w.float()), TypeError, "weight has dtype torch.float32; input has torch.float64"),
+    (lambda x, w: convgrad.torch.conv2d(x.half(), w.half()), TypeError, "torch.float16"),
+    (lambda x, w: convgrad.torch.conv2d(x.to_sparse(), w), TypeError, "input"),
+    (lambda x, w: convgrad.torch.conv2d(x, w, torch.zeros(9, dtype=x.dtype)), ValueError, "bias has shape (9,); must be (2,)"),
+    (lambda x, w: convgrad.torch.conv2d(x[0, 0], w), ValueError, "must have 4 axes"),
+    (lambda x, w: convgrad.torch.conv2d(x, w, stride=0), convgrad.Error, "stride[0] is 0"),
+    (lambda x, w: convgrad.torch.conv2d(x, w, groups=2), convgrad.Error, "channels a group"),
+])
+def test_errors(call, error, words):
+    with pytest.raises(error) as raised:
+        call(torch.zeros(1, 1, 4, 4, dtype=torch.float64), torch.zeros(2, 1, 3, 3, dtype=torch.float64))
+    assert words in str(raised.value)
