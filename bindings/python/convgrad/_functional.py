@@ -1,10 +1,11 @@
 """Convolution and its gradients as functions, named and shaped as in PyTorch."""
 import functools
-from typing import Any
+from typing import Any, Sequence, Union
 
 import numpy
+from numpy.typing import ArrayLike
 
-from ._geometry import per_axis
+from ._geometry import Axes, Out, Padding, per_axis
 from ._plan import Plan
 
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 1 KiB
@@ -82,7 +83,9 @@ def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, 
     return y[0] if single else y
 
 
-def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+def conv1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+           padding: Padding = 0, dilation: Axes = 1, groups: int = 1, *, out: Out = None,
+           **options: Any) -> numpy.ndarray:
     """Convolution of (N, C, W) or (C, W) with (K, C / groups, S); see `conv2d`.
 
     >>> import numpy, convgrad
@@ -92,7 +95,9 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     return _conv(1, input, weight, bias, stride, padding, dilation, groups, out, options)
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+           padding: Padding = 0, dilation: Axes = 1, groups: int = 1, *, out: Out = None,
+           **options: Any) -> numpy.ndarray:
     """Convolution (cross-correlation, as in every framework) of images with filters.
 
     input    (N, C, H, W) or (C, H, W); float32 or float64
@@ -124,7 +129,9 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     return _conv(2, input, weight, bias, stride, padding, dilation, groups, out, options)
 
 
-def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, out=None, **options: Any):
+def conv3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+           padding: Padding = 0, dilation: Axes = 1, groups: int = 1, *, out: Out = None,
+           **options: Any) -> numpy.ndarray:
     """Convolution of (N, C, D, H, W) or (C, D, H, W) with (K, C / groups, T, R, S); see `conv2d`.
 
     >>> import numpy, convgrad
@@ -134,7 +141,9 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     return _conv(3, input, weight, bias, stride, padding, dilation, groups, out, options)
 
 
-def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+def conv_transpose1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution of (N, C, W) with (C, K / groups, S); see `conv_transpose2d`.
 
     >>> import numpy, convgrad
@@ -144,7 +153,9 @@ def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_paddi
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
 
 
-def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+def conv_transpose2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution: what `conv2d` of the same weight, stride and padding has as gradient of its input.
 
     input    (N, C, H, W) or (C, H, W)
@@ -163,7 +174,9 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
 
 
-def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, out=None, **options: Any):
+def conv_transpose3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
+                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution of (N, C, D, H, W) with (C, K / groups, T, R, S); see `conv_transpose2d`.
 
     >>> import numpy, convgrad
@@ -180,7 +193,9 @@ def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, d
     return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, g.dtype, options), g
 
 
-def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1, *, out=None, accumulate=False, **options: Any):
+def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, stride: Axes = 1,
+               padding: Padding = 0, dilation: Axes = 1, groups: int = 1, *, out: Out = None,
+               accumulate: bool = False, **options: Any) -> numpy.ndarray:
     """The gradient of a convolution's input, of shape input_size; rank 1, 2 or 3.
 
     With accumulate it is added to what out holds.
@@ -197,7 +212,9 @@ def conv_input(input_size, weight, grad_output, stride=1, padding=0, dilation=1,
     return plan.grad_input(g, w, out=out, accumulate=accumulate)
 
 
-def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1, *, out=None, accumulate=False, **options: Any):
+def conv_weight(input: ArrayLike, weight_size: Sequence[int], grad_output: ArrayLike, stride: Axes = 1,
+                padding: Padding = 0, dilation: Axes = 1, groups: int = 1, *, out: Out = None,
+                accumulate: bool = False, **options: Any) -> numpy.ndarray:
     """The gradient of a convolution's weight, of shape weight_size; summed over the batch.
 
     >>> import numpy, convgrad
@@ -211,7 +228,7 @@ def conv_weight(input, weight_size, grad_output, stride=1, padding=0, dilation=1
     return plan.grad_weight(x, g, out=out, accumulate=accumulate)
 
 
-def conv_bias(grad_output, *, out=None, accumulate=False, **options: Any):
+def conv_bias(grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False, **options: Any) -> numpy.ndarray:
     """The gradient of a convolution's bias: the sum of grad_output over batch and space.
 
     >>> import numpy, convgrad

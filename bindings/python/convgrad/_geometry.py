@@ -1,5 +1,12 @@
 """From the words of Python callers to the library's numbers for each axis."""
 import operator
+from typing import Sequence, Tuple, Union
+
+import numpy
+
+Axes = Union[int, Sequence[int]]
+Padding = Union[str, int, Sequence[int], Sequence[Tuple[int, int]]]
+Out = Union[numpy.ndarray, None]
 
 NAMES = {1: "W", 2: "H, W", 3: "D, H, W"}
 

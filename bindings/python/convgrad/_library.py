@@ -3,6 +3,7 @@ import ctypes
 import os
 import pathlib
 from ctypes import byref, c_char, c_char_p, c_double, c_int, c_int64, c_size_t, c_void_p
+from typing import Dict
 
 FOLDER = pathlib.Path(__file__).parent
 F32, F64 = 0, 1
@@ -88,7 +89,7 @@ grad_bias = _function("cvg_grad_bias", c_int, _p, _p, _p, c_int)
 backward = _function("cvg_backward", c_int, *[_p] * 7, c_int, _p)
 verify = _function("cvg_verify", c_int, _p, _p)
 
-ALGORITHMS = {}
+ALGORITHMS: Dict[str, int] = {}
 while algo_name(len(ALGORITHMS)):
     ALGORITHMS[algo_name(len(ALGORITHMS)).decode()] = len(ALGORITHMS)
 

@@ -2,12 +2,13 @@
 import os
 import threading
 from ctypes import byref
-from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union
 
 import numpy
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import _library as library
-from ._geometry import padding_of, per_axis
+from ._geometry import Axes, Out, Padding, padding_of, per_axis
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
@@ -92,7 +93,8 @@ class Plan:
              [ 4., 12.,  9.]]]])
     """
 
-    def __init__(self, input_shape, weight_shape, *, stride=1, padding=0, dilation=1, groups=1, dtype=_F32, threads: int = 0,
+    def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
+                 dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str]] = "auto", error_growth: float = 12.0, gradient_scale: float = 1.0,
                  workspace_limit: int = 0):
         self._handle = None
@@ -185,7 +187,7 @@ class Plan:
             if at is not None and begin < at + size and at < end:
                 raise ValueError("out overlaps an operand; the library writes it while it reads them")
 
-    def forward(self, input, weight, bias=None, *, out=None) -> Any:
+    def forward(self, input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, *, out: Out = None) -> numpy.ndarray:
         """output, (N, K, [O, [P,]] Q); bias is None or of shape (K,)."""
         x, x_at = self._read("input", input, self.input_shape)
         w, w_at = self._read("weight", weight, self.weight_shape)
@@ -196,7 +198,7 @@ class Plan:
         self.run_forward(x_at, w_at, b_at, y_at)
         return y
 
-    def grad_input(self, grad_output, weight, *, out=None, accumulate=False) -> Any:
+    def grad_input(self, grad_output: ArrayLike, weight: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of input, of its shape; with accumulate it is added to what out holds."""
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
         w, w_at = self._read("weight", weight, self.weight_shape)
@@ -206,7 +208,7 @@ class Plan:
         self.run_grad_input(g_at, w_at, dx_at, accumulate)
         return dx
 
-    def grad_weight(self, input, grad_output, *, out=None, accumulate=False) -> Any:
+    def grad_weight(self, input: ArrayLike, grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of weight, of its shape."""
         x, x_at = self._read("input", input, self.input_shape)
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
@@ -216,7 +218,7 @@ class Plan:
         self.run_grad_weight(x_at, g_at, dw_at, accumulate)
         return dw
 
-    def grad_bias(self, grad_output, *, out=None, accumulate=False) -> Any:
+    def grad_bias(self, grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of bias, (K,)."""
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
         db, db_at = self._write(out, self.bias_shape, accumulate)
@@ -225,7 +227,8 @@ class Plan:
         self.run_grad_bias(g_at, db_at, accumulate)
         return db
 
-    def backward(self, input, weight, grad_output, *, need: Tuple[bool, bool, bool] = (True, True, True)) -> Tuple[Any, Any, Any]:
+    def backward(self, input: Union[ArrayLike, None], weight: Union[ArrayLike, None], grad_output: ArrayLike, *,
+                 need: Tuple[bool, bool, bool] = (True, True, True)) -> Tuple[Out, Out, Out]:
         """(grad_input, grad_weight, grad_bias) in one call; None for each that is not needed.
 
         input may be None if grad_weight is not needed, weight if grad_input is not.
@@ -237,7 +240,7 @@ class Plan:
         results = [self._write(None, shape, False) if wanted else (None, None) for shape, wanted in zip(shapes, need)]
         library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), library.OVERWRITE,
                                         _space.of(self._backward_space)), "")
-        return tuple(result for result, _ in results)
+        return results[0][0], results[1][0], results[2][0]
 
     # The same on addresses: what the arrays are was checked by the caller.
 
@@ -310,7 +313,7 @@ class Plan:
         return f"<convgrad.Plan {self.input_shape} * {self.weight_shape} -> {self.output_shape}, {self.dtype}>"
 
 
-def verify(input_shape, weight_shape, **options: Any) -> Verified:
+def verify(input_shape: Sequence[int], weight_shape: Sequence[int], **options: Any) -> Verified:
     """Checks a problem on this machine: `Plan(input_shape, weight_shape, **options).verify()`.
 
     >>> import convgrad
