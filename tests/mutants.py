@@ -64,7 +64,7 @@ MUTANTS = [
     ("algo/winograd.c", "s->pad[0] != 0)", "0)", "Winograd takes a plane of nothing but padding"),
     ("algo/winograd.c", "s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];", "s->pad[axis] : s->pad[axis];", "grad_input with the padding of forward"),
     ("algo/winograd.c", "memset(window + end * columns * vector, 0, (size_t)((lines - end) * columns * vector));", "", "a stale lower border"),
-    ("algo/winograd_points.c", "divisor *= point[i] - point[j];", "divisor *= point[j] - point[i];", "a sign in the matrices of an odd number of points"),
+    ("algo/winograd_points.c", "divisor *= point[i] - point[j];", "divisor *= point[i] + point[j];", "a wrong divisor in Winograd's matrices"),
     ("algo/winograd_gather.c", "const int64_t flip = cut->view.gradient ? -1 : 1;", "const int64_t flip = 1;", "the filter is not turned in grad_input"),
     ("algo/winograd_gather.c", "x->place + at, l_block == 0);", "x->place + at, 1);", "only the last block of channels counts"),
     ("algo/winograd_gather.c", "count = cvg_min(cvg_min(FEW, l_end - l), cut->view.L - channel);", "count = cvg_min(FEW, l_end - l);", "weights of a sub-filter taken for the next one's"),

@@ -197,7 +197,9 @@ static void fill(const struct cvg_kernels *kernels, const int64_t extent[2], con
     const int64_t end = cvg_max(low, cvg_min(lines, extent[0] - first[0]));
     const int64_t right = cvg_max(left, cvg_min(columns, extent[1] - first[1]));
     const int64_t inside = right - left;
-    const char *source = channels + ((first[0] + low) * extent[1] + first[1] + left) * size;
+    const char *source = channels; /* where nothing is inside the place may be far from all memory */
+    if (inside && end > low)
+        source += ((first[0] + low) * extent[1] + first[1] + left) * size;
     const int together = inside == extent[1] && inside < SHORT && end > low;
 
     memset(window, 0, (size_t)(low * columns * vector));
