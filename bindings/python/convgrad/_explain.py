@@ -22,7 +22,7 @@ def _program():
 
 
 def _run(arguments):
-    done = subprocess.run([_program(), "explain", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([_program(), "explain", *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise Error(done.stderr.strip().replace("convgrad: ", "", 1))
     return done.stdout

@@ -141,6 +141,12 @@ class Plan:
         if getattr(self, "_handle", None):
             self._free()
 
+    def __copy__(self):
+        return self  # a plan never changes
+
+    def __deepcopy__(self, memo):
+        return self
+
     def _live(self):
         """The handle, which a fork makes old."""
         if self._born != _forks:

@@ -32,6 +32,11 @@ def _dense(tensor):
     return tensor.resolve_neg().contiguous()
 
 
+def _fits(name, tensor, shape):
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; must be {shape}")
+
+
 class _Forward(Function):
     @staticmethod
     def forward(ctx, x, w, b, geometry):
@@ -59,6 +64,7 @@ class _GradInput(Function):
         ctx.save_for_backward(g, w)
         ctx.geometry = geometry
         plan = _plan(input_shape, w.shape, geometry, g.dtype)
+        _fits("grad_output", g, plan.output_shape)
         dx = g.new_empty(plan.input_shape)
         g, w = _dense(g), _dense(w)
         plan.run_grad_input(g.data_ptr(), w.data_ptr(), dx.data_ptr())
@@ -78,6 +84,7 @@ class _GradWeight(Function):
         ctx.save_for_backward(x, g)
         ctx.geometry = geometry
         plan = _plan(x.shape, weight_shape, geometry, x.dtype)
+        _fits("grad_output", g, plan.output_shape)
         dw = x.new_empty(plan.weight_shape)
         x, g = _dense(x), _dense(g)
         plan.run_grad_weight(x.data_ptr(), g.data_ptr(), dw.data_ptr())
@@ -99,7 +106,8 @@ class _GradBias(Function):
         ones = (1,) * (g.dim() - 2)
         plan = _plan((g.shape[0], 1, *g.shape[2:]), (g.shape[1], 1, *ones), (1, 0, 1, 1), g.dtype)
         db = g.new_empty(g.shape[1])
-        plan.run_grad_bias(_dense(g).data_ptr(), db.data_ptr())
+        g = _dense(g)  # kept until the library has read it
+        plan.run_grad_bias(g.data_ptr(), db.data_ptr())
         return db
 
     @staticmethod
@@ -151,6 +159,8 @@ def _conv(dims, x, w, b, stride, padding, dilation, groups):
 def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation):
     x, single = _checked(dims, x, w, b)
     _check_bias(b, w.shape[1] * groups)
+    if x.shape[1] != w.shape[0]:
+        raise ValueError(f"input has {x.shape[1]} channels; weight has {w.shape[0]}")
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
     padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
     for extra, step, gap in zip(output_padding, stride, dilation):

@@ -197,3 +197,15 @@ def test_errors(call, error, words):
     with pytest.raises(error) as raised:
         call(torch.zeros(1, 1, 4, 4, dtype=torch.float64), torch.zeros(2, 1, 3, 3, dtype=torch.float64))
     assert words in str(raised.value)
+
+
+def test_grad_output_that_is_not_contiguous():
+    x, w, b = drawn((4, 3, 40, 40), (5, 3, 3, 3), (5,))
+    for g in (lambda y: y.sum(), lambda y: (y * torch.ones_like(y).to(memory_format=torch.channels_last)).sum()):
+        agree(torch.autograd.grad(g(convgrad.torch.conv2d(x, w, b)), (x, w, b)), torch.autograd.grad(g(F.conv2d(x, w, b)), (x, w, b)), 1e-9)
+
+
+@pytest.mark.parametrize("channels", [3, 9])
+def test_transposed_channels_that_do_not_fit(channels):
+    with pytest.raises(ValueError, match=f"input has {channels} channels; weight has 5"):
+        convgrad.torch.conv_transpose2d(torch.ones(1, channels, 4, 4), torch.ones(5, 1, 3, 3))
