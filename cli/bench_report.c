@@ -176,12 +176,14 @@ void report_plot(const struct report *report, struct output *output, int threads
 static void json_by_pass(FILE *out, const char *name, const double (*values)[CANDIDATES_MOST], int count)
 {
     fprintf(out, ", \"%s\": [", name);
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        fputs(pass ? ", [" : "[", out);
         for (int c = 0; c < count; c++) {
-            fputs(c ? ", " : pass ? ", [" : "[", out);
+            fputs(c ? ", " : "", out);
             json_number(out, values[pass][c]);
-            fputs(c == count - 1 ? "]" : "", out);
         }
+        fputc(']', out);
+    }
     fputc(']', out);
 }
 

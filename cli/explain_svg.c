@@ -33,6 +33,7 @@ struct figure {
     const struct explanation *e;
     int scatter; /* col2img: the row goes into the image, which grows; else im2col */
     double *image;
+    int64_t *tap; /* of an element of the image in the panel's row, or -1 */
     int longest; /* text of a cell */
     int64_t planes, height, width, rows, taps;
     int cell, across; /* width of a cell; planes in a line */
@@ -77,19 +78,22 @@ static void draw_row(struct figure *f, int64_t row, int x, int y)
 static void draw_image(struct figure *f, int64_t sample, int64_t row, int x, int y)
 {
     const int64_t elements = f->planes * f->height * f->width, begin = sample * elements;
+    for (int64_t i = begin; i < begin + elements; i++)
+        f->tap[i] = -1;
+    for (int64_t j = 0; row >= 0 && j < f->taps; j++) { /* at most one tap takes an element */
+        const int64_t at = explain_place(f->e, row, j);
+        if (at >= 0)
+            f->tap[at] = j;
+    }
     for (int64_t i = begin; i < begin + elements; i++) {
         char text[64];
-        int lit = 0;
+        const int lit = f->tap[i] >= 0;
         snprintf(text, sizeof text, "%.8g", f->image[i]);
-        for (int64_t j = 0; row >= 0 && j < f->taps; j++) /* at most one tap takes an element */
-            if (explain_place(f->e, row, j) == i) {
-                const double value = array_get(&f->e->array[DCOL], row * f->taps + j);
-                lit = 1;
-                if (f->scatter)
-                    snprintf(text, sizeof text, signbit(value) ? "%.8g%.8g" : "%.8g+%.8g", f->image[i], value);
-                if (f->scatter)
-                    f->image[i] += value;
-            }
+        if (lit && f->scatter) {
+            const double value = array_get(&f->e->array[DCOL], row * f->taps + f->tap[i]);
+            snprintf(text, sizeof text, signbit(value) ? "%.8g%.8g" : "%.8g+%.8g", f->image[i], value);
+            f->image[i] += value;
+        }
         const int64_t at = i - begin, plane = at / (f->height * f->width);
         draw_cell(f, x + (int)(plane % f->across) * ((int)f->width * f->cell + GAP) + (int)(at % f->width) * f->cell,
                   y + (int)(plane / f->across) * ((int)f->height * LINE + GAP) + (int)(at / f->width % f->height) * LINE,
@@ -131,6 +135,7 @@ static void draw(FILE *out, const struct explanation *e, int scatter, const char
     const cvg_conv *conv = &e->conv;
     const int dims = conv->spatial_dims;
     struct figure f = {.e = e, .scatter = scatter, .image = cli_alloc((size_t)e->array[X].count + 1, sizeof(double)),
+                       .tap = cli_alloc((size_t)e->array[X].count + 1, sizeof(int64_t)),
                        .width = conv->in[dims - 1], .height = dims > 1 ? conv->in[dims - 2] : 1,
                        .planes = conv->in_channels * (dims == 3 ? conv->in[0] : 1), .across = 1,
                        .rows = e->array[DCOL].shape[0], .taps = e->array[DCOL].shape[1]};
@@ -152,6 +157,7 @@ static void draw(FILE *out, const struct explanation *e, int scatter, const char
     fprintf(out, head, width, height, width, height, title);
     draw_panels(&f, in_line);
     fprintf(out, "</svg>\n");
+    free(f.tap);
     free(f.image);
 }
 

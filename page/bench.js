@@ -8,28 +8,11 @@
  */
 
 /** @type {Report} */
-const report = JSON.parse(place('data').textContent || '');
+const report = JSON.parse(element('data').textContent || '');
 for (const row of report.rows)
     row.percent = row.percent.map(values => values.map(v => Number.isFinite(v) ? v : 0)); // a time of 0
 
 const BAR = 16, NAME = 230, WIDE = 900; // height of a bar; width of names; of a chart
-
-/** @param {string} id @returns {HTMLElement} */
-function place(id) {
-    const found = document.getElementById(id);
-    if (!found)
-        throw new Error(`the page has no ${id}`);
-    return found;
-}
-
-/** @param {string} tag @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
-function html(tag, attributes, ...children) {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes))
-        made.setAttribute(name, String(value));
-    made.append(...children);
-    return made;
-}
 
 /** @param {string} tag @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
 function svg(tag, attributes, ...children) {
@@ -93,12 +76,12 @@ function bars(pass) {
  */
 function table(pass) {
     const cell = (/** @type {string} */ tag, /** @type {string} */ text) =>
-        html(tag, tag === 'th' ? {scope: 'col'} : {}, text);
-    return html('table', {class: 'products'},
-                html('tr', {}, cell('th', 'layer'), ...report.names.map(name => cell('th', name))),
+        make(tag, tag === 'th' ? {scope: 'col'} : {}, text);
+    return make('table', {class: 'products'},
+                make('tr', {}, cell('th', 'layer'), ...report.names.map(name => cell('th', name))),
                 ...report.rows.map(
                     row =>
-                        html('tr', {}, html('th', {scope: 'row'}, row.name),
+                        make('tr', {}, make('th', {scope: 'row'}, row.name),
                              ...row.percent[pass].map(
                                  (p, c) => cell('td', p > 0 ? `${p.toFixed(1)} %${
                                                                   row.error[pass][c] >= 0
@@ -167,27 +150,27 @@ function peakOf(type) {
     return `${(peak / 1e9).toFixed(0)} GFLOP/s in ${type}`;
 }
 
-place('about').textContent =
+element('about').textContent =
     `${report.interrupted ? 'Interrupted: this is what was measured until then. ' : ''}` +
     `% of the FMA peak of ${[...new Set(report.rows.map(row => row.type))].map(peakOf).join(' and of ')} on ${
         report.threads} ` +
     `thread${report.threads === 1 ? '' : 's'}; memory ${
         (report.bytes / 1e9).toFixed(1)} GB/s; all measured in the same run.`;
-place('roofline-text').textContent =
+element('roofline-text').textContent =
     `How much arithmetic a layer has for each byte of its tensors, and how much of it ${
         report.names[0]} does in a second.`;
-place('legend').replaceChildren(...report.names.map((name, c) => {
+element('legend').replaceChildren(...report.names.map((name, c) => {
     const swatch = svg('svg', {width: 18, height: 14, 'aria-hidden': 'true'},
                        svg('rect', {width: 18, height: 14, class: `series s${c % 8}`}));
-    return html('span', {class: 'mark'}, swatch, ` ${c + 1}. ${name}`);
+    return make('span', {class: 'mark'}, swatch, ` ${c + 1}. ${name}`);
 }));
 report.passes.forEach((name, pass) => {
     if (!measured(pass))
         return;
-    place('charts').append(
-        html('section', {}, html('h2', {}, name),
-             ...report.names.map((_, c) => summary(pass, c)).filter(text => text).map(text => html('p', {}, text)),
-             html('div', {class: 'chart', tabindex: '0', role: 'region', 'aria-label': `${name} by layer`}, bars(pass)),
-             html('details', {}, html('summary', {}, `${name} as a table`), table(pass))));
+    element('charts').append(
+        make('section', {}, make('h2', {}, name),
+             ...report.names.map((_, c) => summary(pass, c)).filter(text => text).map(text => make('p', {}, text)),
+             make('div', {class: 'chart', tabindex: '0', role: 'region', 'aria-label': `${name} by layer`}, bars(pass)),
+             make('details', {}, make('summary', {}, `${name} as a table`), table(pass))));
 });
-place('roofline').append(roofline());
+element('roofline').append(roofline());

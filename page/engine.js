@@ -299,6 +299,14 @@ class Problem {
     }
 
     /**
+     * The recipe of a cell by one method; what method 1 has none for is method 2's.
+     * @param {number} method @param {Cell} cell
+     */
+    recipeBy(method, cell) {
+        return (method === 1 && this.method1[cell.array] || this.method2[cell.array])(cell.index);
+    }
+
+    /**
      * The cells that a cell flows into.
      * @param {Cell} cell @returns {Cell[]}
      */
@@ -357,8 +365,7 @@ class Problem {
     products(cell, method) {
         if (GIVEN.includes(cell.array))
             return [{given: [cell], via: []}];
-        const recipes = method === 1 && this.method1[cell.array] || this.method2[cell.array];
-        return recipes(cell.index)
+        return this.recipeBy(method, cell)
             .terms.flatMap(
                 term =>
                     term.reduce((/** @type {{given: Cell[], via: Cell[]}[]} */ all, factor) => all.flatMap(

@@ -26,26 +26,6 @@ const state = {
 
 // ---- small things ----
 
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-    const found = document.getElementById(id);
-    if (!found)
-        throw new Error(`the page has no ${id}`);
-    return found;
-}
-
-/**
- * A new element.
- * @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} children
- */
-function make(tag, attributes, ...children) {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes))
-        made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-}
-
 /** @param {string} id @returns {string} the value of a select */
 function chosen(id) { return /** @type {HTMLSelectElement} */ (element(id)).value; }
 
@@ -312,7 +292,7 @@ function attempts(cell, method) {
     const {problem} = state;
     if (GIVEN.includes(cell.array))
         return 1;
-    const {terms, zero} = (method === 1 && problem.method1[cell.array] || problem.method2[cell.array])(cell.index);
+    const {terms, zero} = problem.recipeBy(method, cell);
     if (!terms.length)
         return Number(['padding', 'stuffed', 'other_group'].includes(zero));
     return terms.reduce((sum, term) => sum + term.reduce((all, f) => all * attempts(f, method), 1), 0);
@@ -508,10 +488,10 @@ class Film {
     /** Draws all of it anew. */
     draw() {
         this.pause();
-        const {kind, script} = this, id = `film-${kind}`;
+        const {kind, script} = this, id = `film-${kind}`, word = `film_${kind}`;
         this.step = Math.min(this.step, script.count());
-        const button = (/** @type {string} */ word, /** @type {() => void} */ press) => {
-            const made = make('button', {type: 'button', id: `${id}-${word}`}, say(word));
+        const button = (/** @type {string} */ name, /** @type {() => void} */ press) => {
+            const made = make('button', {type: 'button', id: `${id}-${name}`}, say(name));
             made.addEventListener('click', press);
             return made;
         };
@@ -545,12 +525,11 @@ class Film {
         for (const [box, label] of /** @type {[HTMLElement, string][]} */ ([[patch, 'patch'], [sofar, script.sofar]])) {
             box.tabIndex = 0; // it may scroll
             box.setAttribute('role', 'region');
-            box.setAttribute('aria-label', `${say(id.replace('-', '_'))}: ${say(label)}`);
+            box.setAttribute('aria-label', `${say(word)}: ${say(label)}`);
         }
         this.root.replaceChildren(
             make('div', {class: 'panel film-panel', role: 'group', 'aria-labelledby': `${id}-title`},
-                 make('h3', {id: `${id}-title`}, say(id.replace('-', '_'))),
-                 make('p', {}, say(`${id.replace('-', '_')}_text`)),
+                 make('h3', {id: `${id}-title`}, say(word)), make('p', {}, say(`${word}_text`)),
                  make('div', {class: 'controls'}, button('back', () => this.move(-1)), this.playButton,
                       button('ahead', () => this.move(1)), make('label', {}, `${say('position')} `, this.range),
                       make('label', {}, `${say('speed')} `, speed)),
@@ -830,29 +809,34 @@ element('change').addEventListener('submit', event => {
     });
 });
 
-document.addEventListener('pointerover', event => {
+/**
+ * Shows the cell that an event is about, unless one is kept.
+ * @param {Event} event
+ */
+function look(event) {
     const cell = cellOf(event.target);
     if (!cell || state.pinned || state.cell && idOf(cell) === idOf(state.cell))
         return;
     choose(cell, false);
     paint();
-});
+}
+
+document.addEventListener('pointerover', look);
+document.addEventListener('focusin', look);
+
+/**
+ * Keeps a cell, or lets it go if it is kept.
+ * @param {Cell} cell
+ */
+function toggle(cell) {
+    choose(cell, !(state.pinned && state.cell && idOf(state.cell) === idOf(cell)));
+    paint();
+}
 
 document.addEventListener('click', event => {
     const cell = cellOf(event.target);
-    if (!cell)
-        return;
-    const again = state.pinned && state.cell && idOf(state.cell) === idOf(cell);
-    choose(cell, !again);
-    paint();
-});
-
-document.addEventListener('focusin', event => {
-    const cell = cellOf(event.target);
-    if (!cell || state.pinned || state.cell && idOf(cell) === idOf(state.cell))
-        return;
-    choose(cell, false);
-    paint();
+    if (cell)
+        toggle(cell);
 });
 
 /**
@@ -895,13 +879,12 @@ document.addEventListener('keydown', event => {
     if (event.key in moves) {
         if (moves[event.key] >= 0 && moves[event.key] <= last)
             focusCell({array: cell.array, index: moves[event.key]});
-    } else if (event.key === ' ' || event.key === 'Enter') {
-        const again = state.pinned && state.cell && idOf(state.cell) === idOf(cell);
-        const change = event.key === 'Enter' && GIVEN.includes(cell.array);
-        choose(cell, change || !again);
+    } else if (event.key === 'Enter' && GIVEN.includes(cell.array)) {
+        choose(cell, true);
         paint();
-        if (change)
-            numberField().select();
+        numberField().select();
+    } else if (event.key === ' ' || event.key === 'Enter') {
+        toggle(cell);
     } else {
         return;
     }

@@ -310,7 +310,7 @@ def from_files(page):
     hostile.unlink()
 
 
-def run_of_program(conv, given, what):
+def run_of_program(conv, given):
     """forward and backward of given arrays by `convgrad run`, in f64."""
     dims = conv["spatial_dims"]
     shape = {"x": [conv["batch"], conv["in_channels"], *conv["in"]],
@@ -343,7 +343,7 @@ def what_if(page):
 
     def compare(what):
         now = page.run(WORDS_OF_STATE)
-        for array, wanted in run_of_program(now["conv"], now["values"], what).items():
+        for array, wanted in run_of_program(now["conv"], now["values"]).items():
             got = numpy.array(now["values"][array])
             check(got.shape == wanted.shape and numpy.allclose(got, wanted, rtol=1e-12, atol=1e-9),
                   f"what if {what}: {array} differs from convgrad run")

@@ -21,8 +21,8 @@ types() {
     tsc --allowJs --checkJs --noEmit --strict --noUnusedLocals --noUnusedParameters --noImplicitReturns \
         --noFallthroughCasesInSwitch --target es2020 --lib es2020,dom,dom.iterable --moduleDetection legacy "$@"
 }
-check tsc 'types of the page of explain' types words.js engine.js explain.js
-check tsc 'types of the page of bench' types bench.js
+check tsc 'types of the page of explain' types dom.js words.js engine.js explain.js
+check tsc 'types of the page of bench' types dom.js bench.js
 check clang-format 'format' clang-format --dry-run -Werror ./*.js
 markup() { # warnings as well
     said=$(tidy -q -e --drop-empty-elements no --mute PROPRIETARY_ATTRIBUTE "$@" 2>&1)

@@ -5,28 +5,29 @@ from typing import Any, Sequence, Union
 import numpy
 from numpy.typing import ArrayLike
 
-from ._geometry import Axes, Out, Padding, per_axis
+from ._geometry import Axes, Out, Padding, bias_problem, per_axis, transposed
 from ._plan import Plan
 
-CACHED_PLANS = 512  # of un-planned calls; a plan takes about 1 KiB
+CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
 
 
 @functools.lru_cache(maxsize=CACHED_PLANS)
 def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
-    return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **dict(options))
+    options = {name: dict(value) if name == "algorithm" and isinstance(value, tuple) else value for name, value in options}
+    return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **options)
 
 
 def _key(value):
     """What a cache can look up."""
+    if isinstance(value, dict):
+        return tuple(sorted(value.items()))
     return tuple(map(_key, value)) if isinstance(value, (list, tuple)) else value
 
 
 def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
     """The plan of a call, from the cache of the last CACHED_PLANS different ones."""
-    items = tuple((name, tuple(sorted(value.items())) if isinstance(value, dict) else value) for name, value in sorted(options.items()))
-    if any(isinstance(value, dict) for value in options.values()):
-        return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **options)
-    return _cached(tuple(input_shape), tuple(weight_shape), _key(stride), _key(padding), _key(dilation), groups, dtype, items)
+    return _cached(tuple(input_shape), tuple(weight_shape), _key(stride), _key(padding), _key(dilation), groups, dtype,
+                   tuple((name, _key(value)) for name, value in sorted(options.items())))
 
 
 def _operand(name, array, dims):
@@ -38,48 +39,34 @@ def _operand(name, array, dims):
     return array
 
 
-def _batched(name, array, dims):
-    """An operand with its batch axis, and whether that was added."""
+def _batched(array, dims):
+    """An input with its batch axis, and whether that was added."""
     array = numpy.asarray(array)
-    return (array[None], True) if array.ndim == dims + 1 else (_operand(name, array, dims), False)
+    single = array.ndim == dims + 1
+    return _operand("input", array[None] if single else array, dims), single
 
 
 def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, options):
-    x, single = _batched("input", input, dims)
-    x, w = _operand("input", x, dims), _operand("weight", weight, dims)
+    (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
     plan = plan_for(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
-    y = plan.forward(x, w, bias, out=out[None] if single and out is not None else out)
+    y = plan.forward(x, w, bias, out=out[None] if single and isinstance(out, numpy.ndarray) else out)
     return y[0] if single else y
 
 
 def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options):
-    x, single = _batched("input", input, dims)
-    x, w = _operand("input", x, dims), _operand("weight", weight, dims)
+    (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
     groups, = per_axis("groups", groups, 1)
-    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
-    for extra, step, gap in zip(output_padding, stride, dilation):
-        if not 0 <= extra < max(step, gap):
-            raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
-    size = [(n - 1) * s - 2 * p + d * (f - 1) + extra + 1
-            for n, s, p, d, f, extra in zip(x.shape[2:], stride, padding, dilation, w.shape[2:], output_padding)]
-    shape = (x.shape[0], w.shape[1] * groups, *size)
-    more = [extra // step for extra, step in zip(output_padding, stride)]
-    if any(more):  # past the stride: the convolution back has more outputs, which were zero
-        x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
-    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
-    if out is not None and single:
-        out = out[None]
+    stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if bias is not None:
         bias = numpy.asarray(bias)
         if bias.dtype != x.dtype or bias.shape != shape[1:2]:
             raise ValueError(f"bias is {bias.dtype} of shape {bias.shape}; must be {x.dtype} of shape {shape[1:2]}")
-        if out is None:
-            out = numpy.empty(shape, x.dtype)
-        elif out.shape != shape:
-            raise ValueError(f"out has shape {out.shape}; must be {shape}")
-        out[...] = bias.reshape(-1, *[1] * dims)
-    y = plan.grad_input(x, w, out=out, accumulate=bias is not None)
+    if any(more):
+        x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
+    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
+    y = plan.grad_input(x, w, out=out[None] if single and isinstance(out, numpy.ndarray) else out)
+    if bias is not None:
+        y += bias.reshape(-1, *[1] * dims)
     return y[0] if single else y
 
 
@@ -238,6 +225,6 @@ def conv_bias(grad_output: ArrayLike, *, out: Out = None, accumulate: bool = Fal
     g = numpy.asarray(grad_output)
     if not 3 <= g.ndim <= 5:
         raise ValueError(f"grad_output has {g.ndim} axes; must have 3 to 5 (batch, channels, then space)")
-    # Whatever the convolution was: one of 1x1 filters has this output.
-    plan, g = _plan_of_gradient((g.shape[0], 1, *g.shape[2:]), (g.shape[1], 1, *[1] * (g.ndim - 2)), g, 1, 0, 1, 1, options)
+    x_shape, w_shape = bias_problem(g.shape)
+    plan, g = _plan_of_gradient(x_shape, w_shape, g, 1, 0, 1, 1, options)
     return plan.grad_bias(g, out=out, accumulate=accumulate)

@@ -13,9 +13,12 @@ NAMES = {1: "W", 2: "H, W", 3: "D, H, W"}
 
 def _whole(name, value):
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {value!r}; must be a whole number, or a tuple of them") from None
+    if not -2**63 <= number < 2**63:  # ctypes would drop the rest
+        raise ValueError(f"{name} is {value!r}; must fit 64 bits")
+    return number
 
 
 def per_axis(name, value, dims):
@@ -51,3 +54,27 @@ def padding_of(padding, size, filter_size, stride, dilation):
         return tuple(zip(*((_whole("padding", begin), _whole("padding", end)) for begin, end in padding)))
     both = per_axis("padding", padding, dims)
     return both, both
+
+
+def transposed(x_shape, weight_shape, stride, padding, output_padding, groups, dilation):
+    """Of a transposed convolution: its stride, padding and dilation by axis, its output's shape, and how many zeros x needs
+    after each axis: with output_padding past the stride the convolution back has more outputs, which were zero."""
+    dims = len(x_shape) - 2
+    if x_shape[1] != weight_shape[0]:
+        raise ValueError(f"input has {x_shape[1]} channels; weight has {weight_shape[0]}")
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
+    if min(stride) < 1:
+        raise ValueError(f"stride is {stride}; must be at least 1")
+    for extra, step, gap in zip(output_padding, stride, dilation):
+        if not 0 <= extra < max(step, gap):
+            raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
+    size = ((n - 1) * s - 2 * p + d * (f - 1) + extra + 1
+            for n, s, p, d, f, extra in zip(x_shape[2:], stride, padding, dilation, weight_shape[2:], output_padding))
+    shape = (x_shape[0], weight_shape[1] * groups, *size)
+    return stride, padding, dilation, shape, [extra // step for extra, step in zip(output_padding, stride)]
+
+
+def bias_problem(shape):
+    """Shapes of an input and a weight of 1x1 filters whose output has this shape: grad_bias is the same for any convolution."""
+    return (shape[0], 1, *shape[2:]), (shape[1], 1, *[1] * (len(shape) - 2))

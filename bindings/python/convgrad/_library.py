@@ -96,12 +96,13 @@ while algo_name(len(ALGORITHMS)):
 
 def refuse(status, text):
     """Raises what a status means, if it is not 0."""
+    if not status:
+        return
     if status == _OUT_OF_MEMORY:
         raise MemoryError(text)
     if status == _WRONG_RESULT:
         raise WrongResult(text)
-    if status:
-        raise Error(text)
+    raise Error(text)
 
 
 def conv_of(dtype, batch, in_channels, out_channels, groups, *axes):

@@ -12,6 +12,7 @@ from ._geometry import Axes, Out, Padding, padding_of, per_axis
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
+_NULL = "an operand is NULL"
 
 # OpenMP's threads do not survive a fork: plans of the parent are made again in the child, with one thread.
 _forks = 0
@@ -123,14 +124,15 @@ class Plan:
         self._make()
 
     def _make(self):
-        self._born = _forks
-        threads = 1 if _forks else self._options[4]
-        handle = library.plan_of(self._conv, *self._options[:4], threads)
-        self._free()
-        self._handle = handle
+        born, old = _forks, self._handle
+        handle = library.plan_of(self._conv, *self._options[:4], 1 if born else self._options[4])
         sizes = [library.plan_workspace_size(handle, p) for p in library.PASSES]
         self._forward_space, self._input_space, self._weight_space = sizes
         self._backward_space = max(sizes[1:])
+        self._handle = handle
+        self._born = born  # last: another thread takes the new handle only when all of it is there
+        if old:
+            library.plan_destroy(old)
 
     def _free(self, destroy=library.plan_destroy):
         if self._handle:
@@ -245,64 +247,56 @@ class Plan:
         shapes = (self.input_shape, self.weight_shape, self.bias_shape)
         results = [self._write(None, shape, False) if wanted else (None, None) for shape, wanted in zip(shapes, need)]
         library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), library.OVERWRITE,
-                                        _space.of(self._backward_space)), "")
+                                        _space.of(self._backward_space)), _NULL)
         return results[0][0], results[1][0], results[2][0]
 
     # The same on addresses: what the arrays are was checked by the caller.
 
     def run_forward(self, x, w, b, y):
         """forward on addresses of C-contiguous memory of the plan's type."""
-        handle = self._handle if self._born == _forks else self._live()
-        status = library.forward(handle, x, w, b, y, _space.of(self._forward_space))
-        if status:
-            library.refuse(status, "an operand is NULL")
+        library.refuse(library.forward(self._live(), x, w, b, y, _space.of(self._forward_space)), _NULL)
 
     def run_grad_input(self, g, w, dx, accumulate=False):
         """grad_input on addresses."""
-        handle = self._handle if self._born == _forks else self._live()
-        status = library.grad_input(handle, g, w, dx, bool(accumulate), _space.of(self._input_space))
-        if status:
-            library.refuse(status, "an operand is NULL")
+        library.refuse(library.grad_input(self._live(), g, w, dx, bool(accumulate), _space.of(self._input_space)), _NULL)
 
     def run_grad_weight(self, x, g, dw, accumulate=False):
         """grad_weight on addresses."""
-        handle = self._handle if self._born == _forks else self._live()
-        status = library.grad_weight(handle, x, g, dw, bool(accumulate), _space.of(self._weight_space))
-        if status:
-            library.refuse(status, "an operand is NULL")
+        library.refuse(library.grad_weight(self._live(), x, g, dw, bool(accumulate), _space.of(self._weight_space)), _NULL)
 
     def run_grad_bias(self, g, db, accumulate=False):
         """grad_bias on addresses."""
-        status = library.grad_bias(self._live(), g, db, bool(accumulate))
-        if status:
-            library.refuse(status, "an operand is NULL")
+        library.refuse(library.grad_bias(self._live(), g, db, bool(accumulate)), _NULL)
 
     # What was decided.
+
+    def _by_pass(self, told):
+        return {name: told(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
 
     @property
     def algorithms(self) -> Dict[str, str]:
         """The algorithm of each pass."""
-        return {name: library.algo_name(library.plan_algo(self._live(), p)).decode() for p, name in enumerate(library.PASS_NAMES)}
+        return self._by_pass(lambda handle, p: library.algo_name(library.plan_algo(handle, p)).decode())
 
     @property
     def error_bounds(self) -> Dict[str, float]:
         """For each pass, the most that an element is from the exact one, times the largest values of both operands."""
-        return {name: library.plan_error_bound(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+        return self._by_pass(library.plan_error_bound)
 
     @property
     def error_growths(self) -> Dict[str, float]:
         """For each pass, how much larger than that of direct sums the error is likely to be."""
-        return {name: library.plan_error_growth(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+        return self._by_pass(library.plan_error_growth)
 
     @property
     def workspace_sizes(self) -> Dict[str, int]:
         """Bytes of workspace of each pass."""
-        return {name: library.plan_workspace_size(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+        return self._by_pass(library.plan_workspace_size)
 
     @property
     def threads(self) -> Dict[str, int]:
         """Threads of each pass."""
-        return {name: library.plan_threads(self._live(), p) for p, name in enumerate(library.PASS_NAMES)}
+        return self._by_pass(library.plan_threads)
 
     def describe(self) -> str:
         """The problem, the kernels, and for each pass the algorithm and why no other was taken."""

@@ -18,7 +18,7 @@ import torch
 from torch.autograd import Function
 
 from ._functional import plan_for
-from ._geometry import padding_of, per_axis
+from ._geometry import bias_problem, padding_of, per_axis, transposed
 
 _DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
 
@@ -102,9 +102,7 @@ class _GradBias(Function):
     @staticmethod
     def forward(ctx, g):
         ctx.shape = g.shape
-        # Whatever the convolution was: one of 1x1 filters has this output.
-        ones = (1,) * (g.dim() - 2)
-        plan = _plan((g.shape[0], 1, *g.shape[2:]), (g.shape[1], 1, *ones), (1, 0, 1, 1), g.dtype)
+        plan = _plan(*bias_problem(g.shape), (1, 0, 1, 1), g.dtype)
         db = g.new_empty(g.shape[1])
         g = _dense(g)  # kept until the library has read it
         plan.run_grad_bias(g.data_ptr(), db.data_ptr())
@@ -159,20 +157,10 @@ def _conv(dims, x, w, b, stride, padding, dilation, groups):
 def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation):
     x, single = _checked(dims, x, w, b)
     _check_bias(b, w.shape[1] * groups)
-    if x.shape[1] != w.shape[0]:
-        raise ValueError(f"input has {x.shape[1]} channels; weight has {w.shape[0]}")
-    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
-    for extra, step, gap in zip(output_padding, stride, dilation):
-        if not 0 <= extra < max(step, gap):
-            raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
-    size = [(n - 1) * s - 2 * p + d * (f - 1) + extra + 1
-            for n, s, p, d, f, extra in zip(x.shape[2:], stride, padding, dilation, w.shape[2:], output_padding)]
-    more = [extra // step for extra, step in zip(output_padding, stride)]
-    if any(more):  # past the stride: the convolution back has more outputs, which were zero
+    stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
+    if any(more):
         x = torch.nn.functional.pad(x, [n for extra in reversed(more) for n in (0, extra)])
-    geometry = (stride, tuple((p, p) for p in padding), dilation, groups)
-    y = _GradInput.apply(x, w, (x.shape[0], w.shape[1] * groups, *size), geometry)
+    y = _GradInput.apply(x, w, shape, (stride, padding, dilation, groups))
     if b is not None:
         y = y + b.reshape(-1, *[1] * dims)
     return y.squeeze(0) if single else y

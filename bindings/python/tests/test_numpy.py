@@ -118,7 +118,11 @@ def test_without_batch():
     (lambda: convgrad.conv2d(X, W, padding=((1, 2),)), ValueError, "2 pairs"),
     (lambda: convgrad.conv2d(X, W, stride=(1, 2, 3)), ValueError, "stride is (1, 2, 3)"),
     (lambda: convgrad.conv2d(X, W, stride=1.5), TypeError, "stride is 1.5"),
-    (lambda: convgrad.conv2d(X, W, stride=2**63), (convgrad.Error, OverflowError, TypeError, ValueError), ""),
+    (lambda: convgrad.conv2d(X, W, stride=2**63), ValueError, f"stride is {2**63}; must fit 64 bits"),
+    (lambda: convgrad.conv2d(X, W, padding=2**64 + 1), ValueError, f"padding is {2**64 + 1}; must fit 64 bits"),
+    (lambda: convgrad.conv_transpose2d(W, W, stride=0), ValueError, "stride is (0, 0); must be at least 1"),
+    (lambda: convgrad.conv_transpose2d(X, numpy.ones((5, 1, 2, 2))), ValueError, "input has 1 channels; weight has 5"),
+    (lambda: convgrad.conv_transpose2d(W, W, numpy.ones(1), out=[[1]]), TypeError, "out is a list"),
     (lambda: convgrad.conv2d(X, W.astype("float32")), TypeError, "weight has dtype float32; must be float64"),
     (lambda: convgrad.conv2d(X.astype("int64"), W), TypeError, "input has dtype int64"),
     (lambda: convgrad.conv2d(X.astype("complex128"), W), TypeError, "complex128"),
@@ -167,6 +171,23 @@ def test_read_only_operands():
     numpy.testing.assert_array_equal(convgrad.conv2d(x, W), [[[[19, 25], [37, 43]]]])
     with pytest.raises(ValueError, match="can be written"):
         convgrad.conv_input(x.shape, W, W, out=x)
+
+
+def test_a_refused_out_stays():
+    x, out = W.copy(), numpy.zeros((1, 1, 2, 2), "float32")
+    for wrong, error in ((x, ValueError), (out, TypeError)):
+        before = wrong.copy()
+        with pytest.raises(error):
+            convgrad.conv_transpose2d(x, numpy.ones((1, 1, 1, 1)), numpy.array([7.0]), out=wrong)
+        assert (wrong == before).all()
+
+
+def test_plans_by_pass_are_kept():
+    info = convgrad._functional._cached.cache_info
+    for _ in range(2):
+        hits = info().hits
+        convgrad.conv2d(X, W, algorithm={"forward": "im2col"})
+    assert info().hits == hits + 1
 
 
 def test_the_operands_stay():
