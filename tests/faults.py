@@ -61,7 +61,7 @@ def prepare(program):
 COMMANDS = [
     ("explain simple --format json -o made.json", "made.json"),
     ("explain simple --format html -o made.html", "made.html"),
-    ("explain --input x.npy --weight w.npy --grad-output g.npy --format svg -o made.svg", "made.svg"),
+    ("explain --input x.npy --weight w.npy --grad-output g.npy --format svg --crop -o made.svg", "made.svg"),
     ("explain --input x.npy --weight w.npy --grad-output g.npy", None),
     ("run forward --input x.npy --weight w.npy --bias b.npy --type f64 -o made", "made"),
     ("run backward --input x.npy.gz --weight w.npy --grad-output g.npy --threads 3 --mean -o made", "made"),
@@ -115,6 +115,7 @@ def without_fault(program, command, made):
 
 def each_request_fails(program, faulty, wrapper, command, made):
     status, wanted = without_fault(program, command, made)
+    check(status == 0, f"{command} undisturbed: status {status}")
     before = sorted(os.listdir())
     happened = 0
     for n in range(1, 100000):
