@@ -6,12 +6,14 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from typing import Optional
+from typing import Any, List, Optional, Union
 
 import numpy
+from numpy.typing import ArrayLike
 
-from ._geometry import padding_of, per_axis
+from ._geometry import Axes, Padding, one, padding_of, per_axis
 from ._library import FOLDER, Error
+from ._plan import array_of
 
 
 def _program():
@@ -35,7 +37,7 @@ class Explanation(dict):
     html        the page, as text
     """
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: List[str]):
         told = json.loads(_run([*arguments, "--format", "json"]))
         super().__init__((name, numpy.array([float(value) for value in array["values"]]).reshape(array["shape"]))
                          for name, array in told["arrays"].items())
@@ -43,15 +45,25 @@ class Explanation(dict):
         self.difference = float(told["difference"])
         self.html = _run([*arguments, "--format", "html", "--crop"])
 
-    def save(self, path):
+    def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Writes the page to a file."""
         pathlib.Path(path).write_text(self.html, encoding="utf-8")
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return f'<iframe srcdoc="{html.escape(self.html)}" style="width: 100%; height: 45em; border: 0"></iframe>'
 
 
-def explain(problem="complex", weight=None, grad_output: Optional[object] = None, *, stride=1, padding=0, dilation=1, groups=1):
+def _float64(name: str, array: Any) -> numpy.ndarray:
+    if array is None:
+        raise TypeError(f"{name} is None; give a problem's text, or input, weight and grad_output")
+    array = array_of(name, array)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} has dtype {array.dtype}; must be real numbers")
+    return numpy.ascontiguousarray(array, dtype=numpy.float64)
+
+
+def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLike] = None, grad_output: Optional[ArrayLike] = None,
+            *, stride: Axes = 1, padding: Padding = 0, dilation: Axes = 1, groups: int = 1) -> Explanation:
     """Explains a convolution and its gradients.
 
     explain('simple'), explain('complex')  the textbook's examples
@@ -66,7 +78,7 @@ def explain(problem="complex", weight=None, grad_output: Optional[object] = None
     """
     if isinstance(problem, str):
         return Explanation([problem])
-    arrays = [numpy.asarray(array, dtype=numpy.float64) for array in (problem, weight, grad_output)]
+    arrays = [_float64(*named) for named in (("input", problem), ("weight", weight), ("grad_output", grad_output))]
     dims = arrays[0].ndim - 2
     if not 1 <= dims <= 3 or arrays[1].ndim != dims + 2:
         raise ValueError(f"input has {arrays[0].ndim} axes and weight {arrays[1].ndim}; both must have 3 to 5")
@@ -74,8 +86,8 @@ def explain(problem="complex", weight=None, grad_output: Optional[object] = None
     begin, end = padding_of(padding, arrays[0].shape[2:], arrays[1].shape[2:], stride, dilation)
     words = lambda numbers: ",".join(map(str, numbers))
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--stride", words(stride), "--pad", words(begin + end), "--dilation", words(dilation), "--groups", str(groups)]
+        arguments = ["--stride", words(stride), "--pad", words(begin + end), "--dilation", words(dilation), "--groups", str(one("groups", groups))]
         for name, array in zip(("input", "weight", "grad-output"), arrays):
-            numpy.save(f"{folder}/{name}.npy", numpy.ascontiguousarray(array))
+            numpy.save(f"{folder}/{name}.npy", array)
             arguments += [f"--{name}", f"{folder}/{name}.npy"]
         return Explanation(arguments)

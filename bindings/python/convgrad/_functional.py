@@ -5,33 +5,38 @@ from typing import Any, Sequence, Union
 import numpy
 from numpy.typing import ArrayLike
 
-from ._geometry import Axes, Out, Padding, bias_problem, per_axis, transposed
-from ._plan import Plan
+from ._geometry import Axes, Out, Padding, bias_problem, one, padding_of, per_axis, sizes, transposed
+from ._plan import Plan, array_of, options_of, read
 
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
 
 
+_FORWARD_OPTIONS = ("threads", "algorithm", "error_growth", "workspace_limit")
+_GRADIENT_OPTIONS = (*_FORWARD_OPTIONS, "gradient_scale")
+
+
 @functools.lru_cache(maxsize=CACHED_PLANS)
 def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
-    options = {name: dict(value) if name == "algorithm" and isinstance(value, tuple) else value for name, value in options}
-    return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype, **options)
-
-
-def _key(value):
-    """What a cache can look up."""
-    if isinstance(value, dict):
-        return tuple(sorted(value.items()))
-    return tuple(map(_key, value)) if isinstance(value, (list, tuple)) else value
+    return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype,
+                **options._asdict())
 
 
 def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
-    """The plan of a call, from the cache of the last CACHED_PLANS different ones."""
-    return _cached(tuple(input_shape), tuple(weight_shape), _key(stride), _key(padding), _key(dilation), groups, dtype,
-                   tuple((name, _key(value)) for name, value in sorted(options.items())))
+    """The plan of a call, from the cache of the last CACHED_PLANS different ones.
+
+    Shapes of arrays; options of options_of.  What is looked up is what the words mean, so that 2.0 is refused where 2 is known.
+    """
+    dims = len(input_shape) - 2
+    if len(weight_shape) != dims + 2:  # the plan says so
+        return Plan(input_shape, weight_shape)
+    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    begin, end = padding_of(padding, input_shape[2:], weight_shape[2:], stride, dilation)
+    return _cached(tuple(input_shape), tuple(weight_shape), stride, tuple(zip(begin, end)), dilation, one("groups", groups), dtype,
+                   options)
 
 
 def _operand(name, array, dims):
-    array = numpy.asarray(array)
+    array = array_of(name, array)
     if array.dtype not in (numpy.float32, numpy.float64):
         raise TypeError(f"{name} has dtype {array.dtype}; must be float32 or float64")
     if array.ndim != dims + 2:
@@ -41,33 +46,43 @@ def _operand(name, array, dims):
 
 def _batched(array, dims):
     """An input with its batch axis, and whether that was added."""
-    array = numpy.asarray(array)
+    array = array_of("input", array)
     single = array.ndim == dims + 1
     return _operand("input", array[None] if single else array, dims), single
 
 
+def _out(out, shape, single):
+    """out with its batch axis."""
+    if not single or not isinstance(out, numpy.ndarray):
+        return out
+    if out.shape != shape[1:]:
+        raise ValueError(f"out has shape {out.shape}; must be {shape[1:]}")
+    return out[None]
+
+
+def _result(y, out, single):
+    return out if out is not None else y[0] if single else y
+
+
 def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, options):
     (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
-    plan = plan_for(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
-    y = plan.forward(x, w, bias, out=out[None] if single and isinstance(out, numpy.ndarray) else out)
-    return y[0] if single else y
+    plan = plan_for(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))
+    return _result(plan.forward(x, w, bias, out=_out(out, plan.output_shape, single)), out, single)
 
 
 def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options):
     (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
-    groups, = per_axis("groups", groups, 1)
+    groups = one("groups", groups)
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if bias is not None:
-        bias = numpy.asarray(bias)
-        if bias.dtype != x.dtype or bias.shape != shape[1:2]:
-            raise ValueError(f"bias is {bias.dtype} of shape {bias.shape}; must be {x.dtype} of shape {shape[1:2]}")
+        bias, _ = read("bias", bias, shape[1:2], x.dtype)
     if any(more):
         x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
-    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
-    y = plan.grad_input(x, w, out=out[None] if single and isinstance(out, numpy.ndarray) else out)
+    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))
+    y = plan.grad_input(x, w, out=_out(out, shape, single))
     if bias is not None:
         y += bias.reshape(-1, *[1] * dims)
-    return y[0] if single else y
+    return _result(y, out, single)
 
 
 def conv1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
@@ -129,7 +144,7 @@ def conv3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
 
 
 def conv_transpose1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
-                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     padding: Padding = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
                      out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution of (N, C, W) with (C, K / groups, S); see `conv_transpose2d`.
 
@@ -141,12 +156,13 @@ def conv_transpose1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike,
 
 
 def conv_transpose2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
-                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     padding: Padding = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
                      out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution: what `conv2d` of the same weight, stride and padding has as gradient of its input.
 
     input    (N, C, H, W) or (C, H, W)
     weight   (C, K / groups, R, S)
+    padding  of that `conv2d`, so rows and columns to leave out here; 'same_tensorflow' makes H * stride, W * stride
     output_padding   rows and columns more at the end: which of the sizes with the same convolution is meant
 
     Returns (N, K, (H - 1) * stride - 2 * padding + dilation * (R - 1) + output_padding + 1, ...).
@@ -162,22 +178,23 @@ def conv_transpose2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike,
 
 
 def conv_transpose3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
-                     padding: Axes = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
+                     padding: Padding = 0, output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *,
                      out: Out = None, **options: Any) -> numpy.ndarray:
     """Transposed convolution of (N, C, D, H, W) with (C, K / groups, T, R, S); see `conv_transpose2d`.
 
     >>> import numpy, convgrad
-    >>> convgrad.conv_transpose3d(numpy.ones((1, 1, 2, 2, 2)), numpy.ones((1, 1, 2, 2, 2))).max()
+    >>> convgrad.conv_transpose3d(numpy.ones((1, 1, 2, 2, 2)), numpy.ones((1, 1, 2, 2, 2))).max().item()
     8.0
     """
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
 
 
 def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, dilation, groups, options):
-    g = numpy.asarray(grad_output)
+    g = array_of("grad_output", grad_output)
     if g.dtype not in (numpy.float32, numpy.float64):
         raise TypeError(f"grad_output has dtype {g.dtype}; must be float32 or float64")
-    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, g.dtype, options), g
+    return plan_for(sizes("input", input_shape), sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype,
+                    options_of(options, _GRADIENT_OPTIONS)), g
 
 
 def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, stride: Axes = 1,
@@ -185,7 +202,7 @@ def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayL
                accumulate: bool = False, **options: Any) -> numpy.ndarray:
     """The gradient of a convolution's input, of shape input_size; rank 1, 2 or 3.
 
-    With accumulate it is added to what out holds.
+    With accumulate it is added to what out holds.  Options are those of `conv2d`, and gradient_scale.
 
     >>> import numpy, convgrad
     >>> w = numpy.arange(4.).reshape(1, 1, 2, 2)
@@ -194,7 +211,7 @@ def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayL
              [ 0.,  4.,  6.],
              [ 4., 12.,  9.]]]])
     """
-    w = numpy.asarray(weight)
+    w = array_of("weight", weight)
     plan, g = _plan_of_gradient(input_size, w.shape, grad_output, stride, padding, dilation, groups, options)
     return plan.grad_input(g, w, out=out, accumulate=accumulate)
 
@@ -210,7 +227,7 @@ def conv_weight(input: ArrayLike, weight_size: Sequence[int], grad_output: Array
     array([[[[19., 25.],
              [37., 43.]]]])
     """
-    x = numpy.asarray(input)
+    x = array_of("input", input)
     plan, g = _plan_of_gradient(x.shape, weight_size, grad_output, stride, padding, dilation, groups, options)
     return plan.grad_weight(x, g, out=out, accumulate=accumulate)
 
@@ -222,7 +239,7 @@ def conv_bias(grad_output: ArrayLike, *, out: Out = None, accumulate: bool = Fal
     >>> convgrad.conv_bias(numpy.arange(16.).reshape(2, 2, 2, 2))
     array([44., 76.])
     """
-    g = numpy.asarray(grad_output)
+    g = array_of("grad_output", grad_output)
     if not 3 <= g.ndim <= 5:
         raise ValueError(f"grad_output has {g.ndim} axes; must have 3 to 5 (batch, channels, then space)")
     x_shape, w_shape = bias_problem(g.shape)

@@ -11,24 +11,46 @@ Out = Union[numpy.ndarray, None]
 NAMES = {1: "W", 2: "H, W", 3: "D, H, W"}
 
 
-def _whole(name, value):
+def whole(name, value, bits=64):
+    """A signed number of so many bits; ctypes would drop the rest."""
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}; must be a whole number, or a tuple of them") from None
-    if not -2**63 <= number < 2**63:  # ctypes would drop the rest
-        raise ValueError(f"{name} is {value!r}; must fit 64 bits")
+        raise TypeError(f"{name} is {value!r}; must be a whole number") from None
+    if not -2**(bits - 1) <= number < 2**(bits - 1):
+        raise ValueError(f"{name} is {value!r}; must fit {bits} bits")
     return number
+
+
+def sizes(name, shape, axes=(3, 4, 5)):
+    """A shape of so many axes, as whole numbers."""
+    try:
+        given = tuple(shape)
+    except TypeError:
+        raise TypeError(f"the shape of {name} is {shape!r}; must be a sequence of whole numbers") from None
+    if len(given) not in axes:
+        wanted = "3 to 5" if len(axes) > 1 else axes[0]
+        raise ValueError(f"{name} has shape {given}; must have {wanted} axes (batch or filters, channels, then space)")
+    return tuple(whole(f"the shape of {name}", size) for size in given)
 
 
 def per_axis(name, value, dims):
     """A number for each axis, from one for all or a sequence."""
+    if isinstance(value, numpy.ndarray):
+        value = value.tolist()
     if not isinstance(value, (tuple, list)):
-        return (_whole(name, value),) * dims
+        return (whole(name, value),) * dims
     if len(value) not in (1, dims):
         raise ValueError(f"{name} is {value!r}; must be one number, or {dims} ({NAMES[dims]})")
-    numbers = tuple(_whole(name, number) for number in value)
+    numbers = tuple(whole(name, number) for number in value)
     return numbers if len(numbers) == dims else numbers * dims
+
+
+def one(name, value):
+    """A single number, like groups."""
+    if isinstance(value, (tuple, list, numpy.ndarray)):
+        raise TypeError(f"{name} is {value!r}; must be a whole number")
+    return whole(name, value)
 
 
 def padding_of(padding, size, filter_size, stride, dilation):
@@ -48,31 +70,44 @@ def padding_of(padding, size, filter_size, stride, dilation):
             raise ValueError(f"padding is {padding!r}; must be numbers, 'valid', 'same' or 'same_tensorflow'")
         begin = tuple(t // 2 for t in total)
         return begin, tuple(t - b for t, b in zip(total, begin))
+    if isinstance(padding, numpy.ndarray):
+        padding = padding.tolist()
     if isinstance(padding, (tuple, list)) and padding and all(isinstance(pair, (tuple, list)) for pair in padding):
         if len(padding) != dims or any(len(pair) != 2 for pair in padding):
             raise ValueError(f"padding is {padding!r}; must be {dims} pairs of begin and end ({NAMES[dims]})")
-        return tuple(zip(*((_whole("padding", begin), _whole("padding", end)) for begin, end in padding)))
+        return tuple(zip(*((whole("padding", begin), whole("padding", end)) for begin, end in padding)))
     both = per_axis("padding", padding, dims)
     return both, both
 
 
 def transposed(x_shape, weight_shape, stride, padding, output_padding, groups, dilation):
-    """Of a transposed convolution: its stride, padding and dilation by axis, its output's shape, and how many zeros x needs
-    after each axis: with output_padding past the stride the convolution back has more outputs, which were zero."""
-    dims = len(x_shape) - 2
+    """Of a transposed convolution: its stride, pairs of padding and dilation by axis, its output's shape, and how many zeros x
+    needs after each axis: with output_padding past the stride the convolution back has more outputs, which were zero."""
+    dims, filters = len(x_shape) - 2, weight_shape[2:]
     if x_shape[1] != weight_shape[0]:
         raise ValueError(f"input has {x_shape[1]} channels; weight has {weight_shape[0]}")
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-    padding, output_padding = per_axis("padding", padding, dims), per_axis("output_padding", output_padding, dims)
+    output_padding = per_axis("output_padding", output_padding, dims)
     if min(stride) < 1:
         raise ValueError(f"stride is {stride}; must be at least 1")
     for extra, step, gap in zip(output_padding, stride, dilation):
         if not 0 <= extra < max(step, gap):
             raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")
-    size = ((n - 1) * s - 2 * p + d * (f - 1) + extra + 1
-            for n, s, p, d, f, extra in zip(x_shape[2:], stride, padding, dilation, weight_shape[2:], output_padding))
+    whole_size = [(n - 1) * s + d * (f - 1) + 1 + extra
+                  for n, s, d, f, extra in zip(x_shape[2:], stride, dilation, filters, output_padding)]
+    if isinstance(padding, str) and padding == "same_tensorflow":
+        size = [n * s for n, s in zip(x_shape[2:], stride)]
+        if any(output_padding):
+            raise ValueError(f"output_padding is {output_padding} and padding 'same_tensorflow', whose output has size {tuple(size)}")
+        begin, end = padding_of(padding, size, filters, stride, dilation)
+    else:
+        begin, end = padding_of(padding, whole_size, filters, stride, dilation)
+        size = [n - b - e for n, b, e in zip(whole_size, begin, end)]
+        if min(size, default=1) < 1 <= min(whole_size, default=1):
+            raise ValueError(f"padding is {padding}; the output before it has size {tuple(whole_size)}, of which nothing is left")
     shape = (x_shape[0], weight_shape[1] * groups, *size)
-    return stride, padding, dilation, shape, [extra // step for extra, step in zip(output_padding, stride)]
+    pairs = tuple(zip(begin, end))
+    return stride, pairs, dilation, shape, [extra // step for extra, step in zip(output_padding, stride)]
 
 
 def bias_problem(shape):

@@ -107,11 +107,8 @@ def refuse(status, text):
 
 def conv_of(dtype, batch, in_channels, out_channels, groups, *axes):
     """A cvg_conv; axes are in, filter, stride, dilation, pad_begin, pad_end."""
-    try:
-        return Conv(ctypes.sizeof(Conv), F32 if dtype.itemsize == 4 else F64, len(axes[0]), batch, in_channels,
-                    out_channels, groups, *(_INT3(*numbers) for numbers in axes))
-    except TypeError as error:
-        raise TypeError(f"sizes, stride, padding, dilation and groups must be whole numbers: {error}") from None
+    return Conv(ctypes.sizeof(Conv), F32 if dtype.itemsize == 4 else F64, len(axes[0]), batch, in_channels, out_channels, groups,
+                *(_INT3(*numbers) for numbers in axes))
 
 
 def output_size_of(conv):
@@ -121,11 +118,13 @@ def output_size_of(conv):
     return tuple(out[:conv.spatial_dims])
 
 
-def plan_of(conv, algorithms, error_growth, gradient_scale, workspace_limit, threads):
+def plan_of(conv, options):
     """A plan's handle."""
-    options = Options(ctypes.sizeof(Options), (c_int * 3)(*algorithms), error_growth, gradient_scale, workspace_limit, threads)
+    algorithms = (c_int * 3)(*(ALGORITHMS[name] for name in options.algorithm))
+    told = Options(ctypes.sizeof(Options), algorithms, options.error_growth, options.gradient_scale, options.workspace_limit,
+                   options.threads)
     handle, error = c_void_p(), Text()
-    refuse(plan_create(byref(handle), byref(conv), byref(options), byref(error)), error.text.decode())
+    refuse(plan_create(byref(handle), byref(conv), byref(told), byref(error)), error.text.decode())
     return handle.value
 
 

@@ -2,13 +2,13 @@
 import os
 import threading
 from ctypes import byref
-from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _library as library
-from ._geometry import Axes, Out, Padding, padding_of, per_axis
+from ._geometry import Axes, Out, Padding, one, padding_of, per_axis, sizes, whole
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
@@ -31,14 +31,14 @@ class _Space(threading.local):
     """The workspace of a thread: one for all plans, as large as the largest that it ran."""
 
     size = 0
-    address = 0
-    memory = None
+    held = 0, None
 
     def of(self, size):
+        """Its address, and what must be kept while that is used: the garbage collector may run another plan here."""
         if size > self.size:
-            self.memory = _empty(size, numpy.uint8)
-            self.address, self.size = self.memory.ctypes.data, size
-        return self.address
+            memory = _empty(size, numpy.uint8)
+            self.held, self.size = (memory.ctypes.data, memory), size
+        return self.held
 
 
 _space = _Space()
@@ -50,6 +50,48 @@ class Verified(NamedTuple):
     checks: int
 
 
+class Options(NamedTuple):
+    """What a plan may decide, in words that a cache can look up; see `Plan`."""
+
+    algorithm: Tuple[str, ...] = ("auto",) * len(library.PASS_NAMES)
+    error_growth: float = 12.0
+    gradient_scale: float = 1.0
+    workspace_limit: int = 0
+    threads: int = 0
+
+
+_BY_DEFAULT = Options()
+
+
+def options_of(given, allowed=Options._fields):
+    """Options of a caller's words, each with its sentence if it is wrong."""
+    if not given:
+        return _BY_DEFAULT
+    for name in given:
+        if name not in allowed:
+            raise TypeError(f"there is no option {name} here; there are {', '.join(allowed)}")
+    checked = dict(given)
+    algorithm = given.get("algorithm", "auto")
+    if isinstance(algorithm, tuple) and len(algorithm) == len(library.PASS_NAMES):
+        named = dict(zip(library.PASS_NAMES, algorithm))
+    else:
+        named = algorithm if isinstance(algorithm, dict) else dict.fromkeys(library.PASS_NAMES, algorithm)
+    if not all(name in library.PASS_NAMES and isinstance(chosen, str) and chosen in library.ALGORITHMS
+               for name, chosen in named.items()):
+        raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or a dict by pass")
+    checked["algorithm"] = tuple(named.get(name, "auto") for name in library.PASS_NAMES)
+    for name in ("error_growth", "gradient_scale"):
+        try:
+            checked[name] = float(given.get(name, getattr(_BY_DEFAULT, name)))
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} is {given[name]!r}; must be a number") from None
+    checked["threads"] = whole("threads", given.get("threads", 0), 32)
+    checked["workspace_limit"] = whole("workspace_limit", given.get("workspace_limit", 0))
+    if checked["workspace_limit"] < 0:
+        raise ValueError(f"workspace_limit is {checked['workspace_limit']}; must be at least 0 (no limit)")
+    return Options(**checked)
+
+
 def _dtype(dtype):
     dtype = numpy.dtype(dtype)
     if dtype not in (_F32, _F64):
@@ -57,12 +99,31 @@ def _dtype(dtype):
     return _F32 if dtype == _F32 else _F64
 
 
-def _sizes(name, shape, dims=None):
-    sizes = tuple(shape)
-    if not 3 <= len(sizes) <= 5 or (dims is not None and len(sizes) != dims + 2):
-        wanted = "3 to 5 axes" if dims is None else f"{dims + 2} axes"
-        raise ValueError(f"{name} has shape {sizes}; must have {wanted} (batch or filters, channels, then space)")
-    return sizes
+def array_of(name, array):
+    """As numpy.asarray; a mask is not dropped silently."""
+    if type(array) is _ndarray:
+        return array
+    if isinstance(array, numpy.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; must be a plain one (numpy.ma.filled)")
+    return numpy.asarray(array)
+
+
+def read(name, array, shape, dtype):
+    """An operand, C-contiguous, and its address."""
+    array = array_of(name, array)
+    if array.dtype is not dtype and array.dtype != dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}; must be {dtype}")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; must be {shape}")
+    flags = array.flags
+    if not flags.c_contiguous or not flags.aligned:
+        array = numpy.array(array, order="C")
+    return array, array.__array_interface__["data"][0]
+
+
+def _again(input_shape, weight_shape, geometry):
+    """A plan from a pickle."""
+    return Plan(input_shape, weight_shape, **geometry)
 
 
 class Plan:
@@ -72,8 +133,8 @@ class Plan:
     groups are those of `conv2d`.
 
     threads          0: as many as OpenMP offers; in a process that was forked, always 1
-    algorithm        a name for all passes ('direct', 'im2col', 'winograd6', ...), or a dict by pass
-                     ('forward', 'grad_input', 'grad_weight'); 'auto' lets the library choose
+    algorithm        a name for all passes ('direct', 'im2col', 'winograd6', ...), a dict by pass
+                     ('forward', 'grad_input', 'grad_weight') or three names; 'auto' lets the library choose
     error_growth     how much larger than that of direct sums the error may be; 1: exact algorithms only
     gradient_scale   multiplies every gradient
     workspace_limit  bytes for a pass; 0: no limit
@@ -96,16 +157,16 @@ class Plan:
 
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
-                 algorithm: Union[str, Dict[str, str]] = "auto", error_growth: float = 12.0, gradient_scale: float = 1.0,
-                 workspace_limit: int = 0):
+                 algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
+                 gradient_scale: float = 1.0, workspace_limit: int = 0):
         self._handle = None
-        self.input_shape = _sizes("input", input_shape)
+        self.input_shape = sizes("input", input_shape)
         dims = len(self.input_shape) - 2
-        self.weight_shape = _sizes("weight", weight_shape, dims)
+        self.weight_shape = sizes("weight", weight_shape, (dims + 2,))
         self.dtype = _dtype(dtype)
         size, filter_size = self.input_shape[2:], self.weight_shape[2:]
         stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-        groups, = per_axis("groups", groups, 1)
+        groups = one("groups", groups)
         begin, end = padding_of(padding, size, filter_size, stride, dilation)
         channels = self.input_shape[1]
         if groups > 0 and channels != self.weight_shape[1] * groups:
@@ -114,18 +175,16 @@ class Plan:
                                      filter_size, stride, dilation, begin, end)
         self.output_shape = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
         self.bias_shape = (self.weight_shape[0],)
-        named = algorithm if isinstance(algorithm, dict) else dict.fromkeys(library.PASS_NAMES, algorithm)
-        for name, chosen in named.items():
-            if name not in library.PASS_NAMES or chosen not in library.ALGORITHMS:
-                raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or a dict by pass")
-        algorithms = [library.ALGORITHMS[named.get(name, "auto")] for name in library.PASS_NAMES]
-        self._options = [algorithms, error_growth, gradient_scale, workspace_limit, threads]
+        self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
+                                    "workspace_limit": workspace_limit, "threads": threads})
+        self._pickled = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
+                         "dtype": self.dtype, **self._options._asdict()}
         self._lock = threading.Lock()
         self._make()
 
     def _make(self):
         born, old = _forks, self._handle
-        handle = library.plan_of(self._conv, *self._options[:4], 1 if born else self._options[4])
+        handle = library.plan_of(self._conv, self._options._replace(threads=1) if born else self._options)
         sizes = [library.plan_workspace_size(handle, p) for p in library.PASSES]
         self._forward_space, self._input_space, self._weight_space = sizes
         self._backward_space = max(sizes[1:])
@@ -149,6 +208,9 @@ class Plan:
     def __deepcopy__(self, memo):
         return self
 
+    def __reduce__(self):
+        return _again, (self.input_shape, self.weight_shape, self._pickled)
+
     def _live(self):
         """The handle, which a fork makes old."""
         if self._born != _forks:
@@ -158,17 +220,7 @@ class Plan:
         return self._handle
 
     def _read(self, name, array, shape):
-        """An operand, C-contiguous, and its address."""
-        if type(array) is not _ndarray:
-            array = numpy.asarray(array)
-        if array.dtype is not self.dtype and array.dtype != self.dtype:
-            raise TypeError(f"{name} has dtype {array.dtype}; must be {self.dtype}")
-        if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}; must be {shape}")
-        flags = array.flags
-        if not flags.c_contiguous or not flags.aligned:
-            array = numpy.array(array, order="C")
-        return array, array.__array_interface__["data"][0]
+        return read(name, array, shape, self.dtype)
 
     def _write(self, out, shape, accumulate):
         """A result, and its address."""
@@ -193,7 +245,7 @@ class Plan:
         begin, end = out[0], out[0] + out[1]
         for at, size in operands:
             if at is not None and begin < at + size and at < end:
-                raise ValueError("out overlaps an operand; the library writes it while it reads them")
+                raise ValueError("out overlaps an operand or another result; the library writes it while it reads them")
 
     def forward(self, input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, *, out: Out = None) -> numpy.ndarray:
         """output, (N, K, [O, [P,]] Q); bias is None or of shape (K,)."""
@@ -235,34 +287,50 @@ class Plan:
         self.run_grad_bias(g_at, db_at, accumulate)
         return db
 
-    def backward(self, input: Union[ArrayLike, None], weight: Union[ArrayLike, None], grad_output: ArrayLike, *,
-                 need: Tuple[bool, bool, bool] = (True, True, True)) -> Tuple[Out, Out, Out]:
+    def backward(self, input: Optional[ArrayLike], weight: Optional[ArrayLike], grad_output: ArrayLike, *,
+                 need: Tuple[bool, bool, bool] = (True, True, True), out: Tuple[Out, Out, Out] = (None, None, None),
+                 accumulate: bool = False) -> Tuple[Out, Out, Out]:
         """(grad_input, grad_weight, grad_bias) in one call; None for each that is not needed.
 
-        input may be None if grad_weight is not needed, weight if grad_input is not.
+        input may be None if grad_weight is not needed, weight if grad_input is not.  out holds an array, or None, for
+        each; with accumulate the gradients are added to what out holds.
         """
-        x, x_at = self._read("input", input, self.input_shape) if need[1] else (None, None)
-        w, w_at = self._read("weight", weight, self.weight_shape) if need[0] else (None, None)
+        for name, three in (("need", need), ("out", out)):
+            if not isinstance(three, (tuple, list)) or len(three) != 3:
+                raise ValueError(f"{name} is {three!r}; must be three: of grad_input, grad_weight and grad_bias")
+        nothing: Tuple[Any, Any] = None, None
+        x, x_at = self._read("input", input, self.input_shape) if need[1] else nothing
+        w, w_at = self._read("weight", weight, self.weight_shape) if need[0] else nothing
         g, g_at = self._read("grad_output", grad_output, self.output_shape)
-        shapes = (self.input_shape, self.weight_shape, self.bias_shape)
-        results = [self._write(None, shape, False) if wanted else (None, None) for shape, wanted in zip(shapes, need)]
-        library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), library.OVERWRITE,
-                                        _space.of(self._backward_space)), _NULL)
+        results, taken = [], [(at, array.nbytes) for array, at in ((x, x_at), (w, w_at), (g, g_at)) if at is not None]
+        for shape, wanted, where in zip((self.input_shape, self.weight_shape, self.bias_shape), need, out):
+            if not wanted and where is not None:
+                raise ValueError("out has an array for a gradient that is not needed")
+            result, at = self._write(where, shape, accumulate) if wanted else nothing
+            if where is not None:
+                self._apart((at, result.nbytes), *taken)
+                taken.append((at, result.nbytes))
+            results.append((result, at))
+        at, _held = _space.of(self._backward_space)
+        library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), bool(accumulate), at), _NULL)
         return results[0][0], results[1][0], results[2][0]
 
     # The same on addresses: what the arrays are was checked by the caller.
 
     def run_forward(self, x, w, b, y):
         """forward on addresses of C-contiguous memory of the plan's type."""
-        library.refuse(library.forward(self._live(), x, w, b, y, _space.of(self._forward_space)), _NULL)
+        at, _held = _space.of(self._forward_space)
+        library.refuse(library.forward(self._live(), x, w, b, y, at), _NULL)
 
     def run_grad_input(self, g, w, dx, accumulate=False):
         """grad_input on addresses."""
-        library.refuse(library.grad_input(self._live(), g, w, dx, bool(accumulate), _space.of(self._input_space)), _NULL)
+        at, _held = _space.of(self._input_space)
+        library.refuse(library.grad_input(self._live(), g, w, dx, bool(accumulate), at), _NULL)
 
     def run_grad_weight(self, x, g, dw, accumulate=False):
         """grad_weight on addresses."""
-        library.refuse(library.grad_weight(self._live(), x, g, dw, bool(accumulate), _space.of(self._weight_space)), _NULL)
+        at, _held = _space.of(self._weight_space)
+        library.refuse(library.grad_weight(self._live(), x, g, dw, bool(accumulate), at), _NULL)
 
     def run_grad_bias(self, g, db, accumulate=False):
         """grad_bias on addresses."""

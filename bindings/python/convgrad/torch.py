@@ -8,24 +8,30 @@
 
 CPU tensors of float32 and float64.  Results have the same bits for every thread count; threads are
 torch.get_num_threads().  Tensors that are not contiguous (channels_last) are copied; results are contiguous.
-Gradients of gradients are made of the same three passes.
+Gradients of gradients are made of the same three passes.  Autocast does not change types here; forward-mode
+derivatives, functorch's transforms and the deferred kinds of tensors are refused (`patch` leaves them to PyTorch).
 """
 import contextlib
-from typing import Any
+import functools
+import threading
+from typing import Any, Dict, Iterator, Optional, Tuple, Type, TypeVar
 
 import numpy
 import torch
-from torch.autograd import Function
+from torch import Tensor
+from torch.autograd import Function, forward_ad
 
 from ._functional import plan_for
-from ._geometry import bias_problem, padding_of, per_axis, transposed
+from ._geometry import Axes, Padding, bias_problem, one, padding_of, per_axis, transposed
+from ._plan import options_of
 
 _DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
 
 
 def _plan(input_shape, weight_shape, geometry, dtype):
     stride, padding, dilation, groups = geometry
-    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], {"threads": torch.get_num_threads()})
+    options = options_of({"threads": torch.get_num_threads()})
+    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], options)
 
 
 def _dense(tensor):
@@ -113,14 +119,6 @@ class _GradBias(Function):
         return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
 
 
-def _takes(*tensors):
-    """Whether all of these are what the kernels work on."""
-    first = tensors[0]
-    return all(tensor is None or (isinstance(tensor, torch.Tensor) and tensor.device.type == "cpu" and
-                                  tensor.layout == torch.strided and tensor.dtype == first.dtype and tensor.dtype in _DTYPES)
-               for tensor in tensors)
-
-
 def _checked(dims, x, w, b):
     """The input with its batch axis, and whether that was added."""
     for name, tensor in (("input", x), ("weight", w), ("bias", b)):
@@ -148,7 +146,7 @@ def _check_bias(bias, channels):
 def _conv(dims, x, w, b, stride, padding, dilation, groups):
     x, single = _checked(dims, x, w, b)
     _check_bias(b, w.shape[0])
-    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
+    stride, dilation, groups = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims), one("groups", groups)
     pairs = tuple(zip(*padding_of(padding, x.shape[2:], w.shape[2:], stride, dilation)))
     y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups))
     return y.squeeze(0) if single else y
@@ -156,6 +154,7 @@ def _conv(dims, x, w, b, stride, padding, dilation, groups):
 
 def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation):
     x, single = _checked(dims, x, w, b)
+    groups = one("groups", groups)
     _check_bias(b, w.shape[1] * groups)
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if any(more):
@@ -166,12 +165,14 @@ def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dila
     return y.squeeze(0) if single else y
 
 
-def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv1d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+           dilation: Axes = 1, groups: int = 1) -> Tensor:
     """torch.nn.functional.conv1d; see `conv2d`."""
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+           dilation: Axes = 1, groups: int = 1) -> Tensor:
     """torch.nn.functional.conv2d: (N, C, H, W) or (C, H, W) with (K, C / groups, R, S); padding as in `convgrad.conv2d`.
 
     Raises TypeError or ValueError with a sentence that names what is wrong.
@@ -179,36 +180,55 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def conv3d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+           dilation: Axes = 1, groups: int = 1) -> Tensor:
     """torch.nn.functional.conv3d; see `conv2d`."""
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
 
 
-def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose1d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
     """torch.nn.functional.conv_transpose1d."""
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose2d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
     """torch.nn.functional.conv_transpose2d: (N, C, H, W) with (C, K / groups, R, S)."""
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+def conv_transpose3d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
     """torch.nn.functional.conv_transpose3d."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+_L = TypeVar("_L", bound="_Layer")
 
 
 class _Layer:
     """What turns a layer of torch.nn into one of ours."""
 
     _function: Any
+    _theirs: Any
 
     @classmethod
-    def from_torch(cls, layer):
-        """A layer that shares another one's parameters."""
+    def from_torch(cls: Type[_L], layer: torch.nn.Module) -> _L:
+        """A layer that shares another one's parameters, with hooks of its own from then on.
+
+        Raises TypeError if the other layer is of another class, computes in its own way, or has no weights yet.
+        """
+        theirs = cls._theirs
+        if not isinstance(layer, theirs) or not {type(layer).forward, type(layer)._conv_forward} <= {
+                theirs.forward, theirs._conv_forward, cls._conv_forward}:
+            raise TypeError(f"layer is a {type(layer).__name__}; must be a torch.nn.{theirs.__name__} that computes as such")
+        if torch.nn.parameter.is_lazy(layer.weight):
+            raise TypeError("layer has no weights yet; run it once")
+        if hasattr(layer, "parametrizations"):
+            raise TypeError("layer is parametrized, so its weights are computed; torch.nn.utils.parametrize.remove_parametrizations first")
         made = cls.__new__(cls)
-        made.__dict__.update(layer.__dict__)
+        made.__dict__.update((name, value.copy() if isinstance(value, dict) else value) for name, value in layer.__dict__.items())
         return made
 
     def _conv_forward(self, input, weight, bias):
@@ -222,43 +242,85 @@ class _Layer:
 class Conv1d(_Layer, torch.nn.Conv1d):
     """torch.nn.Conv1d on convgrad's kernels."""
 
-    _function = staticmethod(conv1d)
+    _function, _theirs = staticmethod(conv1d), torch.nn.Conv1d
 
 
 class Conv2d(_Layer, torch.nn.Conv2d):
     """torch.nn.Conv2d on convgrad's kernels."""
 
-    _function = staticmethod(conv2d)
+    _function, _theirs = staticmethod(conv2d), torch.nn.Conv2d
 
 
 class Conv3d(_Layer, torch.nn.Conv3d):
     """torch.nn.Conv3d on convgrad's kernels."""
 
-    _function = staticmethod(conv3d)
+    _function, _theirs = staticmethod(conv3d), torch.nn.Conv3d
 
 
 _FUNCTIONS = {function.__name__: function
               for function in (conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d)}
+_PLACES = tuple((place, name) for place in (torch.nn.functional, torch) for name in _FUNCTIONS)
+
+
+def _autocast() -> bool:
+    try:
+        return torch.is_autocast_enabled("cpu")  # type: ignore[call-arg]
+    except TypeError:  # PyTorch before 2.4
+        return torch.is_autocast_cpu_enabled()
+
+
+# Whether PyTorch is asked to do more than compute: to convert, to record, or to transform.
+_MODES = (_autocast, torch.jit.is_tracing, lambda: getattr(forward_ad, "_current_level", -1) >= 0,
+          getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False))  # the last of PyTorch 2
+
+
+def _plain(tensor) -> bool:
+    """Whether a tensor is what the kernels work on: no subclass, and memory of its own."""
+    if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:  # a wrapper of functorch
+        return False
+    return tensor.dtype in _DTYPES
 
 
 def _instead(ours, theirs):
+    @functools.wraps(theirs)
     def function(input, weight, bias=None, *arguments, **named):
-        return (ours if _takes(input, weight, bias) else theirs)(input, weight, bias, *arguments, **named)
+        operands = (input, weight) if bias is None else (input, weight, bias)
+        takes = not any(mode() for mode in _MODES) and all(map(_plain, operands)) and input.dtype == weight.dtype and weight.numel() > 0
+        return (ours if takes else theirs)(input, weight, bias, *arguments, **named)
     return function
 
 
-@contextlib.contextmanager
-def patch():
-    """Within it, torch's convolutions of CPU tensors of float32 and float64 run on convgrad, and their gradients.
+class _Patched:
+    """How many `patch()` are open, and what stood there before the first."""
 
-    All others (other devices and types) stay as they were.  It holds for all threads of the process.
+    lock = threading.Lock()
+    depth = 0
+    before: Dict[Tuple[Any, str], Any] = {}
+
+
+@contextlib.contextmanager
+def patch() -> Iterator[None]:
+    """Within it, torch's convolutions of plain CPU tensors of float32 and float64 run on convgrad, and their gradients.
+
+    All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch
+    or forward-mode derivatives, and what TorchScript or torch.compile has compiled.  It holds for all threads of the process, until
+    the last of the patch() that are open, nested or in several threads, is left.
     """
-    places = [(place, name) for place in (torch.nn.functional, torch) for name in _FUNCTIONS]
-    before = {(place, name): getattr(place, name) for place, name in places}
+    with _Patched.lock:
+        if _Patched.depth == 0:
+            _Patched.before = {(place, name): getattr(place, name) for place, name in _PLACES}
+            for (place, name), theirs in _Patched.before.items():
+                setattr(place, name, _instead(_FUNCTIONS[name], theirs))
+        _Patched.depth += 1
     try:
-        for place, name in places:
-            setattr(place, name, _instead(_FUNCTIONS[name], before[place, name]))
         yield
     finally:
-        for place, name in places:
-            setattr(place, name, before[place, name])
+        with _Patched.lock:
+            _Patched.depth -= 1
+            if _Patched.depth == 0:
+                for (place, name), theirs in _Patched.before.items():
+                    setattr(place, name, theirs)

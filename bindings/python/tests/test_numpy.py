@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given, settings
 
 import convgrad
-from oracle import convolution, integers, problems
+from oracle import convolution, in_a_child, integers, problems
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "torch-grad"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONV = {1: convgrad.conv1d, 2: convgrad.conv2d, 3: convgrad.conv3d}
 TRANSPOSE = {1: convgrad.conv_transpose1d, 2: convgrad.conv_transpose2d, 3: convgrad.conv_transpose3d}
 X, W = numpy.arange(9.0).reshape(1, 1, 3, 3), numpy.arange(4.0).reshape(1, 1, 2, 2)
+
+
+def double():
+    return convgrad.Plan(X.shape, W.shape, dtype="float64")
 
 
 @settings(max_examples=200, deadline=None)
@@ -48,9 +52,22 @@ def test_all_passes_are_exact_on_integers(dtype, problem):
 
 
 def test_backward_of_a_subset():
-    plan = convgrad.Plan(X.shape, W.shape, dtype="float64")
+    plan = double()
     assert [r is None for r in plan.backward(None, W, W, need=(True, False, True))] == [False, True, False]
     assert plan.backward(None, None, W, need=(False, False, True))[2] == [6]
+
+
+def test_backward_into_arrays():
+    plan, zeros = double(), (numpy.zeros(X.shape), None, numpy.zeros(1))
+    results = plan.backward(X, W, W, out=zeros)
+    assert results[0] is zeros[0] and results[1] is not None and results[2] is zeros[2]
+    once = [result.copy() for result in results]
+    plan.backward(X, W, W, out=results, accumulate=True)
+    for one, two in zip(once, results):
+        numpy.testing.assert_array_equal(two, 2 * one)
+    both = numpy.zeros(9)
+    with pytest.raises(ValueError, match="overlaps"):
+        plan.backward(X, W, W, out=(both.reshape(X.shape), both[:4].reshape(W.shape), None))
 
 
 @pytest.mark.parametrize("case", sorted(SHARED.glob("*/case.json")) or [None], ids=lambda path: path.parent.name if path else "none")
@@ -103,8 +120,24 @@ def test_same_puts_the_odd_one_at_the_end():
 def test_without_batch():
     numpy.testing.assert_array_equal(convgrad.conv2d(X[0], W), convgrad.conv2d(X, W)[0])
     numpy.testing.assert_array_equal(convgrad.conv_transpose2d(W[0], W), convgrad.conv_transpose2d(W, W)[0])
-    out = numpy.empty((1, 2, 2))
-    assert numpy.shares_memory(convgrad.conv2d(X[0], W, out=out), out)
+    for out, call in ((numpy.empty((1, 2, 2)), convgrad.conv2d), (numpy.empty((1, 4, 4)), convgrad.conv_transpose2d)):
+        assert call(X[0], W, out=out) is out
+        numpy.testing.assert_array_equal(out, call(X, W)[0])
+
+
+def test_padding_of_transposes():
+    w, geometry = integers((2, 3, 2, 3), "float64", 1), {"stride": (2, 3), "dilation": (1, 2)}
+    y = integers((1, 2, 4, 5), "float64", 2)
+    full = convgrad.conv_transpose2d(y, w, **geometry)
+    numpy.testing.assert_array_equal(convgrad.conv_transpose2d(y, w, padding=((1, 0), (2, 3)), **geometry), full[:, :, 1:, 2:-3])
+    numpy.testing.assert_array_equal(convgrad.conv_transpose2d(y, w, padding="valid", **geometry), full)
+    same = convgrad.conv_transpose2d(y, w, padding="same_tensorflow", **geometry)
+    numpy.testing.assert_array_equal(same, convgrad.conv_input((1, 3, 8, 15), w, y, padding="same_tensorflow", **geometry))
+    w = integers((2, 3, 2, 1), "float64", 3)  # a filter shorter than the stride
+    same = convgrad.conv_transpose2d(y, w, padding="same_tensorflow", stride=3)
+    numpy.testing.assert_array_equal(same, convgrad.conv_input((1, 3, 12, 15), w, y, padding="same_tensorflow", stride=3))
+    same = convgrad.conv_transpose2d(y, w, padding="same")
+    numpy.testing.assert_array_equal(same, convgrad.conv_input((1, 3, 4, 5), w, y, padding="same"))
 
 
 @pytest.mark.parametrize("call, error, words", [
@@ -142,7 +175,37 @@ def test_without_batch():
     (lambda: convgrad.conv_input((1, 1, 3, 3), W, X), ValueError, "grad_output has shape (1, 1, 3, 3); must be (1, 1, 2, 2)"),
     (lambda: convgrad.conv_input((1, 1, 3, 3), W, W, accumulate=True), ValueError, "accumulate is True"),
     (lambda: convgrad.conv_transpose2d(W, W, output_padding=1), ValueError, "output_padding is (1, 1)"),
-    (lambda: convgrad.conv_transpose2d(W, W, numpy.zeros(3)), ValueError, "bias is float64 of shape (3,)"),
+    (lambda: convgrad.conv_transpose2d(W, W, numpy.zeros(3)), ValueError, "bias has shape (3,); must be (1,)"),
+    (lambda: convgrad.conv_transpose2d(W, W, numpy.zeros(1, "f")), TypeError, "bias has dtype float32; must be float64"),
+    (lambda: convgrad.conv_transpose2d(W, W, padding=5), ValueError, "padding is 5; the output before it has size (3, 3)"),
+    (lambda: convgrad.conv_transpose2d(W, W, padding=-1), convgrad.Error, "pad_begin[0] is -1"),
+    (lambda: convgrad.conv_transpose2d(W, W, stride=2, padding="same"), ValueError, "needs stride 1"),
+    (lambda: convgrad.conv_transpose2d(W, W, stride=2, output_padding=1, padding="same_tensorflow"), ValueError, "has size (4, 4)"),
+    (lambda: convgrad.conv_transpose2d(W, W, gradient_scale=2), TypeError, "no option gradient_scale"),
+    (lambda: convgrad.conv2d(X, W, gradient_scale=2), TypeError, "no option gradient_scale"),
+    (lambda: convgrad.conv2d(X, W, stride=2.0), TypeError, "stride is 2.0"),
+    (lambda: convgrad.conv2d(X, W, padding=numpy.array([1.5, 1])), TypeError, "padding is 1.5"),
+    (lambda: convgrad.conv2d(X, W, groups=[1]), TypeError, "groups is [1]"),
+    (lambda: convgrad.conv2d(X, W, threads=1.5), TypeError, "threads is 1.5"),
+    (lambda: convgrad.conv2d(X, W, threads=2**32 + 1), ValueError, "threads is 4294967297; must fit 32 bits"),
+    (lambda: convgrad.conv2d(X, W, workspace_limit=-1), ValueError, "workspace_limit is -1"),
+    (lambda: convgrad.conv2d(X, W, error_growth="large"), TypeError, "error_growth is 'large'"),
+    (lambda: convgrad.conv2d(X, W, error_growth=0.5), convgrad.Error, "error_growth is 0.5"),
+    (lambda: convgrad.conv2d(X, W, algorithm=["direct"]), ValueError, "algorithm is ['direct']"),
+    (lambda: convgrad.conv2d(X, W, algorithm={"backward": "direct"}), ValueError, "a dict by pass"),
+    (lambda: convgrad.conv2d(numpy.ma.masked_equal(X, 3), W), TypeError, "input is a masked array"),
+    (lambda: convgrad.conv_bias(numpy.ma.masked_equal(X, 3)), TypeError, "grad_output is a masked array"),
+    (lambda: convgrad.conv2d(X[0], W, out=numpy.empty((1, 1, 2, 2))), ValueError, "out has shape (1, 1, 2, 2); must be (1, 2, 2)"),
+    (lambda: convgrad.conv_input((1, 1, 3.0, 3), W, W), TypeError, "the shape of input is 3.0"),
+    (lambda: convgrad.conv_weight(X, 2, W), TypeError, "the shape of weight is 2; must be a sequence"),
+    (lambda: convgrad.Plan(3, 4), TypeError, "the shape of input is 3; must be a sequence"),
+    (lambda: convgrad.Plan(X.shape, W.shape[1:]), ValueError, "weight has shape (1, 2, 2); must have 4 axes"),
+    (lambda: double().backward(X, W, W, need=(True,)), ValueError, "need is (True,); must be three"),
+    (lambda: double().backward(X, W, W, need=(True, False, False), out=(None, W.copy(), None)), ValueError, "not needed"),
+    (lambda: double().backward(X, W, W, accumulate=True), ValueError, "accumulate is True"),
+    (lambda: double().backward(X, W, W, out=(X, None, None)), ValueError, "overlaps"),
+    (lambda: convgrad.explain(X, W), TypeError, "grad_output is None"),
+    (lambda: convgrad.explain(X * 1j, W, W), TypeError, "input has dtype complex128"),
     (lambda: convgrad.Plan((1, 1), (1, 1)), ValueError, "input has shape (1, 1)"),
     (lambda: convgrad.Plan(X.shape, W.shape, dtype="int8"), TypeError, "dtype is int8"),
     (lambda: convgrad.Plan((2**40, 2**20, 2**20, 1), (1, 2**20, 1, 1)), convgrad.Error, ""),
@@ -203,8 +266,22 @@ def test_plan_tells_what_it_decided():
     assert plan.threads["forward"] == 2 and plan.error_growths["forward"] == 1 and plan.error_bounds["grad_weight"] > 0
     assert repr(plan).startswith("<convgrad.Plan (8, 32, 28, 28)")
     assert plan.verify().checks > 0
-    with pytest.raises(TypeError):
-        pickle.dumps(plan)
+
+
+def test_plans_are_pickled_as_what_they_were_made_of():
+    plan = convgrad.Plan((2, 4, 9, 9), (6, 2, 3, 3), stride=2, padding=((1, 0), (0, 1)), dilation=(2, 1), groups=2, dtype="float64",
+                         threads=3, algorithm={"forward": "im2col"}, gradient_scale=0.5)
+    again = pickle.loads(pickle.dumps(plan))
+    assert again is not plan and again.describe() == plan.describe() and again.algorithms == plan.algorithms
+    x, w, g = integers(plan.input_shape, "float64", 1), integers(plan.weight_shape, "float64", 2), integers(plan.output_shape, "float64", 3)
+    for one, other in zip(plan.backward(x, w, g), again.backward(x, w, g)):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_numbers_of_other_kinds():
+    wanted = convgrad.conv2d(X, W, stride=2, padding=((1, 0), (0, 1)))
+    for stride, padding in ((numpy.int32(2), [[1, 0], [0, 1]]), (numpy.array([2, 2]), numpy.array([[1, 0], [0, 1]])), ([2], ((True, 0), (0, 1)))):
+        numpy.testing.assert_array_equal(convgrad.conv2d(X, W, stride=stride, padding=padding, groups=numpy.int64(1)), wanted)
 
 
 def random_layer():
@@ -244,15 +321,18 @@ def test_a_fork():
     x, w = random_layer()
     plan = convgrad.Plan(x.shape, w.shape, padding=1, threads=2)
     wanted = plan.forward(x, w)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        same = plan.forward(x, w).tobytes() == wanted.tobytes() and \
-            convgrad.conv2d(x, w, padding=1, threads=2).tobytes() == wanted.tobytes() and plan.threads["forward"] == 1
-        os.write(writer, b"y" if same else b"n")
-        os._exit(0)
-    assert os.read(reader, 1) == b"y"
-    os.waitpid(child, 0)
+
+    def child():
+        results = []
+        workers = [threading.Thread(target=lambda: results.append(plan.forward(x, w).tobytes())) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return results == [wanted.tobytes()] * 4 and plan.threads["forward"] == 1 and \
+            convgrad.conv2d(x, w, padding=1, threads=2).tobytes() == wanted.tobytes()
+
+    assert in_a_child(child)
     assert plan.forward(x, w).tobytes() == wanted.tobytes() and plan.threads["forward"] == 2
 
 

@@ -1,12 +1,14 @@
 """PyTorch: autograd over the same memory, with its own convolutions as the oracle."""
 import copy
+import os
+import threading
 
 import numpy
 import pytest
 from hypothesis import given, settings
 
 import convgrad
-from oracle import problems
+from oracle import in_a_child, problems
 
 torch = pytest.importorskip("torch", reason="PyTorch is not here: convgrad.torch was not tested")
 import convgrad.torch  # noqa: E402
@@ -32,16 +34,17 @@ def agree(ours, theirs, tolerance=1e-11):
 
 @settings(max_examples=200, deadline=None)
 @given(problems(symmetric=True))
-def test_convolution_and_gradients(problem):
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-11), (torch.float32, 1e-4)])
+def test_convolution_and_gradients(dtype, tolerance, problem):
     x_shape, w_shape, stride, padding, dilation, groups = problem
     if x_shape[0] == 0:
         x_shape = (1, *x_shape[1:])  # PyTorch 1.13 refuses some empty ones
-    x, w, b = drawn(x_shape, w_shape, w_shape[:1])
+    x, w, b = drawn(x_shape, w_shape, w_shape[:1], dtype=dtype)
     arguments = (stride, tuple(p for p, _ in padding), dilation, groups)
     theirs, ours = THEIRS[len(stride)](x, w, b, *arguments), OURS[len(stride)](x, w, b, *arguments)
-    agree([ours], [theirs])
-    g, = drawn(theirs.shape)
-    agree(torch.autograd.grad(ours, (x, w, b), g), torch.autograd.grad(theirs, (x, w, b), g))
+    agree([ours], [theirs], tolerance)
+    g, = drawn(theirs.shape, dtype=dtype)
+    agree(torch.autograd.grad(ours, (x, w, b), g), torch.autograd.grad(theirs, (x, w, b), g), tolerance)
     arrays = [t.detach().numpy() for t in (x, w, b, g)]
     got = CONV[len(stride)](*arrays[:3], *arguments)
     assert got.tobytes() == ours.detach().numpy().tobytes()
@@ -209,3 +212,129 @@ def test_grad_output_that_is_not_contiguous():
 def test_transposed_channels_that_do_not_fit(channels):
     with pytest.raises(ValueError, match=f"input has {channels} channels; weight has 5"):
         convgrad.torch.conv_transpose2d(torch.ones(1, channels, 4, 4), torch.ones(5, 1, 3, 3))
+
+
+def test_no_images():
+    x, w, b = drawn((0, 2, 5, 5), (3, 2, 3, 3), (3,))
+    y = convgrad.torch.conv2d(x, w, b, padding=1)
+    assert y.shape == (0, 3, 5, 5)
+    dx, dw, db = torch.autograd.grad(y.sum(), (x, w, b))
+    assert dx.shape == x.shape and not dw.any() and not db.any()
+
+
+def patched():
+    return F.conv2d.__module__ == "convgrad.torch" or F.conv2d is not THEIRS[2]
+
+
+def test_patch_within_patch_and_in_threads():
+    first, second = convgrad.torch.patch(), convgrad.torch.patch()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)  # left in the order in which they were entered, as threads may
+    assert patched()
+    second.__exit__(None, None, None)
+    assert not patched()
+    wrong, x, w = [], torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)
+
+    def work():
+        for _ in range(50):
+            with convgrad.torch.patch():
+                if not patched() or F.conv2d(x, w)[0, 0, 0, 0] != 18:
+                    wrong.append(1)
+
+    together(work, 8)
+    assert not wrong and not patched()
+    with convgrad.torch.patch():
+        assert F.conv2d.__name__ == "conv2d" and F.conv2d.__doc__ == THEIRS[2].__doc__
+
+
+def together(work, count):
+    workers = [threading.Thread(target=work) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+class Marked(torch.Tensor):
+    """A subclass that counts on __torch_function__."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_patch_leaves_to_pytorch_what_is_not_plain(monkeypatch):
+    x, w = torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)
+    monkeypatch.setattr(convgrad.torch._Forward, "forward", None)  # none of these may come here
+    with convgrad.torch.patch():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert F.conv2d(x, w).dtype == torch.bfloat16
+        assert type(F.conv2d(x.as_subclass(Marked), w)) is Marked
+        empty = torch.ones(1, 0, 6, 6), torch.ones(3, 0, 3, 3)  # whatever PyTorch makes of it
+        assert F.conv2d(*empty).shape == THEIRS[2](*empty).shape
+        assert F.conv2d(x.to("meta"), w.to("meta")).device.type == "meta"
+        assert torch.jit.trace(lambda x: F.conv2d(x, w), x, check_trace=False)(x)[0, 0, 0, 0] == 18
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+            assert torch.autograd.forward_ad.unpack_dual(F.conv2d(dual, w)).tangent[0, 0, 0, 0] == 18
+        if hasattr(torch, "func"):
+            assert torch.func.vmap(lambda x: F.conv2d(x, w))(x[None]).shape == (1, 1, 3, 4, 4)
+            assert torch.func.grad(lambda x: F.conv2d(x, w).sum())(x).shape == x.shape
+            assert torch.func.jvp(lambda x: F.conv2d(x, w), (x,), (x,))[1].shape == (1, 3, 4, 4)
+            from torch._subclasses.fake_tensor import FakeTensorMode
+            with FakeTensorMode():
+                assert F.conv2d(torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)).shape == (1, 3, 4, 4)
+
+
+def test_in_threads():
+    x, w = drawn((2, 8, 20, 20), (8, 8, 3, 3), dtype=torch.float32)
+
+    def bits():
+        y = convgrad.torch.conv2d(x, w, padding=1)
+        return [t.detach().numpy().tobytes() for t in (y, *torch.autograd.grad(y.square().sum(), (x, w)))]
+
+    wanted, wrong = bits(), []
+    together(lambda: wrong.extend(1 for _ in range(10) if bits() != wanted), 6)
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_after_a_fork():
+    x, w = (t.detach() for t in drawn((4, 16, 20, 20), (16, 16, 3, 3), dtype=torch.float32))
+    wanted = convgrad.torch.conv2d(x, w, padding=1).numpy().tobytes()
+    assert in_a_child(lambda: convgrad.torch.conv2d(x, w, padding=1).numpy().tobytes() == wanted)
+
+
+class Doubled(torch.nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Named(torch.nn.Conv2d):
+    """A class of its own that computes what its base does."""
+
+
+@pytest.mark.parametrize("layer, words", [
+    (torch.nn.Conv1d(1, 1, 1), "layer is a Conv1d; must be a torch.nn.Conv2d"), (torch.nn.ReLU(), "layer is a ReLU"),
+    (Doubled(1, 1, 1), "layer is a Doubled"), (torch.nn.LazyConv2d(1, 1), "no weights yet"),
+    (torch.nn.utils.parametrizations.spectral_norm(torch.nn.Conv2d(2, 2, 2)), "parametrized"),
+])
+def test_layers_that_are_not_taken(layer, words):
+    with pytest.raises(TypeError, match=words):
+        convgrad.torch.Conv2d.from_torch(layer)
+
+
+def test_layers_have_hooks_of_their_own():
+    layer = Named(1, 1, 1)
+    seen = []
+    layer.register_forward_hook(lambda *_: seen.append("before"))
+    ours = convgrad.torch.Conv2d.from_torch(layer)
+    ours.register_forward_hook(lambda *_: seen.append("ours"))
+    ours(torch.ones(1, 1, 1, 1))
+    layer(torch.ones(1, 1, 1, 1))
+    assert seen == ["before", "ours", "before"]
+    again = convgrad.torch.Conv2d.from_torch(ours)
+    assert again.weight is layer.weight
+    ours.bias = None
+    assert layer.bias is not None
