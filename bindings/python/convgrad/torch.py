@@ -307,8 +307,9 @@ def patch() -> Iterator[None]:
     """Within it, torch's convolutions of plain CPU tensors of float32 and float64 run on convgrad, and their gradients.
 
     All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch
-    or forward-mode derivatives, and what TorchScript or torch.compile has compiled.  It holds for all threads of the process, until
-    the last of the patch() that are open, nested or in several threads, is left.
+    or forward-mode derivatives, and what TorchScript or torch.compile has compiled (compile outside of it: within, their graphs
+    break at convolutions).  It holds for all threads of the process, until the last of the patch() that are open, nested or in
+    several threads, is left.
     """
     with _Patched.lock:
         if _Patched.depth == 0:
