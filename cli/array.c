@@ -345,7 +345,10 @@ int array_write(const struct array *array, const char *path, cvg_error *error)
 double array_largest(const struct array *array)
 {
     double most = 0;
-    for (int64_t i = 0; i < array->count; i++)
-        most = fmax(most, fabs(array_get(array, i)));
+    for (int64_t i = 0; i < array->count; i++) {
+        const double size = fabs(array_get(array, i));
+        if (size > most) /* fmax() here crashes gcc 12 for AArch64 */
+            most = size;
+    }
     return most;
 }
