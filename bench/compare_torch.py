@@ -7,6 +7,7 @@ Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  N
 included.  Prints milliseconds (least of repeated runs; for networks the median, too) and ratios, then geometric means.
 """
 import argparse
+import contextlib
 import csv
 import math
 import statistics
@@ -98,15 +99,11 @@ def compare_network(name, args):
         return time.perf_counter() - begin
 
     times = {"ours": [], "PyTorch": []}
-    for n in range(args.rounds + 1): # the first does not count
-        for who in times:
-            if who == "ours":
-                with convgrad.torch.patch():
-                    took = iteration()
-            else:
-                took = iteration()
-            if n:
-                times[who].append(took)
+    for _ in range(args.rounds):
+        for who, convolutions in (("ours", convgrad.torch.patch), ("PyTorch", contextlib.nullcontext)):
+            with convolutions():
+                iteration()  # as the one before in a loop that trains
+                times[who].append(iteration())
     (our, our_median), (their, their_median) = ((min(t), statistics.median(t)) for t in times.values())
     print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward: {our * 1e3:.0f} ms (median {our_median * 1e3:.0f}); "
           f"PyTorch {torch.__version__} {their * 1e3:.0f} ms ({their_median * 1e3:.0f}); {their / our:.2f} times as fast", flush=True)

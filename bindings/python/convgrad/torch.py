@@ -13,8 +13,9 @@ derivatives, functorch's transforms and the deferred kinds of tensors are refuse
 """
 import contextlib
 import functools
+import math
 import threading
-from typing import Any, Dict, Iterator, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
 import numpy
 import torch
@@ -34,6 +35,71 @@ def _plan(input_shape, weight_shape, geometry, dtype):
     return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], options)
 
 
+class _Memory:
+    """Of large results, kept when they are gone for the next ones of the same size, while `patch()` is open.
+
+    The kernel hands out memory page by page, zeroed: for the results of a whole network that takes as long as a fifth of its
+    convolutions, each time again.  What is kept is never more than what results had in use at once.
+    """
+
+    LARGE = 1 << 20
+    open = False
+    used = most = kept = 0
+
+    def __init__(self):
+        self._lock = threading.RLock()  # the garbage collector may come back here at any time
+        self._free: Dict[int, List[Tensor]] = {}
+
+    def take(self, size):
+        """A tensor of so many bytes."""
+        with self._lock:
+            self.used += size
+            self.most = max(self.most, self.used)
+            free = self._free.get(size)
+            if free:
+                self.kept -= size
+                return free.pop()
+        return torch.empty(size, dtype=torch.uint8)
+
+    def give(self, memory):
+        """Takes it back."""
+        with self._lock:
+            self.used -= memory.numel()
+            if self.open:
+                if self.kept + memory.numel() > self.most:
+                    self.clear()
+                self._free.setdefault(memory.numel(), []).append(memory)
+                self.kept += memory.numel()
+
+    def clear(self):
+        """Frees what is kept."""
+        with self._lock:
+            self._free.clear()
+            self.kept, self.most = 0, self.used
+
+
+_memory = _Memory()
+
+
+class _Lease:
+    """Memory that goes back when the last tensor over it is gone."""
+
+    def __init__(self, size, shape, dtype):
+        self._memory = _memory.take(size)
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (self._memory.data_ptr(), False)}
+
+    def __del__(self):
+        _memory.give(self._memory)
+
+
+def _empty(like, shape):
+    """Memory for a result."""
+    size = math.prod(shape) * like.element_size()
+    if not _memory.open or size < _memory.LARGE:
+        return like.new_empty(shape)
+    return torch.from_numpy(numpy.asarray(_Lease(size, shape, _DTYPES[like.dtype])))
+
+
 def _dense(tensor):
     return tensor.resolve_neg().contiguous()
 
@@ -49,7 +115,7 @@ class _Forward(Function):
         ctx.save_for_backward(x, w)
         ctx.geometry = geometry
         plan = _plan(x.shape, w.shape, geometry, x.dtype)
-        y = x.new_empty(plan.output_shape)
+        y = _empty(x, plan.output_shape)
         x, w = _dense(x), _dense(w)
         b = None if b is None else _dense(b)
         plan.run_forward(x.data_ptr(), w.data_ptr(), None if b is None else b.data_ptr(), y.data_ptr())
@@ -71,7 +137,7 @@ class _GradInput(Function):
         ctx.geometry = geometry
         plan = _plan(input_shape, w.shape, geometry, g.dtype)
         _fits("grad_output", g, plan.output_shape)
-        dx = g.new_empty(plan.input_shape)
+        dx = _empty(g, plan.input_shape)
         g, w = _dense(g), _dense(w)
         plan.run_grad_input(g.data_ptr(), w.data_ptr(), dx.data_ptr())
         return dx
@@ -91,7 +157,7 @@ class _GradWeight(Function):
         ctx.geometry = geometry
         plan = _plan(x.shape, weight_shape, geometry, x.dtype)
         _fits("grad_output", g, plan.output_shape)
-        dw = x.new_empty(plan.weight_shape)
+        dw = _empty(x, plan.weight_shape)
         x, g = _dense(x), _dense(g)
         plan.run_grad_weight(x.data_ptr(), g.data_ptr(), dw.data_ptr())
         return dw
@@ -309,13 +375,15 @@ def patch() -> Iterator[None]:
     All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch
     or forward-mode derivatives, and what TorchScript or torch.compile has compiled (compile outside of it: within, their graphs
     break at convolutions).  It holds for all threads of the process, until the last of the patch() that are open, nested or in
-    several threads, is left.
+    several threads, is left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it
+    surround the loop that trains rather than a step.
     """
     with _Patched.lock:
         if _Patched.depth == 0:
             _Patched.before = {(place, name): getattr(place, name) for place, name in _PLACES}
             for (place, name), theirs in _Patched.before.items():
                 setattr(place, name, _instead(_FUNCTIONS[name], theirs))
+            _memory.open = True
         _Patched.depth += 1
     try:
         yield
@@ -325,3 +393,5 @@ def patch() -> Iterator[None]:
             if _Patched.depth == 0:
                 for (place, name), theirs in _Patched.before.items():
                     setattr(place, name, theirs)
+                _memory.open = False
+                _memory.clear()

@@ -248,6 +248,37 @@ def test_patch_within_patch_and_in_threads():
         assert F.conv2d.__name__ == "conv2d" and F.conv2d.__doc__ == THEIRS[2].__doc__
 
 
+def test_patch_keeps_the_memory_of_large_results():
+    x, w = (t.detach() for t in drawn((4, 32, 64, 64), (32, 32, 3, 3), dtype=torch.float32))
+    memory = convgrad.torch._memory
+    wanted = F.conv2d(x, w, padding=1)
+    with convgrad.torch.patch():
+        y = F.conv2d(x, w, padding=1)
+        at, view = y.data_ptr(), y[0]
+        assert y.shape == wanted.shape and y._base is None and memory.used == y.numel() * 4 and memory.kept == 0
+        del y
+        assert memory.kept == 0  # view holds it
+        kept = view.clone()
+        array = view.numpy()
+        del view
+        assert memory.kept == 0 and (array == kept.numpy()).all()
+        del array
+        assert memory.kept > 0
+        again = F.conv2d(x, w, padding=1)
+        assert again.data_ptr() == at and memory.kept == 0
+        agree([again], [wanted], 1e-4)
+        relu = torch.nn.functional.relu_(F.conv2d(x, w.clone().requires_grad_(), padding=1))  # in place, under autograd
+        relu.sum().backward()
+        del relu
+        for n in range(40):  # other sizes push out what is no longer used
+            F.conv2d(x[:, :, :32 + n % 20], w, padding=1)
+            assert memory.kept <= memory.most <= 4 * wanted.numel() * 4
+    assert memory.kept == 0
+    del again
+    assert memory.kept == memory.used == 0
+    F.conv2d(x, w)
+
+
 def together(work, count):
     workers = [threading.Thread(target=work) for _ in range(count)]
     for worker in workers:
