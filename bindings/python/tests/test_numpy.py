@@ -10,10 +10,9 @@ import threading
 
 import numpy
 import pytest
-from hypothesis import given, settings
 
 import convgrad
-from oracle import convolution, in_a_child, integers, problems
+from oracle import convolution, given, in_a_child, integers, problems, settings
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "torch-grad"
 ROOT = pathlib.Path(__file__).resolve().parents[3]

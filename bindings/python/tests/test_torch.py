@@ -5,10 +5,9 @@ import threading
 
 import numpy
 import pytest
-from hypothesis import given, settings
 
 import convgrad
-from oracle import in_a_child, problems
+from oracle import given, in_a_child, problems, settings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not here: convgrad.torch was not tested")
 import convgrad.torch  # noqa: E402
