@@ -77,6 +77,8 @@ def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLi
              [ 4., 12.,  9.]]]])
     """
     if isinstance(problem, str):
+        if weight is not None or grad_output is not None or (stride, padding, dilation, groups) != (1, 0, 1, 1):
+            raise TypeError(f"problem is {problem!r}, which says all; weight, grad_output, stride... go with an array")
         return Explanation([problem])
     arrays = [_float64(*named) for named in (("input", problem), ("weight", weight), ("grad_output", grad_output))]
     dims = arrays[0].ndim - 2

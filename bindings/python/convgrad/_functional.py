@@ -75,7 +75,7 @@ def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, 
     groups = one("groups", groups)
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if bias is not None:
-        bias, _ = read("bias", bias, shape[1:2], x.dtype)
+        bias = read("bias", bias, shape[1:2], x.dtype)[0].copy()  # which out may overlap
     if any(more):
         x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
     plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))

@@ -53,6 +53,11 @@ def one(name, value):
     return whole(name, value)
 
 
+def _at_least_one(name, numbers):
+    if min(numbers) < 1:
+        raise ValueError(f"{name} is {numbers if len(numbers) > 1 else numbers[0]}; must be at least 1")
+
+
 def padding_of(padding, size, filter_size, stride, dilation):
     """Padding before and after each axis; see convgrad.conv2d for what it may be."""
     dims = len(size)
@@ -65,6 +70,7 @@ def padding_of(padding, size, filter_size, stride, dilation):
                 raise ValueError(f"padding is 'same' and stride {stride}; as in PyTorch 'same' needs stride 1 ('same_tensorflow' does not)")
             total = tuple(e - 1 for e in extent)
         elif padding == "same_tensorflow":
+            _at_least_one("stride", stride)
             total = tuple(max((-(-n // s) - 1) * s + e - n, 0) for n, s, e in zip(size, stride, extent))
         else:
             raise ValueError(f"padding is {padding!r}; must be numbers, 'valid', 'same' or 'same_tensorflow'")
@@ -84,12 +90,14 @@ def transposed(x_shape, weight_shape, stride, padding, output_padding, groups, d
     """Of a transposed convolution: its stride, pairs of padding and dilation by axis, its output's shape, and how many zeros x
     needs after each axis: with output_padding past the stride the convolution back has more outputs, which were zero."""
     dims, filters = len(x_shape) - 2, weight_shape[2:]
+    _at_least_one("groups", (groups,))
     if x_shape[1] != weight_shape[0]:
         raise ValueError(f"input has {x_shape[1]} channels; weight has {weight_shape[0]}")
+    if x_shape[1] % groups:
+        raise ValueError(f"input has {x_shape[1]} channels; must be a multiple of groups {groups}")
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
     output_padding = per_axis("output_padding", output_padding, dims)
-    if min(stride) < 1:
-        raise ValueError(f"stride is {stride}; must be at least 1")
+    _at_least_one("stride", stride)
     for extra, step, gap in zip(output_padding, stride, dilation):
         if not 0 <= extra < max(step, gap):
             raise ValueError(f"output_padding is {output_padding}; must be less than stride {stride} or dilation {dilation}")

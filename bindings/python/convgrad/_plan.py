@@ -1,4 +1,5 @@
 """A plan: one problem, all that is decided about it once."""
+import numbers
 import os
 import threading
 from ctypes import byref
@@ -16,11 +17,13 @@ _NULL = "an operand is NULL"
 
 # OpenMP's threads do not survive a fork: plans of the parent are made again in the child, with one thread.
 _forks = 0
+_remaking = threading.Lock()
 
 
 def _forked():
-    global _forks
+    global _forks, _remaking
     _forks += 1
+    _remaking = threading.Lock()  # a thread that is not here may have held it
 
 
 if hasattr(os, "register_at_fork"):
@@ -30,15 +33,16 @@ if hasattr(os, "register_at_fork"):
 class _Space(threading.local):
     """The workspace of a thread: one for all plans, as large as the largest that it ran."""
 
-    size = 0
-    held = 0, None
+    held: Tuple[int, Any, int] = (0, None, 0)
 
     def of(self, size):
-        """Its address, and what must be kept while that is used: the garbage collector may run another plan here."""
-        if size > self.size:
+        """(address, memory, size): the memory must be kept while the address is used, as the garbage collector may run another
+        plan here at any time."""
+        held = self.held
+        if size > held[2]:
             memory = _empty(size, numpy.uint8)
-            self.held, self.size = (memory.ctypes.data, memory), size
-        return self.held
+            held = self.held = memory.ctypes.data, memory, size
+        return held
 
 
 _space = _Space()
@@ -81,10 +85,10 @@ def options_of(given, allowed=Options._fields):
         raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or a dict by pass")
     checked["algorithm"] = tuple(named.get(name, "auto") for name in library.PASS_NAMES)
     for name in ("error_growth", "gradient_scale"):
-        try:
-            checked[name] = float(given.get(name, getattr(_BY_DEFAULT, name)))
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} is {given[name]!r}; must be a number") from None
+        value = given.get(name, getattr(_BY_DEFAULT, name))
+        if not isinstance(value, numbers.Real):
+            raise TypeError(f"{name} is {value!r}; must be a number")
+        checked[name] = float(value)
     checked["threads"] = whole("threads", given.get("threads", 0), 32)
     checked["workspace_limit"] = whole("workspace_limit", given.get("workspace_limit", 0))
     if checked["workspace_limit"] < 0:
@@ -179,7 +183,6 @@ class Plan:
                                     "workspace_limit": workspace_limit, "threads": threads})
         self._pickled = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                          "dtype": self.dtype, **self._options._asdict()}
-        self._lock = threading.Lock()
         self._make()
 
     def _make(self):
@@ -214,7 +217,7 @@ class Plan:
     def _live(self):
         """The handle, which a fork makes old."""
         if self._born != _forks:
-            with self._lock:
+            with _remaking:
                 if self._born != _forks:
                     self._make()
         return self._handle
@@ -229,7 +232,7 @@ class Plan:
                 raise ValueError("accumulate is True and out is None; there is nothing to add to")
             out = _empty(shape, self.dtype)
             return out, out.__array_interface__["data"][0]
-        if not isinstance(out, _ndarray):
+        if not isinstance(out, _ndarray) or isinstance(out, numpy.ma.MaskedArray):
             raise TypeError(f"out is a {type(out).__name__}; must be a numpy.ndarray")
         if out.dtype != self.dtype:
             raise TypeError(f"out has dtype {out.dtype}; must be {self.dtype}")
@@ -311,7 +314,7 @@ class Plan:
                 self._apart((at, result.nbytes), *taken)
                 taken.append((at, result.nbytes))
             results.append((result, at))
-        at, _held = _space.of(self._backward_space)
+        at, *_held = _space.of(self._backward_space)
         library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), bool(accumulate), at), _NULL)
         return results[0][0], results[1][0], results[2][0]
 
@@ -319,17 +322,17 @@ class Plan:
 
     def run_forward(self, x, w, b, y):
         """forward on addresses of C-contiguous memory of the plan's type."""
-        at, _held = _space.of(self._forward_space)
+        at, *_held = _space.of(self._forward_space)
         library.refuse(library.forward(self._live(), x, w, b, y, at), _NULL)
 
     def run_grad_input(self, g, w, dx, accumulate=False):
         """grad_input on addresses."""
-        at, _held = _space.of(self._input_space)
+        at, *_held = _space.of(self._input_space)
         library.refuse(library.grad_input(self._live(), g, w, dx, bool(accumulate), at), _NULL)
 
     def run_grad_weight(self, x, g, dw, accumulate=False):
         """grad_weight on addresses."""
-        at, _held = _space.of(self._weight_space)
+        at, *_held = _space.of(self._weight_space)
         library.refuse(library.grad_weight(self._live(), x, g, dw, bool(accumulate), at), _NULL)
 
     def run_grad_bias(self, g, db, accumulate=False):

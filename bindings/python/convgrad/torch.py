@@ -14,6 +14,7 @@ derivatives, functorch's transforms and the deferred kinds of tensors are refuse
 import contextlib
 import functools
 import math
+import os
 import threading
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
 
@@ -53,29 +54,36 @@ class _Memory:
     def take(self, size):
         """A tensor of so many bytes."""
         with self._lock:
-            self.used += size
-            self.most = max(self.most, self.used)
             free = self._free.get(size)
             if free:
+                memory = free.pop()
                 self.kept -= size
-                return free.pop()
-        return torch.empty(size, dtype=torch.uint8)
+            else:
+                memory = torch.empty(size, dtype=torch.uint8, device="cpu")
+            self.used += size
+            self.most = max(self.most, self.used)
+        return memory
 
     def give(self, memory):
         """Takes it back."""
+        size = memory.numel()
         with self._lock:
-            self.used -= memory.numel()
+            self.used -= size
             if self.open:
-                if self.kept + memory.numel() > self.most:
+                if self.kept + size > self.most:
                     self.clear()
-                self._free.setdefault(memory.numel(), []).append(memory)
-                self.kept += memory.numel()
+                self._free.setdefault(size, []).append(memory)
+                self.kept += size
 
     def clear(self):
         """Frees what is kept."""
         with self._lock:
             self._free.clear()
             self.kept, self.most = 0, self.used
+
+    def forked(self):
+        """In a child: a thread that is not here may have held the lock."""
+        self._lock = threading.RLock()
 
 
 _memory = _Memory()
@@ -84,9 +92,9 @@ _memory = _Memory()
 class _Lease:
     """Memory that goes back when the last tensor over it is gone."""
 
-    def __init__(self, size, shape, dtype):
-        self._memory = _memory.take(size)
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (self._memory.data_ptr(), False)}
+    def __init__(self, memory, shape, dtype):
+        self._memory = memory
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.data_ptr(), False)}
 
     def __del__(self):
         _memory.give(self._memory)
@@ -97,11 +105,20 @@ def _empty(like, shape):
     size = math.prod(shape) * like.element_size()
     if not _memory.open or size < _memory.LARGE:
         return like.new_empty(shape)
-    return torch.from_numpy(numpy.asarray(_Lease(size, shape, _DTYPES[like.dtype])))
+    return torch.from_numpy(numpy.asarray(_Lease(_memory.take(size), shape, _DTYPES[like.dtype])))
 
 
 def _dense(tensor):
     return tensor.resolve_neg().contiguous()
+
+
+def _at(tensor):
+    """Its address."""
+    try:
+        return tensor.data_ptr()
+    except RuntimeError:
+        raise RuntimeError("a tensor has no memory of its own: batched gradients and torch.func do not go through convgrad; "
+                           "compute forward outside of patch(), or one gradient at a time") from None
 
 
 def _fits(name, tensor, shape):
@@ -118,7 +135,7 @@ class _Forward(Function):
         y = _empty(x, plan.output_shape)
         x, w = _dense(x), _dense(w)
         b = None if b is None else _dense(b)
-        plan.run_forward(x.data_ptr(), w.data_ptr(), None if b is None else b.data_ptr(), y.data_ptr())
+        plan.run_forward(_at(x), _at(w), None if b is None else _at(b), _at(y))
         return y
 
     @staticmethod
@@ -139,7 +156,7 @@ class _GradInput(Function):
         _fits("grad_output", g, plan.output_shape)
         dx = _empty(g, plan.input_shape)
         g, w = _dense(g), _dense(w)
-        plan.run_grad_input(g.data_ptr(), w.data_ptr(), dx.data_ptr())
+        plan.run_grad_input(_at(g), _at(w), _at(dx))
         return dx
 
     @staticmethod
@@ -159,7 +176,7 @@ class _GradWeight(Function):
         _fits("grad_output", g, plan.output_shape)
         dw = _empty(x, plan.weight_shape)
         x, g = _dense(x), _dense(g)
-        plan.run_grad_weight(x.data_ptr(), g.data_ptr(), dw.data_ptr())
+        plan.run_grad_weight(_at(x), _at(g), _at(dw))
         return dw
 
     @staticmethod
@@ -177,7 +194,7 @@ class _GradBias(Function):
         plan = _plan(*bias_problem(g.shape), (1, 0, 1, 1), g.dtype)
         db = g.new_empty(g.shape[1])
         g = _dense(g)  # kept until the library has read it
-        plan.run_grad_bias(g.data_ptr(), db.data_ptr())
+        plan.run_grad_bias(_at(g), _at(db))
         return db
 
     @staticmethod
@@ -185,15 +202,22 @@ class _GradBias(Function):
         return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
 
 
+# How many modes are on that see each operation below autograd.
+_recorded = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
+
+
 def _checked(dims, x, w, b):
     """The input with its batch axis, and whether that was added."""
+    if _recorded():
+        raise RuntimeError("a dispatch mode of PyTorch is on (make_fx, FakeTensorMode...), which does not see what convgrad computes")
     for name, tensor in (("input", x), ("weight", w), ("bias", b)):
         if tensor is None and name == "bias":
             continue
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}; must be a torch.Tensor")
         if tensor.device.type != "cpu" or tensor.dtype not in _DTYPES or tensor.layout != torch.strided:
-            raise TypeError(f"{name} is {tensor.dtype} on {tensor.device}; must be torch.float32 or torch.float64 on cpu")
+            raise TypeError(f"{name} is {tensor.dtype}, {tensor.layout} on {tensor.device}; must be torch.float32 or torch.float64, "
+                            "torch.strided on cpu")
         if tensor.dtype != x.dtype:
             raise TypeError(f"{name} has dtype {tensor.dtype}; input has {x.dtype}")
     single = x.dim() == dims + 1
@@ -289,12 +313,15 @@ class _Layer:
         if not isinstance(layer, theirs) or not {type(layer).forward, type(layer)._conv_forward} <= {
                 theirs.forward, theirs._conv_forward, cls._conv_forward}:
             raise TypeError(f"layer is a {type(layer).__name__}; must be a torch.nn.{theirs.__name__} that computes as such")
+        if {"forward", "_conv_forward"} & layer.__dict__.keys():
+            raise TypeError("layer has a forward of its own, put there by other code; that would run instead of convgrad")
         if torch.nn.parameter.is_lazy(layer.weight):
             raise TypeError("layer has no weights yet; run it once")
         if hasattr(layer, "parametrizations"):
             raise TypeError("layer is parametrized, so its weights are computed; torch.nn.utils.parametrize.remove_parametrizations first")
         made = cls.__new__(cls)
         made.__dict__.update((name, value.copy() if isinstance(value, dict) else value) for name, value in layer.__dict__.items())
+        made.__dict__.pop("_compiled_call_impl", None)
         return made
 
     def _conv_forward(self, input, weight, bias):
@@ -336,7 +363,7 @@ def _autocast() -> bool:
 
 
 # Whether PyTorch is asked to do more than compute: to convert, to record, or to transform.
-_MODES = (_autocast, torch.jit.is_tracing, lambda: getattr(forward_ad, "_current_level", -1) >= 0,
+_MODES = (_autocast, _recorded, torch.jit.is_tracing, lambda: getattr(forward_ad, "_current_level", -1) >= 0,
           getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False))  # the last of PyTorch 2
 
 
@@ -345,10 +372,10 @@ def _plain(tensor) -> bool:
     if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
         return False
     try:
-        tensor.data_ptr()
+        there = tensor.data_ptr() != 0 or tensor.numel() == 0  # zeros may be without memory
     except RuntimeError:  # a wrapper of functorch
         return False
-    return tensor.dtype in _DTYPES
+    return there and tensor.dtype in _DTYPES
 
 
 def _instead(ours, theirs):
@@ -363,26 +390,40 @@ def _instead(ours, theirs):
 class _Patched:
     """How many `patch()` are open, and what stood there before the first."""
 
-    lock = threading.Lock()
+    lock = threading.RLock()  # an abandoned patch() may be collected, and left, at any time
     depth = 0
     before: Dict[Tuple[Any, str], Any] = {}
+    ours: Dict[Tuple[Any, str], Any] = {}
+
+
+def _forked():
+    _Patched.lock = threading.RLock()  # a thread that is not here may have held it
+    _memory.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 @contextlib.contextmanager
 def patch() -> Iterator[None]:
     """Within it, torch's convolutions of plain CPU tensors of float32 and float64 run on convgrad, and their gradients.
 
-    All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch
-    or forward-mode derivatives, and what TorchScript or torch.compile has compiled (compile outside of it: within, their graphs
-    break at convolutions).  It holds for all threads of the process, until the last of the patch() that are open, nested or in
-    several threads, is left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it
-    surround the loop that trains rather than a step.
+    All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch,
+    dispatch modes or forward-mode derivatives, and what TorchScript or torch.compile has compiled.  Script and compile before:
+    within it the one is refused, and the other's graphs break at convolutions.  Batched gradients (is_grads_batched) of
+    what ran on convgrad are refused.
+
+    It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is
+    left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it surround the loop that trains
+    rather than a step; such results cannot be resized in place.
     """
     with _Patched.lock:
         if _Patched.depth == 0:
             _Patched.before = {(place, name): getattr(place, name) for place, name in _PLACES}
-            for (place, name), theirs in _Patched.before.items():
-                setattr(place, name, _instead(_FUNCTIONS[name], theirs))
+            _Patched.ours = {(place, name): _instead(_FUNCTIONS[name], theirs) for (place, name), theirs in _Patched.before.items()}
+            for (place, name), ours in _Patched.ours.items():
+                setattr(place, name, ours)
             _memory.open = True
         _Patched.depth += 1
     try:
@@ -392,6 +433,7 @@ def patch() -> Iterator[None]:
             _Patched.depth -= 1
             if _Patched.depth == 0:
                 for (place, name), theirs in _Patched.before.items():
-                    setattr(place, name, theirs)
+                    if getattr(place, name) is _Patched.ours[place, name]:  # else somebody put another one there
+                        setattr(place, name, theirs)
                 _memory.open = False
                 _memory.clear()

@@ -83,13 +83,9 @@ def test_gradients_by_pytorch(case):
         x, w, g = (load(name).astype(dtype) for name in ("x", "w", "grad_out"))
         bias = load("b").astype(dtype) if facts["has_bias"] else None
         if facts["op"] == "ConvTranspose":
-            shape = (w.shape[0], *w.shape[1:])
-            padding = [begin for begin, _ in pairs]
-            if any(begin != end for begin, end in pairs):
-                pytest.skip("PyTorch's transposed convolution pads both ends alike")
-            y = TRANSPOSE[dims](x, w, bias, padding=padding, output_padding=facts["output_padding"], **geometry)
+            y = TRANSPOSE[dims](x, w, bias, padding=pairs, output_padding=facts["output_padding"], **geometry)
             dx = CONV[dims](g, w, padding=pairs, **geometry)
-            dw = convgrad.conv_weight(g, shape, x, padding=pairs, **geometry)
+            dw = convgrad.conv_weight(g, w.shape, x, padding=pairs, **geometry)
         else:
             y = CONV[dims](x, w, bias, padding=pairs, **geometry)
             dx = convgrad.conv_input(x.shape, w, g, padding=pairs, **geometry)
@@ -122,6 +118,15 @@ def test_without_batch():
     for out, call in ((numpy.empty((1, 2, 2)), convgrad.conv2d), (numpy.empty((1, 4, 4)), convgrad.conv_transpose2d)):
         assert call(X[0], W, out=out) is out
         numpy.testing.assert_array_equal(out, call(X, W)[0])
+
+
+def test_a_bias_that_the_result_overlaps():
+    memory = numpy.full(64, 5.0)
+    x, w, out = numpy.ones((1, 1, 3, 3)), numpy.ones((1, 4, 2, 2)), memory.reshape(1, 4, 4, 4)
+    wanted = convgrad.conv_transpose2d(x, w, memory[:4].copy())
+    numpy.testing.assert_array_equal(convgrad.conv_transpose2d(x, w, memory[:4], out=out), wanted)
+    with pytest.raises(ValueError, match="overlaps"):
+        convgrad.conv2d(x, numpy.ones((4, 1, 2, 2)), memory[:4], out=memory[:16].reshape(1, 4, 2, 2))
 
 
 def test_padding_of_transposes():
@@ -188,7 +193,12 @@ def test_padding_of_transposes():
     (lambda: convgrad.conv2d(X, W, threads=1.5), TypeError, "threads is 1.5"),
     (lambda: convgrad.conv2d(X, W, threads=2**32 + 1), ValueError, "threads is 4294967297; must fit 32 bits"),
     (lambda: convgrad.conv2d(X, W, workspace_limit=-1), ValueError, "workspace_limit is -1"),
-    (lambda: convgrad.conv2d(X, W, error_growth="large"), TypeError, "error_growth is 'large'"),
+    (lambda: convgrad.conv2d(X, W, error_growth="12"), TypeError, "error_growth is '12'"),
+    (lambda: convgrad.conv2d(X, W, stride=0, padding="same_tensorflow"), ValueError, "stride is (0, 0); must be at least 1"),
+    (lambda: convgrad.conv_transpose2d(W, W, groups=-1), ValueError, "groups is -1; must be at least 1"),
+    (lambda: convgrad.conv_transpose2d(numpy.ones((1, 3, 2, 2)), numpy.ones((3, 1, 2, 2)), groups=2), ValueError, "multiple of groups 2"),
+    (lambda: convgrad.conv2d(X, W, out=numpy.ma.masked_all((1, 1, 2, 2))), TypeError, "out is a MaskedArray"),
+    (lambda: convgrad.explain("simple", stride=7), TypeError, "problem is 'simple', which says all"),
     (lambda: convgrad.conv2d(X, W, error_growth=0.5), convgrad.Error, "error_growth is 0.5"),
     (lambda: convgrad.conv2d(X, W, algorithm=["direct"]), ValueError, "algorithm is ['direct']"),
     (lambda: convgrad.conv2d(X, W, algorithm={"backward": "direct"}), ValueError, "a dict by pass"),

@@ -54,7 +54,6 @@ def test_convolution_and_gradients(dtype, tolerance, problem):
 def test_transposed_convolution_and_gradients(problem):
     _, w_shape, stride, padding, dilation, groups = problem
     dims, padding = len(stride), tuple(p for p, _ in padding)
-    w_shape = (w_shape[0], w_shape[1], *w_shape[2:])
     x_shape = (2, w_shape[0], *[4] * dims)
     more = tuple(max(s, d) - 1 for s, d in zip(stride, dilation))
     sizes = [3 * s - 2 * p + d * (f - 1) + m + 1 for s, p, d, f, m in zip(stride, padding, dilation, w_shape[2:], more)]
@@ -189,7 +188,7 @@ def test_the_same_bits_for_every_thread_count():
     (lambda x, w: convgrad.torch.conv2d(x.numpy(), w), TypeError, "input is a ndarray"),
     (lambda x, w: convgrad.torch.conv2d(x, w.float()), TypeError, "weight has dtype torch.float32; input has torch.float64"),
     (lambda x, w: convgrad.torch.conv2d(x.half(), w.half()), TypeError, "torch.float16"),
-    (lambda x, w: convgrad.torch.conv2d(x.to_sparse(), w), TypeError, "input"),
+    (lambda x, w: convgrad.torch.conv2d(x.to_sparse(), w), TypeError, "input is torch.float64, torch.sparse_coo on cpu"),
     (lambda x, w: convgrad.torch.conv2d(x, w, torch.zeros(9, dtype=x.dtype)), ValueError, "bias has shape (9,); must be (2,)"),
     (lambda x, w: convgrad.torch.conv2d(x[0, 0], w), ValueError, "must have 4 axes"),
     (lambda x, w: convgrad.torch.conv2d(x, w, stride=0), convgrad.Error, "stride[0] is 0"),
@@ -222,7 +221,7 @@ def test_no_images():
 
 
 def patched():
-    return F.conv2d.__module__ == "convgrad.torch" or F.conv2d is not THEIRS[2]
+    return F.conv2d is not THEIRS[2]
 
 
 def test_patch_within_patch_and_in_threads():
@@ -312,9 +311,41 @@ def test_patch_leaves_to_pytorch_what_is_not_plain(monkeypatch):
             assert torch.func.vmap(lambda x: F.conv2d(x, w))(x[None]).shape == (1, 1, 3, 4, 4)
             assert torch.func.grad(lambda x: F.conv2d(x, w).sum())(x).shape == x.shape
             assert torch.func.jvp(lambda x: F.conv2d(x, w), (x,), (x,))[1].shape == (1, 3, 4, 4)
+            from torch.fx.experimental.proxy_tensor import make_fx
+            assert torch.equal(make_fx(lambda x: F.conv2d(x, w))(x)(x), THEIRS[2](x, w))
             from torch._subclasses.fake_tensor import FakeTensorMode
             with FakeTensorMode():
                 assert F.conv2d(torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)).shape == (1, 3, 4, 4)
+
+
+def test_what_does_not_go_through():
+    x, w = drawn((1, 2, 6, 6), (3, 2, 3, 3))
+    y = convgrad.torch.conv2d(x, w)
+    with pytest.raises(RuntimeError, match="one gradient at a time"):
+        torch.autograd.grad(y, x, torch.ones(2, *y.shape, dtype=y.dtype), is_grads_batched=True)
+    if hasattr(torch, "func"):
+        from torch.fx.experimental.proxy_tensor import make_fx
+        with pytest.raises(RuntimeError, match="a dispatch mode of PyTorch is on"):
+            make_fx(lambda x: convgrad.torch.conv2d(x, w))(x)
+
+
+def test_memory_that_is_not_there():
+    x, memory = torch.ones(1, 1, 1, 1), convgrad.torch._memory
+    with convgrad.torch.patch():
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                F.conv2d(x, x, padding=2**21)
+        assert memory.used == memory.kept == 0
+
+
+def test_patch_leaves_what_others_put_there():
+    mine = lambda *arguments: None  # noqa: E731
+    with convgrad.torch.patch():
+        F.conv2d = mine
+    try:
+        assert F.conv2d is mine and F.conv1d is THEIRS[1]
+    finally:
+        F.conv2d = THEIRS[2]
 
 
 def test_in_threads():
@@ -334,6 +365,10 @@ def test_after_a_fork():
     x, w = (t.detach() for t in drawn((4, 16, 20, 20), (16, 16, 3, 3), dtype=torch.float32))
     wanted = convgrad.torch.conv2d(x, w, padding=1).numpy().tobytes()
     assert in_a_child(lambda: convgrad.torch.conv2d(x, w, padding=1).numpy().tobytes() == wanted)
+    big = torch.ones(1, 1, 600, 600)
+    with convgrad.torch.patch():
+        with convgrad.torch._memory._lock, convgrad.torch._Patched.lock:  # as if by a thread that the child does not have
+            assert in_a_child(lambda: F.conv2d(big, big[:, :, :1, :1]).sum() == 360000)
 
 
 class Doubled(torch.nn.Conv2d):
@@ -345,7 +380,14 @@ class Named(torch.nn.Conv2d):
     """A class of its own that computes what its base does."""
 
 
+def hooked():
+    layer = torch.nn.Conv2d(1, 1, 1)
+    layer.forward = lambda x: x
+    return layer
+
+
 @pytest.mark.parametrize("layer, words", [
+    (hooked(), "a forward of its own"),
     (torch.nn.Conv1d(1, 1, 1), "layer is a Conv1d; must be a torch.nn.Conv2d"), (torch.nn.ReLU(), "layer is a ReLU"),
     (Doubled(1, 1, 1), "layer is a Doubled"), (torch.nn.LazyConv2d(1, 1), "no weights yet"),
     (torch.nn.utils.parametrizations.spectral_norm(torch.nn.Conv2d(2, 2, 2)), "parametrized"),
