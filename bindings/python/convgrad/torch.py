@@ -40,7 +40,7 @@ class _Memory:
     """Of large results, kept when they are gone for the next ones of the same size, while `patch()` is open.
 
     The kernel hands out memory page by page, zeroed: for the results of a whole network that takes as long as a fifth of its
-    convolutions, each time again.  What is kept is never more than what results had in use at once.
+    convolutions, each time again.  What is in use and kept is never more than twice what was in use at once.
     """
 
     LARGE = 1 << 20
@@ -70,14 +70,16 @@ class _Memory:
         with self._lock:
             self.used -= size
             if self.open:
-                if self.kept + size > self.most:
-                    self.clear()
+                if self.used + self.kept + size > 2 * self.most:
+                    self._free.clear()
+                    self.kept = 0
                 self._free.setdefault(size, []).append(memory)
                 self.kept += size
 
-    def clear(self):
-        """Frees what is kept."""
+    def close(self):
+        """Frees what is kept, and keeps no more."""
         with self._lock:
+            self.open = False
             self._free.clear()
             self.kept, self.most = 0, self.used
 
@@ -435,5 +437,4 @@ def patch() -> Iterator[None]:
                 for (place, name), theirs in _Patched.before.items():
                     if getattr(place, name) is _Patched.ours[place, name]:  # else somebody put another one there
                         setattr(place, name, theirs)
-                _memory.open = False
-                _memory.clear()
+                _memory.close()
