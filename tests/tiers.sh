@@ -52,7 +52,7 @@ msan() {
 }
 
 valgrind() {
-    memcheck='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'
+    memcheck="$(type -P valgrind) -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" # the program, not this function
     build build-valgrind -DCVG_OPENMP=OFF -DCMAKE_C_FLAGS_RELEASE='-O1 -g'
     for test in api textbook faults; do
         $memcheck "build-valgrind/tests/test_$test"
