@@ -17,6 +17,7 @@ enum {
     CHAINS = 12, /* cover latency 4 to 5 at 2 a cycle */
     ROUNDS = 20000,
     REPEATS = 64, /* so that the start of the threads does not count */
+    TIMES = 25,
 };
 
 /* Each returns a value that depends on every sum, so that none is optimised away. */
@@ -69,6 +70,7 @@ SPIN_PORTABLE(spin_portable_f64, double)
 struct spin {
     spin_fn *run;
     double flops; /* of one run */
+    int repeats;
 };
 
 static struct spin best_spin(cvg_type type)
@@ -88,7 +90,7 @@ static struct spin best_spin(cvg_type type)
         run = f32 ? spin_avx2_f32 : spin_avx2_f64;
     }
 #endif
-    return (struct spin){run, 2.0 * CHAINS * ROUNDS * bytes / (f32 ? 4 : 8)};
+    return (struct spin){run, 2.0 * CHAINS * ROUNDS * bytes / (f32 ? 4 : 8), REPEATS};
 }
 
 static void spin_task(void *context, int index)
@@ -96,20 +98,22 @@ static void spin_task(void *context, int index)
     const struct spin *spin = context;
     static volatile double sink;
     (void)index;
-    for (int i = 0; i < REPEATS; i++)
+    for (int i = 0; i < spin->repeats; i++)
         if (isnan(spin->run()))
             sink = 1; /* never: the sums converge */
     (void)sink;
 }
 
-double peak_flops(cvg_type type, int threads)
+double peak_flops(cvg_type type, int threads, int briefly)
 {
     struct spin spin = best_spin(type);
     double best = 0;
-    for (int i = 0; i < 25; i++) {
+    if (briefly)
+        spin.repeats = 1;
+    for (int i = 0; i < (briefly ? 1 : TIMES); i++) {
         const double begin = seconds();
         thread_each(NULL, threads, spin_task, &spin);
-        const double rate = REPEATS * threads * spin.flops / (seconds() - begin);
+        const double rate = spin.repeats * threads * spin.flops / (seconds() - begin);
         best = rate > best ? rate : best;
     }
     return best;
