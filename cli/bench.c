@@ -271,7 +271,7 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         c->plan = plan_try(&conv, c->algo, bench->threads, 1, &c->why);
         c->workspace = c->plan ? workspace_of(c->plan) : NULL;
     }
-    const double peak = peak_flops(type, bench->threads, bench->min_time == 0);
+    const double peak = peak_flops(type, bench->threads);
     const int row = report_row(&bench->report, *problem->name ? problem->name : text, &conv, peak);
     printf("%s%s%s: FMA peak %.1f GFLOP/s on %d threads\n", text, *problem->name ? " " : "", problem->name,
            peak * 1e-9, bench->threads);

@@ -105,9 +105,9 @@ void problem_draw(struct problem *problem, struct random *random);
 
 /*
  * The FMA peak in flop/s of so many threads, measured now, by the widest vectors that the
- * processor has and that the environment variable CVG_ISA allows.  Briefly: roughly, by one short run.
+ * processor has and that the environment variable CVG_ISA allows.
  */
-double peak_flops(cvg_type type, int threads, int briefly);
+double peak_flops(cvg_type type, int threads);
 
 /* The bytes/s at which so many threads read memory that no cache holds, measured now. */
 double peak_bytes(int threads);

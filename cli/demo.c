@@ -130,7 +130,7 @@ static void speed(void)
            "  type  algorithm   ms        GFLOP/s  %% of FMA peak\n");
     for (int type = CVG_F32; type <= CVG_F64; type++) {
         struct layer l = layer_of((cvg_type)type);
-        const double flops = 6 * l.z.macs, peak = peak_flops((cvg_type)type, 1, 0);
+        const double flops = 6 * l.z.macs, peak = peak_flops((cvg_type)type, 1);
         for (int algo = CVG_REFERENCE; algo < EXACT_ALGOS; algo++) {
             cvg_plan *plan = plan_of(&l.conv, (cvg_algo)algo, 1, 1);
             void *workspace = workspace_of(plan);

@@ -121,7 +121,7 @@ int command_info(const struct args *args)
         printf(" %s", cvg_algo_name((cvg_algo)i));
     printf("\n");
     for (int t = 0; t < type_count; t++)
-        printf("FMA peak of one thread, %s: %.1f GFLOP/s\n", type_name(types[t]), peak_flops(types[t], 1, 0) * 1e-9);
+        printf("FMA peak of one thread, %s: %.1f GFLOP/s\n", type_name(types[t]), peak_flops(types[t], 1) * 1e-9);
     for (int i = 0; i < count * type_count; i++) {
         printf("\n");
         print_plan(plans[i]);

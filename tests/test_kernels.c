@@ -474,7 +474,7 @@ static void bench_tile(struct space *s, const struct cvg_tile *tile)
     }
     const double rate = 2.0 * tile->rows * tile->lanes * (double)(terms.blocks * count) / best;
     printf("%-9s %s  tile %2d x %3d  %8.2f GFLOP/s  %5.1f %% of peak%s\n", k->isa, type_name(k->type), tile->rows,
-           tile->lanes, rate * 1e-9, 100 * rate / peak_flops(k->type, 1, 0), tile == &k->tile[k->main] ? "  main" : "");
+           tile->lanes, rate * 1e-9, 100 * rate / peak_flops(k->type, 1), tile == &k->tile[k->main] ? "  main" : "");
 }
 
 static void check_set(const struct cvg_kernels *kernels, int bench)
