@@ -97,9 +97,12 @@ int args_problems(const struct args *args, struct problem **problems)
         if (count < 0)
             die(EXIT_BAD_INPUT, "%s", error.text);
     }
-    *problems = realloc(*problems, (size_t)(count + args->count + 1) * sizeof **problems);
-    if (!*problems)
+    struct problem *more = realloc(*problems, (size_t)(count + args->count + 1) * sizeof *more);
+    if (!more) {
+        free(*problems);
         die(EXIT_WRONG, "out of memory");
+    }
+    *problems = more;
     if (!args->option[OPT_INPUT_SHAPE])
         args_refuse_geometry(args);
     if (args->option[OPT_INPUT_SHAPE] && count + args->count > 0)
