@@ -301,7 +301,7 @@ static double method_1_delta_out(const struct explanation *e, const struct geome
 static void differ(struct explanation *e, double a, double b)
 {
     const double difference = fabs(a - b);
-    if (!(difference <= e->disagreement)) /* a NaN stays */
+    if (!isnan(e->disagreement) && !(difference <= e->disagreement)) /* a NaN stays */
         e->disagreement = difference;
 }
 

@@ -21,6 +21,8 @@ import convgrad.torch
 def read_idx(folder, name):
     """An IDX file of unsigned bytes, plain or gzip."""
     plain, packed = pathlib.Path(folder, name), pathlib.Path(folder, name + ".gz")
+    if not plain.exists() and not packed.exists():
+        raise SystemExit(f"{plain}[.gz] is not there; the folder must hold MNIST's files, or others of that form")
     data = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
     rank = data[3]
     shape = numpy.frombuffer(data, ">u4", rank, 4)
@@ -49,10 +51,12 @@ def train(images, labels, epochs, convolutions):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder")
+    parser.add_argument("folder", help="with train-images-idx3-ubyte[.gz] and train-labels-idx1-ubyte[.gz]")
     parser.add_argument("--images", type=int, default=2048)
     parser.add_argument("--epochs", type=int, default=3)
     args = parser.parse_args()
+    if args.images < 1 or args.epochs < 1:
+        parser.error(f"--images is {args.images} and --epochs {args.epochs}; both must be at least 1")
     images = torch.tensor(read_idx(args.folder, "train-images-idx3-ubyte")[:args.images, None] / numpy.float32(255))
     labels = torch.tensor(read_idx(args.folder, "train-labels-idx1-ubyte")[:args.images].astype("int64"))
     theirs, their_time = train(images, labels, args.epochs, contextlib.nullcontext())

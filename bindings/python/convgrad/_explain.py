@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from ._geometry import Axes, Padding, one, padding_of, per_axis
 from ._library import FOLDER, Error
-from ._plan import array_of
+from ._plan import Plan, array_of
 
 
 def _program():
@@ -26,19 +26,20 @@ def _program():
 def _run(arguments):
     done = subprocess.run([_program(), "explain", *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
-        raise Error(done.stderr.strip().replace("convgrad: ", "", 1))
+        raise Error(done.stderr.strip().replace("convgrad: ", "", 1).replace("--format json", "explain").replace("--crop", "crop=True"))
     return done.stdout
 
 
 class Explanation(dict):
     """The arrays by the textbook's names (x, w, delta_in, col_x, col_w, y, dB, dW, dcol, delta_out, ...); in a notebook, the page.
 
+    problem     what they are of, which crop may have cut
     difference  the largest between method 1, method 2 and the library
     html        the page, as text
     """
 
-    def __init__(self, arguments: List[str]):
-        told = json.loads(_run([*arguments, "--format", "json"]))
+    def __init__(self, arguments: List[str], crop: bool):
+        told = json.loads(_run([*arguments, "--format", "json", *["--crop"] * crop]))
         super().__init__((name, numpy.array([float(value) for value in array["values"]]).reshape(array["shape"]))
                          for name, array in told["arrays"].items())
         self.problem = told["problem"]
@@ -63,12 +64,14 @@ def _float64(name: str, array: Any) -> numpy.ndarray:
 
 
 def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLike] = None, grad_output: Optional[ArrayLike] = None,
-            *, stride: Axes = 1, padding: Padding = 0, dilation: Axes = 1, groups: int = 1) -> Explanation:
+            *, stride: Axes = 1, padding: Padding = 0, dilation: Axes = 1, groups: int = 1, crop: bool = False) -> Explanation:
     """Explains a convolution and its gradients.
 
     explain('simple'), explain('complex')  the textbook's examples
     explain('mb1ic1ih5oc1kh3ph1')          a problem whose tensors count 0, 1, 2, ...
     explain(input, weight, grad_output, stride=..., ...)   your own arrays
+
+    crop  takes a part of what is too large to show (300,000 elements in all arrays), instead of refusing it
 
     >>> import convgrad
     >>> convgrad.explain('simple')['delta_out']
@@ -79,11 +82,14 @@ def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLi
     if isinstance(problem, str):
         if weight is not None or grad_output is not None or (stride, padding, dilation, groups) != (1, 0, 1, 1):
             raise TypeError(f"problem is {problem!r}, which says all; weight, grad_output, stride... go with an array")
-        return Explanation([problem])
+        if problem.startswith("-") or "\0" in problem:  # not the program's options
+            raise Error(f"problem {problem!r}: must be 'simple', 'complex' or like 'mb1ic1ih5oc1kh3ph1'")
+        return Explanation([problem], crop)
     arrays = [_float64(*named) for named in (("input", problem), ("weight", weight), ("grad_output", grad_output))]
     dims = arrays[0].ndim - 2
-    if not 1 <= dims <= 3 or arrays[1].ndim != dims + 2:
-        raise ValueError(f"input has {arrays[0].ndim} axes and weight {arrays[1].ndim}; both must have 3 to 5")
+    plan = Plan(arrays[0].shape, arrays[1].shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=numpy.float64)
+    if arrays[2].shape != plan.output_shape:
+        raise ValueError(f"grad_output has shape {arrays[2].shape}; must be {plan.output_shape}")
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
     begin, end = padding_of(padding, arrays[0].shape[2:], arrays[1].shape[2:], stride, dilation)
     words = lambda numbers: ",".join(map(str, numbers))
@@ -92,4 +98,4 @@ def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLi
         for name, array in zip(("input", "weight", "grad-output"), arrays):
             numpy.save(f"{folder}/{name}.npy", array)
             arguments += [f"--{name}", f"{folder}/{name}.npy"]
-        return Explanation(arguments)
+        return Explanation(arguments, crop)

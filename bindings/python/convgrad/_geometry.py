@@ -24,13 +24,15 @@ def whole(name, value, bits=64):
 
 def sizes(name, shape, axes=(3, 4, 5)):
     """A shape of so many axes, as whole numbers."""
+    if getattr(shape, "ndim", 1) != 1:
+        raise TypeError(f"the shape of {name} is a {type(shape).__name__} of {shape.ndim} axes; give its shape")
     try:
         given = tuple(shape)
     except TypeError:
         raise TypeError(f"the shape of {name} is {shape!r}; must be a sequence of whole numbers") from None
     if len(given) not in axes:
-        wanted = "3 to 5" if len(axes) > 1 else axes[0]
-        raise ValueError(f"{name} has shape {given}; must have {wanted} axes (batch or filters, channels, then space)")
+        wanted = "3 to 5 axes" if len(axes) > 1 else f"{axes[0]} axes, as many as input"
+        raise ValueError(f"{name} has shape {given}; must have {wanted} (batch or filters, channels, then space)")
     return tuple(whole(f"the shape of {name}", size) for size in given)
 
 

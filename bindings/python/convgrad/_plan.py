@@ -76,13 +76,13 @@ def options_of(given, allowed=Options._fields):
             raise TypeError(f"there is no option {name} here; there are {', '.join(allowed)}")
     checked = dict(given)
     algorithm = given.get("algorithm", "auto")
-    if isinstance(algorithm, tuple) and len(algorithm) == len(library.PASS_NAMES):
+    if isinstance(algorithm, (tuple, list)) and len(algorithm) == len(library.PASS_NAMES):
         named = dict(zip(library.PASS_NAMES, algorithm))
     else:
         named = algorithm if isinstance(algorithm, dict) else dict.fromkeys(library.PASS_NAMES, algorithm)
     if not all(name in library.PASS_NAMES and isinstance(chosen, str) and chosen in library.ALGORITHMS
                for name, chosen in named.items()):
-        raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or a dict by pass")
+        raise ValueError(f"algorithm is {algorithm!r}; must be one of {', '.join(library.ALGORITHMS)}, or three of them, or a dict by pass")
     checked["algorithm"] = tuple(named.get(name, "auto") for name in library.PASS_NAMES)
     for name in ("error_growth", "gradient_scale"):
         value = given.get(name, getattr(_BY_DEFAULT, name))
@@ -97,6 +97,8 @@ def options_of(given, allowed=Options._fields):
 
 
 def _dtype(dtype):
+    if dtype is None:  # which is float64 to NumPy
+        raise TypeError("dtype is None; must be float32 or float64")
     dtype = numpy.dtype(dtype)
     if dtype not in (_F32, _F64):
         raise TypeError(f"dtype is {dtype}; must be float32 or float64")
@@ -107,9 +109,14 @@ def array_of(name, array):
     """As numpy.asarray; a mask is not dropped silently."""
     if type(array) is _ndarray:
         return array
+    if array is None:
+        raise TypeError(f"{name} is None; must be an array")
     if isinstance(array, numpy.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; must be a plain one (numpy.ma.filled)")
-    return numpy.asarray(array)
+    try:
+        return numpy.asarray(array)
+    except (RuntimeError, ValueError) as why:  # a ragged list; a tensor that requires grad
+        raise TypeError(f"{name} is a {type(array).__name__} that NumPy cannot take as an array: {why}") from None
 
 
 def read(name, array, shape, dtype):
@@ -164,10 +171,11 @@ class Plan:
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
                  gradient_scale: float = 1.0, workspace_limit: int = 0):
         self._handle = None
-        self.input_shape = sizes("input", input_shape)
+        own = self.__dict__  # public attributes are only set here
+        own["input_shape"] = sizes("input", input_shape)
         dims = len(self.input_shape) - 2
-        self.weight_shape = sizes("weight", weight_shape, (dims + 2,))
-        self.dtype = _dtype(dtype)
+        own["weight_shape"] = sizes("weight", weight_shape, (dims + 2,))
+        own["dtype"] = _dtype(dtype)
         size, filter_size = self.input_shape[2:], self.weight_shape[2:]
         stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
         groups = one("groups", groups)
@@ -177,13 +185,24 @@ class Plan:
             raise library.Error(f"weight has {self.weight_shape[1]} channels a group; input has {channels} channels in {groups} groups")
         self._conv = library.conv_of(self.dtype, self.input_shape[0], channels, self.weight_shape[0], groups, size,
                                      filter_size, stride, dilation, begin, end)
-        self.output_shape = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
-        self.bias_shape = (self.weight_shape[0],)
+        own["output_shape"] = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
+        own["bias_shape"] = (self.weight_shape[0],)
         self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
                                     "workspace_limit": workspace_limit, "threads": threads})
         self._pickled = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                          "dtype": self.dtype, **self._options._asdict()}
         self._make()
+
+    input_shape: Tuple[int, ...]
+    weight_shape: Tuple[int, ...]
+    output_shape: Tuple[int, ...]
+    bias_shape: Tuple[int, ...]
+    dtype: "numpy.dtype[Any]"
+
+    def __setattr__(self, name, value):
+        if not name.startswith("_"):
+            raise AttributeError(f"{name} of a plan cannot be set; a plan never changes")
+        object.__setattr__(self, name, value)
 
     def _make(self):
         born, old = _forks, self._handle
@@ -300,7 +319,8 @@ class Plan:
         """
         for name, three in (("need", need), ("out", out)):
             if not isinstance(three, (tuple, list)) or len(three) != 3:
-                raise ValueError(f"{name} is {three!r}; must be three: of grad_input, grad_weight and grad_bias")
+                given = f"has {len(three)}" if isinstance(three, (tuple, list)) else f"is a {type(three).__name__}"
+                raise ValueError(f"{name} {given}; must be a tuple of three: of grad_input, grad_weight and grad_bias")
         nothing: Tuple[Any, Any] = None, None
         x, x_at = self._read("input", input, self.input_shape) if need[1] else nothing
         w, w_at = self._read("weight", weight, self.weight_shape) if need[0] else nothing

@@ -385,7 +385,10 @@ def _instead(ours, theirs):
     def function(input, weight, bias=None, *arguments, **named):
         operands = (input, weight) if bias is None else (input, weight, bias)
         takes = not any(mode() for mode in _MODES) and all(map(_plain, operands)) and input.dtype == weight.dtype and weight.numel() > 0
-        return (ours if takes else theirs)(input, weight, bias, *arguments, **named)
+        if takes:
+            with contextlib.suppress(TypeError, ValueError):  # a wrong call: PyTorch says so, by the exceptions that the model knows
+                return ours(input, weight, bias, *arguments, **named)
+        return theirs(input, weight, bias, *arguments, **named)
     return function
 
 
@@ -414,7 +417,9 @@ def patch() -> Iterator[None]:
     All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch,
     dispatch modes or forward-mode derivatives, and what TorchScript or torch.compile has compiled.  Script and compile before:
     within it the one is refused, and the other's graphs break at convolutions.  Batched gradients (is_grads_batched) of
-    what ran on convgrad are refused.
+    what ran on convgrad are refused.  What convgrad refuses as wrong, PyTorch gets, so that errors are its own.  A name that
+    was imported before (`from torch.nn.functional import conv2d`) and graphs of torch.fx call PyTorch; modes of
+    __torch_function__ see what runs on convgrad no more.
 
     It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is
     left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it surround the loop that trains

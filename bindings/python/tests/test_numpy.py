@@ -209,7 +209,7 @@ def test_padding_of_transposes():
     (lambda: convgrad.conv_weight(X, 2, W), TypeError, "the shape of weight is 2; must be a sequence"),
     (lambda: convgrad.Plan(3, 4), TypeError, "the shape of input is 3; must be a sequence"),
     (lambda: convgrad.Plan(X.shape, W.shape[1:]), ValueError, "weight has shape (1, 2, 2); must have 4 axes"),
-    (lambda: double().backward(X, W, W, need=(True,)), ValueError, "need is (True,); must be three"),
+    (lambda: double().backward(X, W, W, need=(True,)), ValueError, "need has 1; must be a tuple of three"),
     (lambda: double().backward(X, W, W, need=(True, False, False), out=(None, W.copy(), None)), ValueError, "not needed"),
     (lambda: double().backward(X, W, W, accumulate=True), ValueError, "accumulate is True"),
     (lambda: double().backward(X, W, W, out=(X, None, None)), ValueError, "overlaps"),
@@ -219,7 +219,18 @@ def test_padding_of_transposes():
     (lambda: convgrad.Plan(X.shape, W.shape, dtype="int8"), TypeError, "dtype is int8"),
     (lambda: convgrad.Plan((2**40, 2**20, 2**20, 1), (1, 2**20, 1, 1)), convgrad.Error, ""),
     (lambda: convgrad.explain("nonsense"), convgrad.Error, "nonsense"),
-    (lambda: convgrad.explain("mb64ic3ih28oc4kh3ph1"), convgrad.Error, "300,000 elements"),
+    (lambda: convgrad.explain("mb64ic3ih28oc4kh3ph1"), convgrad.Error, "300,000 elements of all arrays that explain shows; a part"),
+    (lambda: convgrad.explain("mb64ic3ih28oc4kh3ph1"), convgrad.Error, ": crop=True takes that"),
+    (lambda: convgrad.explain("--format"), convgrad.Error, "problem '--format': must be"),
+    (lambda: convgrad.explain("a\0b"), convgrad.Error, "problem 'a\\x00b'"),
+    (lambda: convgrad.explain(X, W, X), ValueError, "grad_output has shape (1, 1, 3, 3); must be (1, 1, 2, 2)"),
+    (lambda: convgrad.explain(X[0], W, W), ValueError, "weight has shape (1, 1, 2, 2); must have 3 axes, as many as input"),
+    (lambda: convgrad.conv2d(None, W), TypeError, "input is None; must be an array"),
+    (lambda: convgrad.conv2d([[1, 2], [3]], W), TypeError, "input is a list that NumPy cannot take as an array"),
+    (lambda: convgrad.Plan(X, W), TypeError, "the shape of input is a ndarray of 4 axes; give its shape"),
+    (lambda: convgrad.Plan(X.shape, W.shape, dtype=None), TypeError, "dtype is None"),
+    (lambda: setattr(double(), "input_shape", (1, 1, 1, 1)), AttributeError, "a plan never changes"),
+    (lambda: double().backward(X, W, W, out=X), ValueError, "out is a ndarray; must be a tuple of three"),
 ])
 def test_errors(call, error, words):
     with pytest.raises(error) as raised:
@@ -395,7 +406,9 @@ def test_explain():
     numpy.testing.assert_allclose(told["delta_out"], convgrad.conv_input(x.shape, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2))
     nan = x.copy()
     nan[0, 0, 0, 0] = numpy.nan
-    assert numpy.isnan(convgrad.explain(nan, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2)["y"]).any()
+    told = convgrad.explain(nan, w, g, stride=2, padding=((1, 1), (0, 1)), groups=2)
+    assert numpy.isnan(told["y"]).any() and numpy.isnan(told.difference)
+    assert convgrad.explain("mb64ic3ih28oc4kh3ph1", crop=True)["x"].shape == (1, 3, 28, 28)
 
 
 @pytest.mark.parametrize("module", ["_functional", "_plan", "_explain"])

@@ -1,6 +1,7 @@
 """PyTorch: autograd over the same memory, with its own convolutions as the oracle."""
 import copy
 import os
+import re
 import threading
 
 import numpy
@@ -134,6 +135,9 @@ class Network(torch.nn.Module):
 
 
 def test_patch_runs_an_unchanged_model():
+    def refuses(*_):
+        raise ArithmeticError
+
     torch.manual_seed(0)
     model, x = Network().double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
     before = F.conv2d, torch.conv2d, F.conv_transpose2d
@@ -141,9 +145,9 @@ def test_patch_runs_an_unchanged_model():
     wanted = torch.autograd.grad(model(x).square().sum(), list(model.parameters()))
     with convgrad.torch.patch():
         assert F.conv2d is not before[0]
-        real, convgrad.torch._Forward.forward = convgrad.torch._Forward.forward, None
+        real, convgrad.torch._Forward.forward = convgrad.torch._Forward.forward, staticmethod(refuses)
         try:
-            with pytest.raises(Exception):
+            with pytest.raises(ArithmeticError):
                 model(x)  # ours is what runs
             calls.append(1)
         finally:
@@ -151,6 +155,12 @@ def test_patch_runs_an_unchanged_model():
         got = torch.autograd.grad(model(x).square().sum(), list(model.parameters()))
         half = F.conv2d(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16), torch.ones(1, 1, 3, 3, dtype=torch.bfloat16))
         assert half.dtype == torch.bfloat16  # types that we do not have stay with PyTorch
+        x, w = torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2)
+        for bias, words in (None, {"stride": 0}), (None, {"groups": 2}), (torch.zeros(3), {}), (None, {"padding": "sme"}), (None, {"stride": 1.5}):
+            with pytest.raises(Exception) as theirs:
+                before[0](x, w, bias, **words)
+            with pytest.raises(type(theirs.value), match=re.escape(str(theirs.value))):  # as without patch()
+                F.conv2d(x, w, bias, **words)
     assert calls and (F.conv2d, torch.conv2d, F.conv_transpose2d) == before
     agree(got, wanted, 1e-10)
     with pytest.raises(RuntimeError):
