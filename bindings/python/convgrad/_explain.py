@@ -11,9 +11,9 @@ from typing import Any, List, Optional, Union
 import numpy
 from numpy.typing import ArrayLike
 
-from ._geometry import Axes, Padding, one, padding_of, per_axis
+from ._geometry import Axes, Padding
 from ._library import FOLDER, Error
-from ._plan import Plan, array_of
+from ._plan import Plan, array_of, read
 
 
 def _program():
@@ -86,15 +86,14 @@ def explain(problem: Union[str, ArrayLike] = "complex", weight: Optional[ArrayLi
             raise Error(f"problem {problem!r}: must be 'simple', 'complex' or like 'mb1ic1ih5oc1kh3ph1'")
         return Explanation([problem], crop)
     arrays = [_float64(*named) for named in (("input", problem), ("weight", weight), ("grad_output", grad_output))]
-    dims = arrays[0].ndim - 2
     plan = Plan(arrays[0].shape, arrays[1].shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=numpy.float64)
-    if arrays[2].shape != plan.output_shape:
-        raise ValueError(f"grad_output has shape {arrays[2].shape}; must be {plan.output_shape}")
-    stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-    begin, end = padding_of(padding, arrays[0].shape[2:], arrays[1].shape[2:], stride, dilation)
+    read("grad_output", arrays[2], plan.output_shape, plan.dtype)  # refused here, by the name that it has here
+    geometry = plan._geometry
+    begin, end = zip(*geometry["padding"])
     words = lambda numbers: ",".join(map(str, numbers))
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["--stride", words(stride), "--pad", words(begin + end), "--dilation", words(dilation), "--groups", str(one("groups", groups))]
+        arguments = ["--stride", words(geometry["stride"]), "--pad", words(begin + end), "--dilation", words(geometry["dilation"]),
+                     "--groups", str(geometry["groups"])]
         for name, array in zip(("input", "weight", "grad-output"), arrays):
             numpy.save(f"{folder}/{name}.npy", array)
             arguments += [f"--{name}", f"{folder}/{name}.npy"]

@@ -166,6 +166,12 @@ class Plan:
              [ 4., 12.,  9.]]]])
     """
 
+    input_shape: Tuple[int, ...]
+    weight_shape: Tuple[int, ...]
+    output_shape: Tuple[int, ...]
+    bias_shape: Tuple[int, ...]
+    dtype: "numpy.dtype[Any]"
+
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
@@ -189,15 +195,9 @@ class Plan:
         own["bias_shape"] = (self.weight_shape[0],)
         self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
                                     "workspace_limit": workspace_limit, "threads": threads})
-        self._pickled = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
-                         "dtype": self.dtype, **self._options._asdict()}
+        self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
+                          "dtype": self.dtype}
         self._make()
-
-    input_shape: Tuple[int, ...]
-    weight_shape: Tuple[int, ...]
-    output_shape: Tuple[int, ...]
-    bias_shape: Tuple[int, ...]
-    dtype: "numpy.dtype[Any]"
 
     def __setattr__(self, name, value):
         if not name.startswith("_"):
@@ -231,7 +231,7 @@ class Plan:
         return self
 
     def __reduce__(self):
-        return _again, (self.input_shape, self.weight_shape, self._pickled)
+        return _again, (self.input_shape, self.weight_shape, {**self._geometry, **self._options._asdict()})
 
     def _live(self):
         """The handle, which a fork makes old."""
