@@ -378,7 +378,7 @@ def test_after_a_fork():
     big = torch.ones(1, 1, 600, 600)
     with convgrad.torch.patch():
         with convgrad.torch._memory._lock, convgrad.torch._Patched.lock:  # as if by a thread that the child does not have
-            assert in_a_child(lambda: F.conv2d(big, big[:, :, :1, :1]).sum() == 360000)
+            assert in_a_child(lambda: F.conv2d(big, big[:, :, :1, :1]).numpy().sum() == 360000)  # PyTorch's own threads may not survive a fork
 
 
 class Doubled(torch.nn.Conv2d):
