@@ -97,11 +97,12 @@ void repeat(const struct verify *v, char *text, size_t size)
 
 void record(struct verify *v, int good, const char *what)
 {
-    if (good) {
-        v->passed++;
+    interrupt_hold();
+    *(good ? &v->passed : &v->failed) += 1;
+    interrupt_release();
+    if (good)
         return;
-    }
-    v->failed++;
+    progress_clear();
     printf("FAIL %s: %s\n", v->problem, what);
     char command[800];
     repeat(v, command, sizeof command);
