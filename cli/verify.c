@@ -71,6 +71,18 @@ static int time_is_up(const struct verify *v)
     return seconds() >= v->deadline;
 }
 
+/* Runs of one problem: by each algorithm, on both kinds of data, by all thread counts and instruction sets. */
+static int steps_of(const struct verify *v)
+{
+    return 2 * v->type_count * v->algo_count * (v->thread_count + v->set_count - 1);
+}
+
+static void step(struct verify *v)
+{
+    v->steps++;
+    progress_step(1);
+}
+
 /*
  * One problem, type and kind of data (range 0: real numbers).  want holds the reference's
  * results in double; sums, for real numbers, those of the absolute values.
@@ -108,6 +120,7 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
     for (int a = 0; a < v->algo_count && !time_is_up(v); a++)
         for (int r = 0; r < runs && !time_is_up(v); r++) {
             cvg_error error;
+            step(v);
             v->algo = v->algos[a];
             v->at_set = r < v->thread_count ? 0 : r - v->thread_count + 1;
             v->at_threads = v->threads[r % v->thread_count];
@@ -207,6 +220,7 @@ static void check_problem(struct verify *v, const struct problem *problem, doubl
     const long passed = v->passed, failed = v->failed;
     cvg_conv conv = problem->conv;
     const int whole = whole_time(v, &conv) <= share;
+    v->steps = 0;
     interrupt_hold();
     problem_print(&conv, v->problem, sizeof v->problem);
     v->passed_before = passed;
@@ -240,7 +254,7 @@ static void check_problem(struct verify *v, const struct problem *problem, doubl
     interrupt_hold();
     *v->problem = 0;
     interrupt_release();
-    progress_step(1);
+    progress_step(steps_of(v) - v->steps);
 }
 
 /* When the user names no problem: each of these is there for a reason. */
@@ -370,7 +384,9 @@ int command_verify(const struct args *args)
     interrupt_tells(tell_interrupted, &v);
     if (limited)
         qsort(problems, (size_t)count, sizeof *problems, by_macs); /* what small ones leave is for large ones */
-    progress_begin(drawn < INT64_MAX ? count + drawn : 0);
+    struct verify random = v;
+    random.thread_count = args->option[OPT_THREADS] ? v.thread_count : 2;
+    progress_begin(drawn < INT64_MAX ? count * (int64_t)steps_of(&v) + drawn * steps_of(&random) : 0);
     int begun = 0;
     for (; begun < count && !time_is_up(&v); begun++)
         check_problem(&v, &problems[begun], (v.deadline - seconds()) / (count - begun));

@@ -40,6 +40,7 @@ struct verify {
     int type_count;
     double deadline, macs_a_second; /* of the definition */
     long problems, drawn, passed, failed, skipped, refused; /* drawn: problems that were not compared whole */
+    int steps; /* of the problem's runs that are done */
     long passed_before; /* the problem that is being checked */
     int quiet; /* does not print problems that pass */
     /* what is being checked, for messages */
