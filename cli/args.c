@@ -158,12 +158,6 @@ int args_problems(const struct args *args, struct problem **problems)
     return count;
 }
 
-/* Whether an algorithm adds the products of the definition, and no others. */
-static int is_exact(int algo)
-{
-    return algo < EXACT_ALGOS;
-}
-
 /*
  * The items of a list with commas between, each by its place among names; dies of one that is
  * not there.
@@ -199,13 +193,13 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
     int items[CVG_ALGO_COUNT], count = 0;
     for (int i = 0; i < CVG_ALGO_COUNT; i++) {
         names[i] = cvg_algo_name((cvg_algo)i);
-        if (i != CVG_AUTO && (is_exact(i) || !args->option[OPT_EXACT]))
+        if (i != CVG_AUTO && !(args->option[OPT_EXACT] && cvg_algo_mixes((cvg_algo)i)))
             items[count++] = i;
     }
     if (args->option[OPT_ALGO])
         count = list_of("--algo", args->option[OPT_ALGO], names, CVG_ALGO_COUNT, items, CVG_ALGO_COUNT);
     for (int i = 0; args->option[OPT_EXACT] && i < count; i++)
-        if (!is_exact(items[i]))
+        if (cvg_algo_mixes((cvg_algo)items[i]))
             die(EXIT_BAD_INPUT, "--algo is \"%s\"; %s mixes neighbours, which --exact leaves out", args->option[OPT_ALGO],
                 names[items[i]]);
     for (int i = 0; i < count; i++)

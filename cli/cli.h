@@ -98,11 +98,9 @@ cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double grad
 /* The same with the algorithm for one pass; the others are AUTO's. */
 cvg_plan *plan_of_pass(const cvg_conv *conv, cvg_pass pass, cvg_algo algo, int threads, cvg_error *error);
 
-/* The algorithms before this one add the products of the definition, and are exact on integers. */
-#define EXACT_ALGOS ((int)CVG_IM2COL + 1)
-
-/* Their options.error_growth: --error-growth. */
+/* Their options.error_growth: --error-growth.  And options.isa; NULL: what the environment variable CVG_ISA says. */
 extern double plan_error_growth;
+extern const char *plan_isa;
 
 /* A cvg_parallel_for of plain threads, made and joined at each call. */
 void thread_each(void *pool, int count, void (*task)(void *context, int index), void *context);

@@ -90,7 +90,7 @@ static int agreement(void)
     printf("---- the section's test: batch 64, 3x28x28, four 3x3 filters, padding 1 ----\n\n"
            "compared with the definition, on random delta_in (the section's ones would not tell filters apart):\n\n"
            "             forward  backward  dW    dB\n");
-    for (int algo = CVG_DIRECT; algo < EXACT_ALGOS; algo++) {
+    for (int algo = CVG_DIRECT; algo <= CVG_IM2COL; algo++) {
         plan = plan_of(&l.conv, (cvg_algo)algo, 1, 1);
         void *workspace = workspace_of(plan);
         iterate(&l, plan, workspace);
@@ -131,7 +131,7 @@ static void speed(void)
     for (int type = CVG_F32; type <= CVG_F64; type++) {
         struct layer l = layer_of((cvg_type)type);
         const double flops = 6 * l.z.macs, peak = peak_flops((cvg_type)type, 1);
-        for (int algo = CVG_REFERENCE; algo < EXACT_ALGOS; algo++) {
+        for (int algo = CVG_REFERENCE; algo <= CVG_IM2COL; algo++) {
             cvg_plan *plan = plan_of(&l.conv, (cvg_algo)algo, 1, 1);
             void *workspace = workspace_of(plan);
             const double time = time_iteration(&l, plan, workspace);

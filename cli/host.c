@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,13 +85,28 @@ void thread_each(void *pool, int count, void (*task)(void *context, int index), 
 
 double plan_error_growth = CVG_ERROR_GROWTH;
 
-/* The plan of options but for threads and accuracy. */
+const char *plan_isa;
+
+/* The instruction set that the environment asks for; dies if there is none of that name. */
+static const char *isa_of_environment(void)
+{
+    const char *named = getenv("CVG_ISA");
+    if (!named || !*named)
+        return NULL;
+    for (int i = 0; cvg_isa_name(i); i++)
+        if (!strcmp(named, cvg_isa_name(i)))
+            return named;
+    die(EXIT_BAD_INPUT, "CVG_ISA is \"%s\"; this processor has no such instruction set", named);
+}
+
+/* The plan of options but for threads, accuracy and instruction set. */
 static cvg_plan *plan_with(const cvg_conv *conv, cvg_options options, int threads, cvg_error *error)
 {
     cvg_plan *plan;
 
     options.threads = threads;
     options.error_growth = plan_error_growth;
+    options.isa = plan_isa ? plan_isa : isa_of_environment();
     /* More threads than processors would mostly wait, and OpenMP's burn time while they do. */
     if (threads > sysconf(_SC_NPROCESSORS_ONLN))
         options.parallel_for = thread_each;

@@ -22,6 +22,7 @@ static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, c
     options.algo[0] = options.algo[1] = options.algo[2] = algo;
     options.threads = threads;
     options.error_growth = plan_error_growth;
+    options.isa = getenv("CVG_ISA");
     if (import) {
         FILE *file = fopen(import, "rb");
         if (!file)

@@ -79,7 +79,7 @@ static struct spin best_spin(cvg_type type)
     int bytes = 16;
     spin_fn *run = f32 ? spin_portable_f32 : spin_portable_f64;
 #ifdef X86
-    const char *isa = getenv("CVG_ISA");
+    const char *isa = getenv("CVG_ISA"); /* which is known to be one by now */
     const int any = !isa || !*isa;
     if (__builtin_cpu_supports("avx512f") && (any || !strcmp(isa, "avx512"))) {
         bytes = 64;

@@ -347,6 +347,7 @@ static int run_transpose(const struct args *args)
     }
     convert(args, &input, "input", setup.type);
     convert(args, &weight, "weight", setup.type);
+    convert(args, &bias, "bias", setup.type);
     struct array output = tensor(setup.type, conv.batch, conv.in_channels, conv.in, dims);
     cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
     void *workspace = workspace_of(plan);

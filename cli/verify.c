@@ -128,7 +128,7 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
                 continue; /* slow, and all plain C */
             progress_says("%s, %s, %s, %s, %d threads", v->problem, type_name(v->type), cvg_algo_name(v->algo),
                           v->sets[v->at_set], v->at_threads);
-            setenv("CVG_ISA", v->sets[v->at_set], 1);
+            plan_isa = v->sets[v->at_set];
             cvg_plan *plan = plan_try(conv, v->algo, v->at_threads, 1, &error);
             if (!plan) {
                 v->refused++;
@@ -154,7 +154,7 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
                 non_negative(v, plan, &before, &set[1]);
             cvg_plan_destroy(plan);
         }
-    setenv("CVG_ISA", v->sets[0], 1);
+    plan_isa = v->sets[0];
     cvg_plan_destroy(reference);
     set_free(&before);
     set_free(&set[0]);
@@ -273,26 +273,23 @@ static const char *const standard[] = {
     "mb64ic3ih28oc4kh3ph1n\"the textbook's layer\"",
 };
 
-/* The instruction sets to hold beside each other: what CVG_ISA names, or all that the processor has. */
+/* The instruction sets to hold beside each other: the one that the environment names, or all that the processor has. */
 static void find_sets(struct verify *v)
 {
-    static const char *const names[] = {"avx512", "avx2", "fma", "neon", "portable"};
-    const char *named = getenv("CVG_ISA");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const cvg_conv conv = CVG_CONV_INIT;
-        cvg_error error;
-        if (named && *named && strcmp(named, names[i]))
+    const cvg_conv conv = CVG_CONV_INIT;
+    cvg_plan *plan = plan_of(&conv, CVG_AUTO, 1, 1);
+    const char *first = cvg_plan_isa(plan), *named = getenv("CVG_ISA");
+    cvg_plan_destroy(plan);
+    for (int i = 0; cvg_isa_name(i) && v->set_count < MOST_SETS; i++) {
+        if (named && *named && strcmp(first, cvg_isa_name(i)))
             continue;
-        setenv("CVG_ISA", names[i], 1);
-        cvg_plan *plan = plan_try(&conv, CVG_AUTO, 1, 1, &error);
-        if (plan) {
-            v->fuses[v->set_count] = cvg_plan_fuses(plan);
-            v->sets[v->set_count++] = names[i];
-        }
+        plan_isa = cvg_isa_name(i);
+        plan = plan_of(&conv, CVG_AUTO, 1, 1);
+        v->fuses[v->set_count] = cvg_plan_fuses(plan);
+        v->sets[v->set_count++] = plan_isa;
         cvg_plan_destroy(plan);
     }
-    if (!v->set_count)
-        die(EXIT_BAD_INPUT, "CVG_ISA is \"%s\"; this processor has no such instruction set", named);
+    plan_isa = v->sets[0];
 }
 
 /* Random problems, each of its own seed, by one thread and by 2 to 8. */

@@ -105,6 +105,9 @@ typedef enum cvg_mode {
  *
  * and must be at least 1.  Input that the last step of the stride does not
  * reach takes no part, and has gradient 0.  No entry of an array may be over 2^60.
+ *
+ * This struct and cvg_options grow at their ends.  A smaller one, of an older program, gets the defaults
+ * for what it lacks; a larger one, of a newer program, is taken if what this library does not know is 0.
  */
 typedef struct cvg_conv {
     size_t struct_size;   /* sizeof(cvg_conv); set by CVG_CONV_INIT */
@@ -160,12 +163,23 @@ typedef struct cvg_options {
     int threads;                    /* 0 = as many as OpenMP, or the machine, offers */
     cvg_parallel_for *parallel_for; /* the host's pool; NULL = OpenMP if built with it */
     void *pool;                     /* handed to parallel_for */
+    const char *isa;                /* a name of cvg_isa_name(); NULL or "" = the best that there is */
 } cvg_options;
 
 #define CVG_OPTIONS_INIT \
-    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, CVG_ERROR_GROWTH, 1.0, 0, 0, NULL, NULL }
+    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, CVG_ERROR_GROWTH, 1.0, 0, 0, NULL, NULL, NULL }
 
-/* One sentence that names the field and its value, without a final stop.  Empty on success. */
+/*
+ * What CVG_CONV_INIT and CVG_OPTIONS_INIT hold, for languages without C's initialisers: size is that of the
+ * caller's struct, which may be that of an older header.
+ */
+CVG_API void cvg_conv_init(cvg_conv *conv, size_t size);
+CVG_API void cvg_options_init(cvg_options *options, size_t size);
+
+/*
+ * One sentence that names the field and its value, without a final stop.  Empty on success.
+ * It never changes its size.
+ */
 typedef struct cvg_error {
     char text[240];
 } cvg_error;
@@ -177,6 +191,15 @@ CVG_API const char *cvg_version(void);
 
 /* A few words for a status; "unknown status" for a number that is none. */
 CVG_API const char *cvg_status_string(cvg_status status);
+
+/*
+ * The names of the instruction sets that this build and processor have, best first, such as "avx512", "avx2", "fma",
+ * "neon", "portable"; NULL past the last.
+ */
+CVG_API const char *cvg_isa_name(int index);
+
+/* Whether an algorithm mixes neighbours (cvg_options): 1 for Winograd's, 0 for those that add the definition's products. */
+CVG_API int cvg_algo_mixes(cvg_algo algo);
 
 /* "auto", "reference", "direct", "im2col", "winograd4" ...; NULL for a number that is no algorithm. */
 CVG_API const char *cvg_algo_name(cvg_algo algo);
@@ -200,9 +223,9 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error
  * neighbours must be 1.25 times as fast, see cvg_options.)  When the limit is too small for all threads, fewer are
  * used, so that the limit never changes the result with the thread count.
  *
- * Returns CVG_OK; or CVG_INVALID_ARGUMENT for a descriptor, an option or the
- * environment variable CVG_ISA that cannot be right; CVG_UNSUPPORTED when a
- * pinned algorithm refuses the problem or the limit; CVG_OUT_OF_MEMORY.
+ * Returns CVG_OK; or CVG_INVALID_ARGUMENT for a descriptor or an option that cannot be right, or an isa that
+ * the processor lacks; CVG_UNSUPPORTED when a pinned algorithm refuses the problem or the limit;
+ * CVG_OUT_OF_MEMORY.
  * *plan is NULL on failure.
  */
 CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
@@ -411,7 +434,10 @@ CVG_API cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *inpu
                                           const void *grad_output, void *grad_input, void *grad_weight,
                                           void *grad_bias, cvg_mode mode, void *workspace);
 
-/* What cvg_verify() did, and one sentence on the first check that failed; empty if none did. */
+/*
+ * What cvg_verify() did, and one sentence on the first check that failed; empty if none did.  It never changes its
+ * size.
+ */
 typedef struct cvg_report {
     int64_t checks, failures;
     char text[240];

@@ -3,26 +3,6 @@
 
 #include <string.h>
 
-#define TEXT(x) #x
-#define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
-
-const char *cvg_version(void)
-{
-    return VERSION_TEXT(CVG_VERSION_MAJOR, CVG_VERSION_MINOR, CVG_VERSION_PATCH);
-}
-
-const char *cvg_status_string(cvg_status status)
-{
-    switch (status) {
-    case CVG_OK: return "ok";
-    case CVG_INVALID_ARGUMENT: return "invalid argument";
-    case CVG_UNSUPPORTED: return "unsupported";
-    case CVG_OUT_OF_MEMORY: return "out of memory";
-    case CVG_WRONG_RESULT: return "wrong result";
-    }
-    return "unknown status";
-}
-
 cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error *error)
 {
     struct cvg_shape shape;

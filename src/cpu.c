@@ -1,8 +1,8 @@
 #include "cpu.h"
 
-#include "shape.h"
+#include "error.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static int always(void)
@@ -48,22 +48,31 @@ static const struct {
 
 enum { SETS = sizeof sets / sizeof *sets };
 
-const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, cvg_error *error)
+/* " avx2 fma portable": those that this processor has. */
+static const char *list_of(char text[80])
 {
-    const char *wanted = getenv("CVG_ISA");
-    for (int i = 0; i < SETS; i++) {
-        if (wanted && *wanted && strcmp(wanted, sets[i].name))
-            continue;
-        if (sets[i].available())
+    size_t length = 0;
+    text[0] = 0;
+    for (int i = 0; cvg_isa_name(i); i++)
+        length += (size_t)snprintf(text + length, 80 - length, " %s", cvg_isa_name(i));
+    return text;
+}
+
+const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, const char *isa, cvg_error *error)
+{
+    char list[80];
+    for (int i = 0; i < SETS; i++)
+        if ((!isa || !*isa || !strcmp(isa, sets[i].name)) && sets[i].available())
             return sets[i].kernels[type];
-        if (wanted && *wanted) {
-            cvg_fail(error, CVG_INVALID_ARGUMENT,
-                     "the environment variable CVG_ISA is \"%.40s\"; this processor lacks it", wanted);
-            return NULL;
-        }
-    }
-    cvg_fail(error, CVG_INVALID_ARGUMENT,
-             "the environment variable CVG_ISA is \"%.40s\"; no instruction set has that name", wanted);
+    cvg_fail(error, CVG_INVALID_ARGUMENT, "isa is \"%.40s\"; this processor has%s", isa, list_of(list));
+    return NULL;
+}
+
+const char *cvg_isa_name(int index)
+{
+    for (int i = 0; i < SETS && index >= 0; i++)
+        if (sets[i].available() && index-- == 0)
+            return sets[i].name;
     return NULL;
 }
 

@@ -4,12 +4,8 @@
 
 #include "kernels/kernels.h"
 
-/*
- * The best kernels for a type that the processor has and the environment
- * variable CVG_ISA allows; NULL, with a sentence in error, when CVG_ISA names
- * no instruction set or one that the processor lacks.
- */
-const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, cvg_error *error);
+/* The best kernels for a type that the processor has, or those named isa; NULL, with a sentence, if it has none such. */
+const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, const char *isa, cvg_error *error);
 
 /* The instruction sets that were built, best first: names (NULL past the last), and kernels (NULL
  * if the processor lacks them). */

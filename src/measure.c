@@ -103,8 +103,7 @@ static cvg_algo fastest(const cvg_conv *conv, const cvg_options *options, const 
 cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_options *options, double seconds,
                             cvg_error *error)
 {
-    static const cvg_options defaults = CVG_OPTIONS_INIT;
-    cvg_options chosen = options ? *options : defaults;
+    cvg_options chosen;
     cvg_plan *plan;
 
     if (!out)
@@ -112,9 +111,12 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
     *out = NULL;
     if (!(seconds >= 0))
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "seconds is %g; must be at least 0", seconds);
-    cvg_status status = cvg_plan_create(&plan, conv, &chosen, error);
+    cvg_status status = cvg_plan_create(&plan, conv, options, error);
     if (status)
         return status;
+    cvg_options_init(&chosen, sizeof chosen);
+    if (options)
+        cvg_struct_read(&chosen, sizeof chosen, 0, options, "options", NULL); /* which were good enough for a plan */
     const struct cvg_shape *s = &plan->shape;
     const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size),
                               tensor(plan->kernels, s->K * s->taps), tensor(plan->kernels, s->N * s->K * s->out_size)};

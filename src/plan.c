@@ -1,11 +1,9 @@
-/* The one table of algorithms, the choice among them, and the lifetime of plans. */
+/* The one table of algorithms, the options, the choice, and the lifetime of plans. */
 #include "plan.h"
 
 #include "cpu.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +20,11 @@ enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 
 const char *const cvg_pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
+const struct cvg_algorithm *cvg_algorithm_at(int index)
+{
+    return index < ALGORITHMS ? algorithms[index] : NULL;
+}
+
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo)
 {
     for (int i = 0; i < ALGORITHMS; i++)
@@ -34,6 +37,12 @@ const char *cvg_algo_name(cvg_algo algo)
 {
     const struct cvg_algorithm *algorithm = cvg_algorithm_of(algo);
     return algo == CVG_AUTO ? "auto" : algorithm ? algorithm->name : NULL;
+}
+
+int cvg_algo_mixes(cvg_algo algo)
+{
+    const struct cvg_algorithm *algorithm = cvg_algorithm_of(algo);
+    return algorithm && algorithm->mixes;
 }
 
 static size_t limit_of(const struct cvg_plan *plan)
@@ -148,26 +157,52 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
     return CVG_OK;
 }
 
+enum { MOST_THREADS = 4096 }; /* far beyond any machine; keeps workspace arithmetic small */
+
+/* The caller's options, or the defaults; each with its sentence if it is wrong. */
+static cvg_status read_options(cvg_options *options, const cvg_options *given, cvg_error *error)
+{
+    static const char *const pass_names[] = {"CVG_FORWARD", "CVG_GRAD_INPUT", "CVG_GRAD_WEIGHT"};
+
+    cvg_options_init(options, sizeof *options);
+    if (!given)
+        return CVG_OK;
+    if (cvg_struct_read(options, sizeof *options, offsetof(cvg_options, isa), given, "options", error))
+        return CVG_INVALID_ARGUMENT;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        if (!cvg_algo_name(options->algo[pass]))
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "algo[%s] is %d; that is no cvg_algo",
+                            pass_names[pass], (int)options->algo[pass]);
+    if (!isfinite(options->gradient_scale))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite",
+                        options->gradient_scale);
+    if (!(options->error_growth >= 1))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "error_growth is %g; must be at least 1",
+                        options->error_growth);
+    if (options->threads < 0 || options->threads > MOST_THREADS)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d",
+                        options->threads, MOST_THREADS);
+    return CVG_OK;
+}
+
 cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options,
                            cvg_error *error)
 {
-    static const cvg_options defaults = CVG_OPTIONS_INIT;
     struct cvg_plan draft = {0};
+    cvg_options known;
     cvg_status status;
 
     if (!out)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
     *out = NULL;
-    if (!options)
-        options = &defaults;
-    if ((status = cvg_shape_init(&draft.shape, conv, error)) ||
-        (status = cvg_options_check(options, error)))
+    if ((status = cvg_shape_init(&draft.shape, conv, error)) || (status = read_options(&known, options, error)))
         return status;
+    options = &known;
     draft.gradient_scale = options->gradient_scale;
     draft.workspace_limit = options->workspace_limit;
     draft.error_growth = options->error_growth;
     draft.threads = cvg_threads_from(options);
-    draft.kernels = cvg_cpu_kernels(conv->type, error);
+    draft.kernels = cvg_cpu_kernels(draft.shape.type, options->isa, error);
     if (!draft.kernels)
         return CVG_INVALID_ARGUMENT;
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
@@ -243,105 +278,4 @@ double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
     const double products = cvg_products(&plan->shape, pass);
     return algorithm->error_bound ? algorithm->error_bound(&plan->shape, pass)
                                   : cvg_gamma(plan->shape.type, products + 3) * products;
-}
-
-void cvg_write(struct cvg_text *w, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    const size_t at = w->length < w->size ? w->length : w->size;
-    const int n = vsnprintf(w->size > at ? w->text + at : NULL, w->size - at, format, args);
-    va_end(args);
-    if (n > 0)
-        w->length += (size_t)n;
-}
-
-/* Writes "AxBxC" of the axes that the user's rank has. */
-static void write_axes(struct cvg_text *w, const char *label, const struct cvg_shape *s,
-                       const int64_t values[3])
-{
-    cvg_write(w, "%s ", label);
-    for (int axis = 3 - s->rank; axis < 3; axis++)
-        cvg_write(w, "%s%" PRId64, axis > 3 - s->rank ? "x" : "", values[axis]);
-}
-
-/* Why AUTO took another algorithm than one that it could have taken. */
-static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
-                           const struct cvg_algorithm *other)
-{
-    const double ratio = other->cost(&plan->shape, pass) / plan->pass[pass].algorithm->cost(&plan->shape, pass);
-    if (cvg_plan_handicap(plan, other) > 1 && ratio < 1)
-        cvg_write(w, "expected to be only %.2f times as fast; one that mixes neighbours must be %g times\n", 1 / ratio,
-                  CVG_PAYS);
-    else
-        cvg_write(w, "expected to take %.2f times as long\n", ratio);
-}
-
-/* How long an algorithm took that was timed and not taken. */
-static void write_measured(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
-                           const struct cvg_algorithm *other)
-{
-    const double *seconds = plan->pass[pass].seconds, taken = seconds[plan->pass[pass].algorithm->id];
-    cvg_write(w, "measured %.4g ms, %.2f times as long", seconds[other->id] * 1e3, seconds[other->id] / taken);
-    if (seconds[other->id] < taken)
-        cvg_write(w, "; one that mixes neighbours must be %g times as fast", CVG_PAYS);
-    cvg_write(w, "\n");
-}
-
-size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
-{
-    static const char *const reasons[] = {
-        [CVG_PINNED] = "was asked for", [CVG_IMPORTED] = "stands in the imported text"};
-    struct cvg_text w = {text, size, 0};
-
-    if (size)
-        text[0] = 0;
-    if (!plan)
-        return 0;
-    const struct cvg_shape *s = &plan->shape;
-    cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
-                   ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
-    write_axes(&w, ", in", s, s->in);
-    write_axes(&w, ", filter", s, s->filter);
-    write_axes(&w, ", stride", s, s->stride);
-    write_axes(&w, ", dilation", s, s->dilation);
-    write_axes(&w, ", pad", s, s->pad);
-    write_axes(&w, " +", s, s->pad_end);
-    write_axes(&w, ", out", s, s->out);
-    cvg_write(&w, "\nkernels: %s, %d x %d sums at a time%s\n", plan->kernels->isa,
-              plan->kernels->tile[plan->kernels->main].rows, plan->kernels->tile[plan->kernels->main].lanes,
-              plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-        const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-        const double *measured = plan->pass[pass].seconds;
-        cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d", cvg_pass_names[pass], taken->name,
-                   plan->pass[pass].workspace, plan->pass[pass].workers);
-        if (measured[taken->id] > 0)
-            cvg_write(&w, ", measured %.4g ms", measured[taken->id] * 1e3);
-        cvg_write(&w, "\n");
-        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
-                   "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
-                   cvg_plan_error_growth(plan, (cvg_pass)pass),
-                   taken->mixes ? "mixes neighbours: a large element leaves a rounding error beside its place"
-                                : "exact: an element outside a sum adds nothing to it");
-        for (int i = 0; i < ALGORITHMS; i++) {
-            char room[CVG_WHY];
-            if (algorithms[i] == taken)
-                continue;
-            const char *why = cvg_plan_leaves_out(plan, algorithms[i], (cvg_pass)pass, room);
-            cvg_write(&w, "    not %s: ", algorithms[i]->name);
-            if (plan->pass[pass].reason == CVG_PINNED || plan->pass[pass].reason == CVG_IMPORTED)
-                cvg_write(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
-            else if (why)
-                cvg_write(&w, "%s\n", why);
-            else if (measured[algorithms[i]->id] > 0)
-                write_measured(&w, plan, (cvg_pass)pass, algorithms[i]);
-            else if (plan->pass[pass].reason == CVG_MEASURED)
-                cvg_write(&w, "not timed; expected to take %.2f times as long as %s\n",
-                          algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass), taken->name);
-            else
-                write_expected(&w, plan, (cvg_pass)pass, algorithms[i]);
-        }
-    }
-    return w.length;
 }

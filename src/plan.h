@@ -25,19 +25,11 @@ struct cvg_plan {
     } pass[CVG_PASS_COUNT];
 };
 
-/* Text that grows past the end of its buffer without being written there. */
-struct cvg_text {
-    char *text;
-    size_t size, length;
-};
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-void cvg_write(struct cvg_text *w, const char *format, ...);
-
 /* "forward", "grad_input", "grad_weight" */
 extern const char *const cvg_pass_names[CVG_PASS_COUNT];
+
+/* The algorithms in the order in which AUTO looks at them; NULL past the last. */
+const struct cvg_algorithm *cvg_algorithm_at(int index);
 
 /* NULL if there is none. */
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);

@@ -1,5 +1,6 @@
-/* Plans as text: written, and read back only if nothing is amiss. */
+/* Plans as text: told to people; and written for programs, and read back only if nothing is amiss. */
 #include "plan.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,12 +8,100 @@
 
 enum { TEXT_MOST = 1024 }; /* no plan's text is as long */
 
-static void write_axes(struct cvg_text *w, const char *label, const struct cvg_shape *s, const int64_t values[3])
+/* The numbers of the axes that the user's rank has. */
+static void write_axes(struct cvg_text *w, const char *label, const char *between, const struct cvg_shape *s,
+                       const int64_t values[3])
 {
-    cvg_write(w, " %s", label);
+    cvg_write(w, "%s", label);
     for (int axis = 3 - s->rank; axis < 3; axis++)
-        cvg_write(w, " %" PRId64, values[axis]);
+        cvg_write(w, "%s%" PRId64, axis > 3 - s->rank ? between : "", values[axis]);
 }
+
+/* ---- for people ---- */
+
+/* Why AUTO took another algorithm than one that it could have taken. */
+static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
+                           const struct cvg_algorithm *other)
+{
+    const double ratio = other->cost(&plan->shape, pass) / plan->pass[pass].algorithm->cost(&plan->shape, pass);
+    if (cvg_plan_handicap(plan, other) > 1 && ratio < 1)
+        cvg_write(w, "expected to be only %.2f times as fast; one that mixes neighbours must be %g times\n", 1 / ratio,
+                  CVG_PAYS);
+    else
+        cvg_write(w, "expected to take %.2f times as long\n", ratio);
+}
+
+/* How long an algorithm took that was timed and not taken. */
+static void write_measured(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
+                           const struct cvg_algorithm *other)
+{
+    const double *seconds = plan->pass[pass].seconds, taken = seconds[plan->pass[pass].algorithm->id];
+    cvg_write(w, "measured %.4g ms, %.2f times as long", seconds[other->id] * 1e3, seconds[other->id] / taken);
+    if (seconds[other->id] < taken)
+        cvg_write(w, "; one that mixes neighbours must be %g times as fast", CVG_PAYS);
+    cvg_write(w, "\n");
+}
+
+size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
+{
+    static const char *const reasons[] = {
+        [CVG_PINNED] = "was asked for", [CVG_IMPORTED] = "stands in the imported text"};
+    struct cvg_text w = {text, size, 0};
+
+    if (size)
+        text[0] = 0;
+    if (!plan)
+        return 0;
+    const struct cvg_shape *s = &plan->shape;
+    cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
+                   ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+    write_axes(&w, ", in ", "x", s, s->in);
+    write_axes(&w, ", filter ", "x", s, s->filter);
+    write_axes(&w, ", stride ", "x", s, s->stride);
+    write_axes(&w, ", dilation ", "x", s, s->dilation);
+    write_axes(&w, ", pad ", "x", s, s->pad);
+    write_axes(&w, " + ", "x", s, s->pad_end);
+    write_axes(&w, ", out ", "x", s, s->out);
+    cvg_write(&w, "\nkernels: %s, %d x %d sums at a time%s\n", plan->kernels->isa,
+              plan->kernels->tile[plan->kernels->main].rows, plan->kernels->tile[plan->kernels->main].lanes,
+              plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
+        const double *measured = plan->pass[pass].seconds;
+        cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d", cvg_pass_names[pass], taken->name,
+                   plan->pass[pass].workspace, plan->pass[pass].workers);
+        if (measured[taken->id] > 0)
+            cvg_write(&w, ", measured %.4g ms", measured[taken->id] * 1e3);
+        cvg_write(&w, "\n");
+        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
+                   "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
+                   cvg_plan_error_growth(plan, (cvg_pass)pass),
+                   taken->mixes ? "mixes neighbours: a large element leaves a rounding error beside its place"
+                                : "exact: an element outside a sum adds nothing to it");
+        for (int i = 0; cvg_algorithm_at(i); i++) {
+            const struct cvg_algorithm *other = cvg_algorithm_at(i);
+            char room[CVG_WHY];
+            if (other == taken)
+                continue;
+            const char *why = cvg_plan_leaves_out(plan, other, (cvg_pass)pass, room);
+            cvg_write(&w, "    not %s: ", other->name);
+            if (plan->pass[pass].reason == CVG_PINNED || plan->pass[pass].reason == CVG_IMPORTED)
+                cvg_write(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
+            else if (why)
+                cvg_write(&w, "%s\n", why);
+            else if (measured[other->id] > 0)
+                write_measured(&w, plan, (cvg_pass)pass, other);
+            else if (plan->pass[pass].reason == CVG_MEASURED)
+                cvg_write(&w, "not timed; expected to take %.2f times as long as %s\n",
+                          other->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass), taken->name);
+            else
+                write_expected(&w, plan, (cvg_pass)pass, other);
+        }
+    }
+    return w.length;
+}
+
+/* ---- for programs ---- */
 
 static uint64_t check_of(const char *text, size_t length)
 {
@@ -30,12 +119,12 @@ static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
     cvg_write(&w, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
     cvg_write(&w, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
         s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
-    write_axes(&w, "in", s, s->in);
-    write_axes(&w, "filter", s, s->filter);
-    write_axes(&w, "stride", s, s->stride);
-    write_axes(&w, "dilation", s, s->dilation);
-    write_axes(&w, "pad", s, s->pad);
-    write_axes(&w, "pad_end", s, s->pad_end);
+    write_axes(&w, " in ", " ", s, s->in);
+    write_axes(&w, " filter ", " ", s, s->filter);
+    write_axes(&w, " stride ", " ", s, s->stride);
+    write_axes(&w, " dilation ", " ", s, s->dilation);
+    write_axes(&w, " pad ", " ", s, s->pad);
+    write_axes(&w, " pad_end ", " ", s, s->pad_end);
     cvg_write(&w, "\nlimits error_growth %.17g workspace %zu\n", plan->error_growth, plan->workspace_limit);
     return w.length;
 }
@@ -136,8 +225,7 @@ static cvg_status read_choices(const char *text, size_t length, size_t at, cvg_a
 cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, const cvg_conv *conv, const cvg_options *options,
                            cvg_error *error)
 {
-    static const cvg_options defaults = CVG_OPTIONS_INIT;
-    cvg_options chosen = options ? *options : defaults;
+    cvg_options chosen;
     char all[TEXT_MOST];
     cvg_plan *plan;
     size_t at;
@@ -150,6 +238,9 @@ cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, cons
     cvg_status status = cvg_plan_create(&plan, conv, options, error); /* all but the choices */
     if (status)
         return status;
+    cvg_options_init(&chosen, sizeof chosen);
+    if (options)
+        cvg_struct_read(&chosen, sizeof chosen, 0, options, "options", NULL); /* which were good enough for a plan */
     status = check_head(text, length, plan, &at, error);
     cvg_plan_destroy(plan);
     if (status || (status = read_choices(text, length, at, chosen.algo, error)))

@@ -2,24 +2,13 @@
 #include "shape.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Of all that counts positions along an axis, so that sums of several of them, padding and steps fit in 64 bits. */
 #define MOST_ALONG_AXIS ((int64_t)1 << 60)
-#define MAX_THREADS 4096 /* far beyond any machine; keeps workspace arithmetic small */
 
-cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...)
-{
-    if (error) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(error->text, sizeof error->text, format, args);
-        va_end(args);
-    }
-    return status;
-}
+enum { MOST_STRUCT = 4096 }; /* no struct of any version is as large: its size was never set */
 
 /* One field, or its entry for an axis (-1: it has none). */
 static cvg_status check_range(cvg_error *error, const char *name, int axis, int64_t value, int64_t least, int64_t most)
@@ -119,16 +108,53 @@ static cvg_status check_tensor(cvg_error *error, const char *name, const char *a
                     name, a_field, a, b_field, b, plane);
 }
 
+cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error)
+{
+    size_t given;
+    memcpy(&given, theirs, sizeof given); /* struct_size, the first field of each */
+    if (given < least || given > MOST_STRUCT)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; must be %zu (start from cvg_%s_init())", name, given,
+                        size, name);
+    for (size_t i = size; i < given; i++)
+        if (((const char *)theirs)[i])
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; what stands past the %zu bytes that this library "
+                            "knows must be 0", name, given, size);
+    memcpy(own, theirs, given < size ? given : size);
+    return CVG_OK;
+}
+
+/* Gives a struct of the caller's defaults: as much as both sides know, then zeros. */
+static void init(void *theirs, size_t size, const void *defaults, size_t known)
+{
+    if (!theirs || size < sizeof size)
+        return;
+    memset(theirs, 0, size);
+    memcpy(theirs, defaults, size < known ? size : known);
+    memcpy(theirs, &size, sizeof size);
+}
+
+void cvg_conv_init(cvg_conv *conv, size_t size)
+{
+    static const cvg_conv defaults = CVG_CONV_INIT;
+    init(conv, size, &defaults, sizeof defaults);
+}
+
+void cvg_options_init(cvg_options *options, size_t size)
+{
+    static const cvg_options defaults = CVG_OPTIONS_INIT;
+    init(options, size, &defaults, sizeof defaults);
+}
+
 cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error)
 {
     if (error)
         error->text[0] = 0;
     if (!conv)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "conv is NULL");
-    if (conv->struct_size != sizeof *conv)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                        "conv.struct_size is %zu; this library knows %zu (start from CVG_CONV_INIT)",
-                        conv->struct_size, sizeof *conv);
+    cvg_conv known = CVG_CONV_INIT;
+    if (cvg_struct_read(&known, sizeof known, sizeof known, conv, "conv", error))
+        return CVG_INVALID_ARGUMENT;
+    conv = &known;
     if (check_fields(conv, error))
         return CVG_INVALID_ARGUMENT;
 
@@ -165,30 +191,5 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
         check_tensor(error, "output", "batch", s.N, "out_channels", s.K, "out", s.out, s.out_size, size))
         return CVG_INVALID_ARGUMENT;
     *shape = s;
-    return CVG_OK;
-}
-
-cvg_status cvg_options_check(const cvg_options *options, cvg_error *error)
-{
-    static const char *const pass_names[] = {"CVG_FORWARD", "CVG_GRAD_INPUT", "CVG_GRAD_WEIGHT"};
-
-    if (options->struct_size != sizeof *options)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                        "options.struct_size is %zu; this library knows %zu (start from "
-                        "CVG_OPTIONS_INIT)",
-                        options->struct_size, sizeof *options);
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        if (!cvg_algo_name(options->algo[pass]))
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "algo[%s] is %d; that is no cvg_algo",
-                            pass_names[pass], (int)options->algo[pass]);
-    if (!isfinite(options->gradient_scale))
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite",
-                        options->gradient_scale);
-    if (!(options->error_growth >= 1))
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "error_growth is %g; must be at least 1",
-                        options->error_growth);
-    if (options->threads < 0 || options->threads > MAX_THREADS)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d",
-                        options->threads, MAX_THREADS);
     return CVG_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef CVG_SHAPE_H
 #define CVG_SHAPE_H
 
-#include "convgrad.h"
+#include "error.h"
 
 /*
  * A problem of any rank as one of rank 3: missing leading axes have size 1,
@@ -27,13 +27,10 @@ struct cvg_shape {
 /* Checks conv and fills shape; on failure writes the sentence to error (may be NULL). */
 cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error);
 
-/* Checks options alone. */
-cvg_status cvg_options_check(const cvg_options *options, cvg_error *error);
-
-/* Writes a sentence (printf style) to error unless that is NULL, and returns status. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...);
+/*
+ * A struct of the caller's, which may be that of an older or a newer program: fields that it lacks keep what own holds,
+ * those that this library does not know must be 0.  least: the size of the first version.  name: for sentences.
+ */
+cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error);
 
 #endif

@@ -33,6 +33,7 @@ int main(void)
         size_t most = 1;
         options.algo[0] = options.algo[1] = options.algo[2] = (cvg_algo)algo;
         options.gradient_scale = 1.0 / 3;
+        options.isa = getenv("CVG_ISA");
         if (cvg_plan_create(&plan, &conv, &options, &error))
             return printf("%s\n", error.text), 1;
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)

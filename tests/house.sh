@@ -25,7 +25,7 @@ rule 'kernels know more than kernels.h' \
 rule 'leaves include others' \
     "$(includes src/memory.[ch] src/parallel.[ch] | grep -vE '"(convgrad|memory|parallel)\.h"')"
 rule 'the program looks into the library' \
-    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|array|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
+    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
 
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c, measure.c and verify.c' \

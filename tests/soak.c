@@ -75,7 +75,7 @@ static int right(const cvg_plan *plan, const struct array got[RESULTS], const st
 {
     for (int i = 0; i < RESULTS; i++) {
         const cvg_pass pass = i == GRAD_BIAS ? CVG_GRAD_WEIGHT : (cvg_pass)i;
-        const double allowed = i == GRAD_BIAS || (int)cvg_plan_algo(plan, pass) < EXACT_ALGOS
+        const double allowed = i == GRAD_BIAS || cvg_plan_error_growth(plan, pass) == 1
                                    ? 0 : cvg_plan_error_bound(plan, pass) * 8; /* of -2 to 2, and the bias */
         for (int64_t j = 0; j < want[i].count; j++)
             if (!(fabs(array_get(&got[i], j) - array_get(&want[i], j)) <= allowed))

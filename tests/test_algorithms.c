@@ -212,7 +212,7 @@ static double more_of(const struct test *t, const cvg_plan *plan, enum tensor te
               {GRAD_WEIGHT, INPUT, GRAD_OUTPUT, CVG_GRAD_WEIGHT}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         const cvg_algo algo = cvg_plan_algo(plan, of[i].pass);
-        if (of[i].result == tensor && algo >= EXACT_ALGOS && !(algo == CVG_WINOGRAD4 && integers))
+        if (of[i].result == tensor && cvg_algo_mixes(algo) && !(algo == CVG_WINOGRAD4 && integers))
             return cvg_plan_error_bound(plan, of[i].pass) *
                    (largest(t, of[i].a) * largest(t, of[i].b) + (tensor == OUTPUT ? largest(t, BIAS) : 0));
     }
@@ -231,13 +231,13 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
     cvg_error error;
     cvg_plan *plan = plan_try(&conv, algo, threads, 1, &error);
     if (!plan) { /* Winograd's do not do every problem */
-        check(algo >= EXACT_ALGOS, "%s: %s", t->problem, error.text);
+        check(cvg_algo_mixes(algo), "%s: %s", t->problem, error.text);
         return;
     }
     cvg_plan *half = plan_of(&conv, algo, threads, 0.5);
     runs[algo]++;
 
-    snprintf(what, sizeof what, "%s %s %s %d threads %s", cvg_algo_name(algo), type_name(type), getenv("CVG_ISA"),
+    snprintf(what, sizeof what, "%s %s %s %d threads %s", cvg_algo_name(algo), type_name(type), plan_isa,
              threads, integers ? "integers" : "real");
     for (int i = 0; i < TENSORS; i++) {
         b[i] = buffer_new(type, t->count[i]);
@@ -313,13 +313,13 @@ static void check_problem(const char *problem, const cvg_conv *conv, uint64_t se
                 const char *isa = cvg_cpu_name(set);
                 if (!cvg_cpu_set(set, (cvg_type)type))
                     continue; /* main says so */
-                setenv("CVG_ISA", isa, 1);
+                plan_isa = isa;
                 check_run(&integers, (cvg_type)type, (cvg_algo)algo, 3, 1, kept[is_fused(isa)]);
                 for (int i = 0; i < most; i++)
                     check_run(&real, (cvg_type)type, (cvg_algo)algo, threads[i], 0, kept[is_fused(isa)]);
                 most = 2; /* the other instruction sets */
             }
-            unsetenv("CVG_ISA");
+            plan_isa = NULL;
             for (int i = 0; i < TENSORS; i++) {
                 free(kept[0][i].block);
                 free(kept[1][i].block);
@@ -423,7 +423,7 @@ static void check_nan(void)
         cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 1, 1);
         void *space = workspace_of(plan);
         cvg_forward(plan, input, weight, NULL, output, space);
-        const int tile = algo >= EXACT_ALGOS ? 2 * (algo - CVG_WINOGRAD4) + 2 : 2; /* m of F(m, 3) */
+        const int tile = cvg_algo_mixes((cvg_algo)algo) ? 2 * (algo - CVG_WINOGRAD4) + 2 : 2; /* m of F(m, 3) */
         for (int i = 0; i < 49; i++)
             check(!isnan(output[i]) == !(i / 7 < tile && i % 7 < tile), "%s: NaN reaches the wrong outputs, at %d",
                   cvg_algo_name((cvg_algo)algo), i);

@@ -58,7 +58,9 @@ static void check_case(const char *text, FILE *file)
     for (int i = 0; i < 4; i++)
         want[i] = read_line(file, names[i], count[i]);
     for (int type = CVG_F32; type <= CVG_F64; type++)
-        for (int algo = CVG_REFERENCE; algo < EXACT_ALGOS; algo++) {
+        for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
+            if (cvg_algo_mixes((cvg_algo)algo))
+                continue; /* its sums are not exact */
             p.conv.type = (cvg_type)type;
             cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 2, 1);
             void *space = workspace_of(plan);

@@ -77,7 +77,7 @@ static void check_example(int example, cvg_algo algo, cvg_type type)
 int main(void)
 {
     for (int example = 1; example <= 2; example++)
-        for (int algo = CVG_REFERENCE; algo < EXACT_ALGOS; algo++)
+        for (int algo = CVG_REFERENCE; algo <= CVG_IM2COL; algo++)
             for (int type = CVG_F32; type <= CVG_F64; type++)
                 check_example(example, (cvg_algo)algo, (cvg_type)type);
     return check_summary();

@@ -159,7 +159,7 @@ static cvg_plan *pooled_plan(const cvg_conv *conv, cvg_algo algo, int threads, s
     options.parallel_for = pool_for;
     options.pool = pool;
     const cvg_status status = cvg_plan_create(&plan, conv, &options, NULL);
-    check(status == CVG_OK || (status == CVG_UNSUPPORTED && algo >= EXACT_ALGOS), "cannot make a plan");
+    check(status == CVG_OK || (status == CVG_UNSUPPORTED && cvg_algo_mixes(algo)), "cannot make a plan");
     return plan;
 }
 

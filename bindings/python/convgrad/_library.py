@@ -38,6 +38,7 @@ class Options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("algo", c_int * 3), ("error_growth", c_double), ("gradient_scale", c_double),
         ("workspace_limit", c_size_t), ("threads", c_int), ("parallel_for", c_void_p), ("pool", c_void_p),
+        ("isa", c_char_p),
     ]
 
 
@@ -124,7 +125,7 @@ def plan_of(conv, options):
     """A plan's handle."""
     algorithms = (c_int * 3)(*(ALGORITHMS[name] for name in options.algorithm))
     told = Options(ctypes.sizeof(Options), algorithms, options.error_growth, options.gradient_scale, options.workspace_limit,
-                   options.threads)
+                   options.threads, isa=os.environ.get("CVG_ISA", "").encode())
     handle, error = c_void_p(), Text()
     refuse(plan_create(byref(handle), byref(conv), byref(told), byref(error)), error.text.decode())
     return handle.value
