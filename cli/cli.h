@@ -67,6 +67,9 @@ int args_threads(const struct args *args, const char *standard, int *threads, in
 /* A number option at least least; standard if it is absent. */
 double args_number(const struct args *args, enum option option, double standard, double least);
 
+/* Applies --take to input, and to grad_output (may be NULL) when that still has the whole batch. */
+void args_take(const struct args *args, struct array *input, struct array *grad_output);
+
 extern const char *const pass_names[CVG_PASS_COUNT];
 const char *type_name(cvg_type type);
 

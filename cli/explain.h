@@ -18,7 +18,7 @@ struct explanation {
     cvg_conv conv;
     struct array array[EXPLAINED]; /* f64 */
     double disagreement;           /* largest difference of the two methods and the library */
-    const char *files[3];          /* where x, w and delta_in come from; NULL: they count 0, 1, 2, ... */
+    const char *files[3];          /* of x, w and delta_in; no files: they count 0, 1, 2, ...; the last alone: ones */
     char whole[256];               /* the problem that this one was cut from; empty: none */
 };
 
@@ -42,13 +42,13 @@ int explain_fits_figure(const cvg_conv *conv);
 #define EXPLAIN_FIGURE_LIMIT "16 output pixels, or 128 elements of a sample or window,"
 
 /*
- * Cuts a problem down to its first sample, pixels, groups and channels, in this order, until it fits; 0 if it never does.
- * The tensors of what is left begin those of the whole in every axis.
+ * Cuts a problem down to its first sample, pixels, groups and channels, in this order, until it fits;
+ * 0 if it never does.  Channels that are left are the first.
  */
 int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv));
 
-/* The part of an array that begins it and has another shape of as many axes. */
-struct array explain_cut_array(const struct array *array, const int64_t *shape);
+/* The part of an array that begins there and has another shape of as many axes. */
+struct array explain_cut_array(const struct array *array, const int64_t *begin, const int64_t *shape);
 
 /* Prints all of it. */
 void explain_text(FILE *out, const struct explanation *e);

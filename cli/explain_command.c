@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is explained: a problem whose tensors count 0, 1, 2, ..., or files. */
+/* What is explained: a problem whose tensors count 0, 1, 2, ..., or files; without a file for grad_output it is ones. */
 struct subject {
     cvg_conv conv, whole;
     int cut; /* conv is a part of whole */
@@ -23,18 +23,24 @@ static void read_files(struct subject *subject, const struct args *args)
 
     for (int i = 0; i < 3; i++) {
         subject->files[i] = args->option[options[i]];
+        if (!subject->files[i] && options[i] != OPT_GRAD_OUTPUT)
+            die(EXIT_BAD_INPUT, "explain with files needs --input and --weight; %s is missing", names[i]);
         if (!subject->files[i])
-            die(EXIT_BAD_INPUT, "explain with files needs --input, --weight and --grad-output; %s is missing",
-                names[i]);
+            continue;
         if (!array_read(&operand[i], subject->files[i], &error) || !array_convert(&operand[i], CVG_F64, &error))
             die(EXIT_BAD_INPUT, "%s: %s", names[i], error.text);
     }
-    if (args->option[OPT_TAKE])
-        die(EXIT_BAD_INPUT, "explain does not take --take");
+    args_take(args, &operand[0], &operand[2]);
     subject->conv = args_conv(args, operand[0].shape, operand[0].rank, operand[1].shape, operand[1].rank);
     want[0] = subject->conv.batch;
     want[1] = subject->conv.out_channels;
     cvg_output_size(&subject->conv, want + 2, NULL);
+    if (!subject->files[2]) {
+        if (!array_new(&operand[2], CVG_F64, operand[0].rank, want, &error))
+            die(EXIT_WRONG, "%s", error.text);
+        for (int64_t i = 0; i < operand[2].count; i++)
+            array_set(&operand[2], i, 1);
+    }
     int same = operand[2].rank == operand[0].rank;
     for (int i = 0; same && i < operand[2].rank; i++)
         same = operand[2].shape[i] == want[i];
@@ -55,6 +61,8 @@ static void choose_subject(struct subject *subject, const struct args *args)
         read_files(subject, args);
         return;
     }
+    if (args->option[OPT_TAKE])
+        die(EXIT_BAD_INPUT, "--take is \"%s\"; it takes images of --input, which is missing", args->option[OPT_TAKE]);
     for (int example = 1; example <= 2 && args->count == 1; example++)
         if (!strcmp(args->word[0], example == 1 ? "simple" : "complex")) {
             args_refuse_geometry(args);
@@ -126,6 +134,7 @@ static struct explanation explain_subject(struct subject *subject)
     struct explanation e;
     if (subject->files[0]) {
         const int dims = conv->spatial_dims;
+        int64_t begin[3][5] = {{0}};
         int64_t shape[3][5] = {{conv->batch, conv->in_channels},
                                {conv->out_channels, conv->in_channels / conv->groups},
                                {conv->batch, conv->out_channels}};
@@ -133,8 +142,13 @@ static struct explanation explain_subject(struct subject *subject)
         cvg_output_size(conv, &shape[2][2], NULL);
         memcpy(&shape[0][2], conv->in, (size_t)dims * sizeof *conv->in);
         memcpy(&shape[1][2], conv->filter, (size_t)dims * sizeof *conv->filter);
+        for (int axis = 0; axis < dims; axis++) {
+            /* From the middle, where a picture has most to show, by whole strides, so that outputs stay outputs. */
+            begin[2][2 + axis] = (subject->whole.in[axis] - conv->in[axis]) / 2 / conv->stride[axis];
+            begin[0][2 + axis] = begin[2][2 + axis] * conv->stride[axis];
+        }
         for (int i = 0; i < 3; i++) {
-            part[i] = explain_cut_array(&subject->operand[i], shape[i]);
+            part[i] = explain_cut_array(&subject->operand[i], begin[i], shape[i]);
             array_free(&subject->operand[i]);
         }
         e = explain(conv, part[0], part[1], part[2]);

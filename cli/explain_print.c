@@ -89,6 +89,8 @@ void explain_text(FILE *out, const struct explanation *e)
     fprintf(out, "problem %s\n", problem);
     if (*e->whole)
         fprintf(out, "cut from %s: a problem of its own, whose sums hold nothing of what was cut off\n", e->whole);
+    if (e->files[0] && !e->files[2])
+        fprintf(out, "delta_in (grad_output) is all ones, since --grad-output was not given\n");
     for (int i = 0; i < EXPLAINED; i++) {
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
             if (parts[p].first == (enum explained)i)
@@ -130,9 +132,12 @@ static void json_source(FILE *out, const struct explanation *e)
 {
     static const char *const names[3] = {"input", "weight", "grad_output"};
     fprintf(out, ", \"source\": ");
-    for (int i = 0; i < 3 && e->files[i]; i++) {
+    for (int i = 0; i < 3 && e->files[0]; i++) {
         fprintf(out, "%s\"%s\": ", i ? ", " : "{", names[i]);
-        json_string(out, e->files[i]);
+        if (e->files[i])
+            json_string(out, e->files[i]);
+        else
+            fputs("null", out);
     }
     fputs(e->files[0] ? "}" : "null", out);
 }

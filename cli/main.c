@@ -12,7 +12,7 @@ static const char usage[] =
     "  demo                             the textbook section: examples, agreement, speed\n"
     "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
     "          [--input F --weight F --grad-output F] [--crop] [-o FILE]\n"
-    "          [--format text|json|html|svg] [--figure col2img|im2col]\n"
+    "          [--format text|json|html|svg] [--figure col2img|im2col] [--crop] [--take A:B]\n"
     "  verify  [PROBLEM...]             every algorithm against the reference\n"
     "          [--random N] [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
