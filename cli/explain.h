@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum explained {
@@ -14,8 +15,18 @@ enum explained {
     EXPLAINED
 };
 
+/* What is said of a problem: first what each array is called by frameworks (enum explained), then these. */
+enum sentence {
+    SAY_PROBLEM = EXPLAINED, SAY_CUT, SAY_ONES, SAY_GIVEN, SAY_FORWARD, SAY_BACKWARD, SAY_METHOD_1, SAY_DIFFERENCE,
+    SAY_TOO_MANY_STEPS, SAY_STEPS, SAY_STEP, SAY_PADDING, SAY_TO,
+    SAY_COL2IMG, SAY_IM2COL, SAY_ROW_ADDED, SAY_WINDOW, SAY_IS_ROW, SAY_NO_PIXELS, SAY_AFTER_ROW,
+    SENTENCES
+};
+enum language { ENGLISH, CHINESE, LANGUAGES };
+
 struct explanation {
     cvg_conv conv;
+    enum language language;        /* of text and figures */
     struct array array[EXPLAINED]; /* f64 */
     double disagreement;           /* largest difference of the two methods and the library */
     const char *files[3];          /* of x, w and delta_in; no files: they count 0, 1, 2, ...; the last alone: ones */
@@ -69,6 +80,12 @@ void explain_array(FILE *out, const struct explanation *e, enum explained which)
 void explain_steps(FILE *out, const struct explanation *e);
 
 extern const char *const explained_names[EXPLAINED]; /* the textbook's */
+
+/* A sentence, or an array's name, in the explanation's language; some are formats. */
+const char *explain_say(const struct explanation *e, int sentence);
+
+/* The language of that name, such as "zh"; -1 if there is none. */
+int explain_language(const char *name);
 
 /* The numbers that the section prints of an example's array; NULL if it prints none. */
 const double *textbook_numbers(int example, enum explained which, int *count);

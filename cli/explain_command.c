@@ -81,14 +81,15 @@ struct form {
     int (*fits)(const cvg_conv *conv);
     const char *limit;
     void (*print)(FILE *out, const struct explanation *e);
+    int speaks; /* the language that is asked for */
 };
 
 static const struct form forms[] = {
-    {"text", NULL, explain_fits_text, EXPLAIN_TEXT_LIMIT, explain_text},
-    {"json", NULL, explain_fits_text, EXPLAIN_TEXT_LIMIT, explain_json},
-    {"html", NULL, explain_fits_page, EXPLAIN_PAGE_LIMIT, explain_page},
-    {"svg", "col2img", explain_fits_figure, EXPLAIN_FIGURE_LIMIT, explain_col2img},
-    {"svg", "im2col", explain_fits_figure, EXPLAIN_FIGURE_LIMIT, explain_im2col},
+    {"text", NULL, explain_fits_text, EXPLAIN_TEXT_LIMIT, explain_text, 1},
+    {"json", NULL, explain_fits_text, EXPLAIN_TEXT_LIMIT, explain_json, 0},
+    {"html", NULL, explain_fits_page, EXPLAIN_PAGE_LIMIT, explain_page, 0},
+    {"svg", "col2img", explain_fits_figure, EXPLAIN_FIGURE_LIMIT, explain_col2img, 1},
+    {"svg", "im2col", explain_fits_figure, EXPLAIN_FIGURE_LIMIT, explain_im2col, 1},
 };
 
 static const struct form *choose_form(const struct args *args)
@@ -108,6 +109,17 @@ static const struct form *choose_form(const struct args *args)
     if (strcmp(format, "svg"))
         die(EXIT_BAD_INPUT, "--figure is \"%s\"; it goes with --format svg", figure);
     die(EXIT_BAD_INPUT, "--figure is \"%s\"; must be col2img or im2col", figure);
+}
+
+static enum language choose_language(const struct args *args, const struct form *form)
+{
+    const char *name = args->option[OPT_LANG];
+    const int language = name ? explain_language(name) : ENGLISH;
+    if (language < 0)
+        die(EXIT_BAD_INPUT, "--lang is \"%s\"; must be en or zh", name);
+    if (name && !form->speaks)
+        die(EXIT_BAD_INPUT, "--lang is \"%s\"; it goes with --format text and svg (a page speaks both)", name);
+    return (enum language)language;
 }
 
 /* Cuts the problem down to what the form can show, if it was asked to; dies if it must and may not. */
@@ -164,6 +176,7 @@ static struct explanation explain_subject(struct subject *subject)
 int command_explain(const struct args *args)
 {
     const struct form *form = choose_form(args);
+    const enum language language = choose_language(args, form);
     const char *path = args->option[OPT_OUTPUT];
     struct subject subject = {.conv = CVG_CONV_INIT};
     struct output out = {.file = stdout};
@@ -171,6 +184,7 @@ int command_explain(const struct args *args)
     choose_subject(&subject, args);
     fit(&subject, form, args->option[OPT_CROP] != NULL);
     struct explanation e = explain_subject(&subject);
+    e.language = language;
     if (path)
         output_open(&out, "-o", path);
     form->print(out.file, &e);

@@ -11,8 +11,8 @@ static const char usage[] =
     "\n"
     "  demo                             the textbook section: examples, agreement, speed\n"
     "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
-    "          [--input F --weight F --grad-output F] [--crop] [-o FILE]\n"
-    "          [--format text|json|html|svg] [--figure col2img|im2col] [--crop] [--take A:B]\n"
+    "          [--input F --weight F --grad-output F] [-o FILE]\n"
+    "          [--format text|json|html|svg] [--figure col2img|im2col] [--lang en|zh] [--crop] [--take A:B]\n"
     "  verify  [PROBLEM...]             every algorithm against the reference\n"
     "          [--random N] [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
     "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
@@ -65,6 +65,7 @@ static const struct {
     {"--input", OPT_INPUT, EXPLAIN | RUN},
     {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
     {"--json", OPT_JSON, BENCH},
+    {"--lang", OPT_LANG, EXPLAIN},
     {"--mean", OPT_MEAN, RUN},
     {"--measure", OPT_MEASURE, INFO},
     {"--min-time", OPT_MIN_TIME, BENCH},

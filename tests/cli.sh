@@ -93,6 +93,10 @@ good explain complex --format html -o page.html
     result 1 || result 0 'explain --format html'
 good explain simple --format svg;              says '>6+6</text>'
 good explain simple --figure im2col;           says 'row 3 of col_x'
+good explain simple --lang en;                 says 'step 4: row 3 of dcol'
+good explain simple --lang zh;                 says '第 4 步：dcol 的第 3 行'; says '    [ 4. 12.  9.]]]]'
+good explain simple --lang zh --format svg;    says '加完第 3 行后的 delta_out'
+good explain simple --lang=zh --figure im2col; says 'col_x 的第 3 行'
 good explain mb64ic3ih28oc4kh3ph1 --format html --crop; says '"whole": "mb64'
 good explain mb64ic3ih28oc4kh3ph1 --crop;      says 'cut from mb64'
 good explain --input x.npy --weight w.npy --grad-output g.npy --format svg --crop; says '<svg'
@@ -175,6 +179,8 @@ bad 2 '--figure is "im2col"; it goes with --format svg' explain simple --figure 
 bad 2 'bench does not take --crop' bench --crop
 bad 2 '--format is "svg"; must be text or html' bench --format svg
 bad 2 '-o is "x.html"; bench takes it with --format html' bench -o x.html
+bad 2 '--lang is "fr"; must be en or zh' explain simple --lang fr
+bad 2 '--lang is "zh"; it goes with --format text and svg' explain simple --lang zh --format html
 bad 2 '--crop is "yes"; takes no value' explain simple --crop=yes
 bad 2 'demo takes no argument' demo now
 bad 2 'run needs one of forward, backward, transpose' run
