@@ -95,7 +95,7 @@ void repeat(const struct verify *v, char *text, size_t size)
              v->sets[v->at_set], v->arguments, cvg_algo_name(v->algo), type_name(v->type), v->at_threads, v->seed);
 }
 
-static void record(struct verify *v, int good, const char *what)
+void record(struct verify *v, int good, const char *what)
 {
     if (good) {
         v->passed++;
@@ -231,145 +231,55 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
     v->doing = "";
 }
 
-/* ---- operands of zeros but one ---- */
-
-/* Where the ones are. */
-struct ones {
-    int64_t n, c, k, i[3], p[3]; /* of the input, n c i; of grad_output, n k p */
-};
-
-static struct ones draw_ones(const cvg_conv *conv, const struct sizes *z, uint64_t seed)
-{
-    struct random random = {seed + 1};
-    struct ones one = {.n = (int64_t)(random_bits(&random) % (uint64_t)conv->batch)};
-    const int64_t Cg = conv->in_channels / conv->groups, Kg = conv->out_channels / conv->groups;
-    const int64_t g = (int64_t)(random_bits(&random) % (uint64_t)conv->groups);
-    one.c = g * Cg + (int64_t)(random_bits(&random) % (uint64_t)Cg);
-    one.k = g * Kg + (int64_t)(random_bits(&random) % (uint64_t)Kg);
-    for (int i = 0; i < conv->spatial_dims; i++) {
-        one.i[i] = (int64_t)(random_bits(&random) % (uint64_t)conv->in[i]);
-        one.p[i] = (int64_t)(random_bits(&random) % (uint64_t)z->out[i]);
-    }
-    return one;
-}
-
-static int64_t flat(const int64_t *at, const int64_t *extent, int dims)
-{
-    int64_t index = 0;
-    for (int i = 0; i < dims; i++)
-        index = index * extent[i] + at[i];
-    return index;
-}
-
-/* The output position at which a tap reads input position i, or -1. */
-static int64_t output_of(const cvg_conv *conv, const struct sizes *z, const int64_t *i, const int64_t *tap)
-{
-    int64_t p[3];
-    for (int a = 0; a < conv->spatial_dims; a++) {
-        const int64_t from = i[a] + conv->pad_begin[a] - tap[a] * conv->dilation[a];
-        p[a] = from / conv->stride[a];
-        if (from < 0 || from % conv->stride[a] || p[a] >= z->out[a])
-            return -1;
-    }
-    return flat(p, z->out, conv->spatial_dims);
-}
-
-/* The input position that a tap of output p reads, or -1. */
-static int64_t input_of(const cvg_conv *conv, const int64_t *p, const int64_t *tap)
-{
-    int64_t i[3];
-    for (int a = 0; a < conv->spatial_dims; a++) {
-        i[a] = p[a] * conv->stride[a] - conv->pad_begin[a] + tap[a] * conv->dilation[a];
-        if (i[a] < 0 || i[a] >= conv->in[a])
-            return -1;
-    }
-    return flat(i, conv->in, conv->spatial_dims);
-}
-
-static void add(struct array *to, int64_t index, double value)
-{
-    array_set(to, index, array_get(to, index) + value);
-}
-
 /*
- * Adds to results what the ones add to operands' results: copies of the filter to output and
- * grad_input; to grad_weight copies of operands (if it has any) and 1 where the ones meet.
+ * The transposed convolution: its forward is grad_input with a bias, its gradient of the input the forward without one.
+ * The first elements of the input stand for its bias, which has an element for each of C.
  */
-static void add_copies(const cvg_conv *conv, const struct sizes *z, const struct ones *one, const struct set *operands,
-                       int copies, struct set *results)
-{
-    const int dims = conv->spatial_dims;
-    const int64_t Cg = conv->in_channels / conv->groups, Kg = conv->out_channels / conv->groups;
-    const int64_t g = one->c / Cg, taps = z->weight / conv->out_channels / Cg;
-    const int64_t plane = z->output / conv->batch / conv->out_channels, in = z->input / conv->batch / conv->in_channels;
-    const int64_t here = flat(one->i, conv->in, dims);
-    for (int64_t t = 0; t < taps; t++) {
-        int64_t tap[3], rest = t;
-        for (int a = dims - 1; a >= 0; a--) {
-            tap[a] = rest % conv->filter[a];
-            rest /= conv->filter[a];
-        }
-        const int64_t output = output_of(conv, z, one->i, tap), input = input_of(conv, one->p, tap);
-        for (int64_t k = g * Kg; output >= 0 && k < (g + 1) * Kg; k++) {
-            const int64_t w = (k * Cg + one->c % Cg) * taps + t, y = (one->n * conv->out_channels + k) * plane + output;
-            add(&results->view[OUTPUT], y, array_get(&operands->view[WEIGHT], w));
-            if (copies)
-                add(&results->view[GRAD_WEIGHT], w, array_get(&operands->view[GRAD_OUTPUT], y));
-        }
-        for (int64_t c = g * Cg; input >= 0 && c < (g + 1) * Cg; c++) {
-            const int64_t w = (one->k * Cg + c % Cg) * taps + t, x = (one->n * conv->in_channels + c) * in + input;
-            add(&results->view[GRAD_INPUT], x, array_get(&operands->view[WEIGHT], w));
-            if (copies)
-                add(&results->view[GRAD_WEIGHT], w, array_get(&operands->view[INPUT], x));
-        }
-        if (input == here)
-            add(&results->view[GRAD_WEIGHT], (one->k * Cg + one->c % Cg) * taps + t, 1);
-    }
-    add(&results->view[GRAD_BIAS], one->k, 1);
-}
-
-static void put_ones(const cvg_conv *conv, const struct sizes *z, const struct ones *one, struct set *set)
-{
-    const int64_t plane = z->output / conv->batch / conv->out_channels, in = z->input / conv->batch / conv->in_channels;
-    add(&set->view[INPUT], (one->n * conv->in_channels + one->c) * in + flat(one->i, conv->in, conv->spatial_dims), 1);
-    add(&set->view[GRAD_OUTPUT],
-        (one->n * conv->out_channels + one->k) * plane + flat(one->p, z->out, conv->spatial_dims), 1);
-}
-
-/* Ones alone: copies; and ones added to operands: the sum of both results. */
-static void check_ones(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
+static void transposes(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
                        const struct set *want, struct set *work)
 {
     const struct sizes z = problem_sizes(conv);
-    if (conv->batch == 0)
-        return;
-    const struct ones one = draw_ones(conv, &z, v->seed);
-    const int64_t plane = z.output / conv->batch / conv->out_channels;
-    for (int sum = 0; sum < 2; sum++) {
-        struct set expected;
-        set_new(&expected, CVG_F64, &z, 0);
-        copy_operands(work, before, 0);
-        if (sum)
-            for (int i = FIRST_RESULT; i < TENSORS; i++)
-                memcpy(expected.view[i].data, want->view[i].data, expected.memory[i].bytes);
-        else
-            for (int64_t i = 0; i < z.output; i++)
-                array_set(&expected.view[OUTPUT], i,
-                          array_get(&before->view[BIAS], i / plane % conv->out_channels));
-        for (int i = 0; !sum && i < FIRST_RESULT; i++)
-            if (i == INPUT || i == GRAD_OUTPUT)
-                memset(work->view[i].data, 0, work->memory[i].bytes);
-        put_ones(conv, &z, &one, work);
-        add_copies(conv, &z, &one, before, sum, &expected);
-        set_allowed(v, plan, work);
-        poison_results(work);
-        run_all(plan, work, CVG_OVERWRITE);
-        v->doing = sum ? ", one added to operands" : ", operands of zeros but one";
-        for (int i = FIRST_RESULT; i < TENSORS; i++)
-            compare(v, (enum tensor)i, work, &expected, NULL, 1, 0);
-        v->doing = "";
-        set_free(&expected);
+    const struct array *t = work->view;
+    const int64_t C = conv->in_channels, K = conv->out_channels;
+    const int64_t in = z.input / (conv->batch * C), out = z.output / (conv->batch * K);
+    struct guarded sums = guarded_new((size_t)C * (conv->type == CVG_F32 ? 4 : 8), 0);
+    const struct array grad_bias = {.type = conv->type, .count = C, .data = sums.data};
+    struct set expected;
+    set_new(&expected, CVG_F64, &z, 0);
+    for (int64_t i = 0; i < z.input; i++)
+        array_set(&expected.view[GRAD_INPUT], i,
+                  array_get(&want->view[GRAD_INPUT], i) + array_get(&before->view[INPUT], i / in % C));
+    for (int64_t i = 0; i < z.output; i++)
+        array_set(&expected.view[OUTPUT], i,
+                  array_get(&want->view[OUTPUT], i) - array_get(&before->view[BIAS], i / out % K));
+    memcpy(expected.view[GRAD_WEIGHT].data, want->view[GRAD_WEIGHT].data, want->memory[GRAD_WEIGHT].bytes);
+    poison_results(work);
+    v->doing = ", transposed";
+    cvg_status status = cvg_transpose_forward(plan, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[INPUT].data, t[GRAD_INPUT].data,
+                                              workspace_new(cvg_plan_workspace_size(plan, CVG_GRAD_INPUT)));
+    int intact = status == CVG_OK && guard_intact(&workspace);
+    compare(v, GRAD_INPUT, work, &expected, NULL, 1, 0);
+    for (int twice = 0; twice < 2; twice++) {
+        status = cvg_transpose_backward(plan, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[INPUT].data, t[OUTPUT].data,
+                                        t[GRAD_WEIGHT].data, sums.data, twice ? CVG_ACCUMULATE : CVG_OVERWRITE,
+                                        workspace_new(cvg_plan_workspace_most(plan)));
+        intact &= status == CVG_OK && guard_intact(&workspace) && guard_intact(&sums);
+        v->doing = twice ? ", transposed, accumulated" : ", transposed";
+        compare(v, OUTPUT, work, &expected, NULL, twice + 1, 0);
+        compare(v, GRAD_WEIGHT, work, &expected, NULL, twice + 1, 0);
+        int right = 1;
+        for (int64_t c = 0; c < C; c++) {
+            double sum = 0;
+            for (int64_t i = 0; i < conv->batch * in; i++)
+                sum += array_get(&before->view[INPUT], (i / in * C + c) * in + i % in);
+            right &= array_get(&grad_bias, c) == (twice + 1) * sum;
+        }
+        record(v, right, "grad_bias of the transposed convolution is wrong");
     }
+    record(v, intact, "a transposed convolution: refused, or wrote outside the workspace or its grad_bias");
+    v->doing = "";
+    set_free(&expected);
+    guarded_free(&sums);
 }
 
 void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
@@ -378,6 +288,10 @@ void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, co
     adjoint(v, set);
     copy_operands(work, before, 0);
     subsets(v, plan, work, set);
+    if (conv->batch > 0) {
+        transposes(v, conv, plan, before, want, work);
+        structure(v, conv, plan, before, want, set, work);
+    }
     cvg_plan *half = plan_of(conv, v->algo, v->at_threads, 0.5);
     for (int twice = 0; twice < 2; twice++) {
         run_all(half, set, CVG_ACCUMULATE);
@@ -387,5 +301,4 @@ void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, co
     }
     v->doing = "";
     cvg_plan_destroy(half);
-    check_ones(v, conv, plan, before, want, work);
 }

@@ -9,8 +9,12 @@
  *       the adjoint identities <output - bias, g> = <input, grad_input> = <weight, grad_weight>;
  *       an input and a grad_output of zeros but one 1: copies of the filter, known without any
  *       convolution; and the sum of the two kinds of operands: the sum of their results;
+ *       the transposed convolution, forward and backward, from the same results;
+ *       a huge element, an infinity or a NaN in an operand: by an algorithm that adds the
+ *       definition's products, results that do not read it keep their bits;
  *   - real numbers: must stay within the bound of docs/numerics.md,
- *     gamma(terms + 3) * sum |products|, a comparison that NaN fails.
+ *     gamma(terms + 3) * sum |products|, a comparison that NaN fails; and be non-negative
+ *     where all products are.
  * Winograd's algorithms do not add the definition's products: both kinds of data, and the
  * identities, must stay within cvg_plan_error_bound() times the largest operands.
  * Results begin as NaN, the workspace, too; all end where memory ends that may be touched, or
@@ -127,6 +131,8 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
                 same_bits(v, now, &first, ~0u);
             if (range && r == 0)
                 identities(v, conv, plan, &before, &want, now, &set[1]);
+            if (!range && r == 0)
+                non_negative(v, plan, &before, &set[1]);
             cvg_plan_destroy(plan);
         }
     setenv("CVG_ISA", v->sets[0], 1);

@@ -1,4 +1,4 @@
-/* verify's tensors and checks (checks.c), for the command that runs them (verify.c). */
+/* verify's tensors and checks (checks.c, structure.c), for the command that runs them (verify.c). */
 #ifndef CLI_VERIFY_H
 #define CLI_VERIFY_H
 
@@ -56,6 +56,9 @@ void repeat(const struct verify *v, char *text, size_t size);
 void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want,
              const struct set *sum, double factor, double terms);
 
+/* Counts a check; prints what, and how to repeat it, if it is not good. */
+void record(struct verify *v, int good, const char *what);
+
 /* By how much the results of a plan may be off; 0 if it adds the definition's products. */
 void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set);
 
@@ -68,5 +71,13 @@ void same_bits(struct verify *v, const struct set *set, const struct set *want, 
 /* What is checked once for each algorithm, on integers; set holds the plan's results. */
 void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
                 const struct set *want, struct set *set, struct set *work);
+
+/*
+ * What results may know (structure.c): ones alone give copies, and ones added to operands the sum.  By exact algorithms
+ * an element changes nothing that does not read it, and sums of non-negative products are not negative.
+ */
+void structure(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, const struct set *before,
+               const struct set *want, const struct set *set, struct set *work);
+void non_negative(struct verify *v, const cvg_plan *plan, const struct set *before, struct set *work);
 
 #endif

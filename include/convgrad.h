@@ -137,15 +137,24 @@ typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context,
 
 /*
  * error_growth bounds how much larger than that of direct sums the error of what CVG_AUTO takes
- * is likely to be, root mean square, on random data (docs/numerics.md).  1 leaves only algorithms
- * that add the products of the definition.  The default, 12, three and a half bits, leaves room for
- * Winograd's at 6 points (2 to 6) and for most filters at 8.  A pinned algorithm is taken
- * whatever its error.
+ * is likely to be, root mean square, on random data (docs/numerics.md).  The default, three and a
+ * half bits, leaves room for Winograd's at 6 points (2 to 6) and for most filters at 8.
+ *
+ * Structure.  1 leaves only algorithms that add the products of the definition.  Their results keep
+ * its structure to the bit: an element outside the sum of a result adds nothing to it, sums of
+ * non-negative products are never negative, and an infinity or NaN stays where the definition takes
+ * it.  (Zeros of padding count as elements: an infinite weight times such a zero may be NaN.)
+ * Winograd's algorithms mix neighbours, so a large element leaves a rounding error of its own size
+ * next to its place.  CVG_AUTO takes such an algorithm only for rank 2 and 3, and only where it
+ * expects it to be 1.25 times as fast as every other one.  An error_growth above the default drops
+ * both conditions.  A pinned algorithm is taken whatever its error.
  */
+#define CVG_ERROR_GROWTH 12.0 /* the default */
+
 typedef struct cvg_options {
     size_t struct_size;             /* sizeof(cvg_options); set by CVG_OPTIONS_INIT */
     cvg_algo algo[CVG_PASS_COUNT];  /* by cvg_pass: pin one, or CVG_AUTO */
-    double error_growth;            /* AUTO's limit; 1 = exact algorithms only; see below */
+    double error_growth;            /* AUTO's limit; 1 = exact algorithms only; see above */
     double gradient_scale;          /* multiplies every gradient; 1/N gives the textbook's mean */
     size_t workspace_limit;         /* bytes for any one pass; 0 = no limit */
     int threads;                    /* 0 = as many as OpenMP, or the machine, offers */
@@ -154,7 +163,7 @@ typedef struct cvg_options {
 } cvg_options;
 
 #define CVG_OPTIONS_INIT \
-    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, 12.0, 1.0, 0, 0, NULL, NULL }
+    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, CVG_ERROR_GROWTH, 1.0, 0, 0, NULL, NULL }
 
 /* One sentence that names the field and its value, without a final stop.  Empty on success. */
 typedef struct cvg_error {
@@ -187,8 +196,8 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_err
  *   error    NULL, or where to write the sentence
  *
  * CVG_AUTO takes the algorithm that a model of costs expects to be fastest, of those that
- * keep error_growth and the workspace limit: a choice by conv and options alone.  (For each unit of
- * error growth it must be 1 % faster.)  When the limit is too small for all threads, fewer are
+ * keep error_growth and the workspace limit: a choice by conv and options alone.  (One that mixes
+ * neighbours must be 1.25 times as fast, see cvg_options.)  When the limit is too small for all threads, fewer are
  * used, so that the limit never changes the result with the thread count.
  *
  * Returns CVG_OK; or CVG_INVALID_ARGUMENT for a descriptor, an option or the
@@ -234,6 +243,9 @@ CVG_API void cvg_plan_destroy(cvg_plan *plan);
  */
 CVG_API size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass);
 
+/* The largest of the three: one workspace for every pass.  0 if plan is NULL. */
+CVG_API size_t cvg_plan_workspace_most(const cvg_plan *plan);
+
 /* The algorithm chosen for a pass; CVG_AUTO only if plan is NULL or pass no cvg_pass. */
 CVG_API cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass);
 
@@ -247,7 +259,11 @@ CVG_API int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass);
  */
 CVG_API double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass);
 
-/* How much larger than that of direct sums the error is likely to be; at least 1 (cvg_options). */
+/*
+ * How much larger than that of direct sums the error is likely to be (cvg_options).  1 for an algorithm
+ * that adds the definition's products, and so keeps its structure; more than 1 for one that mixes
+ * neighbours; 0 if plan is NULL or pass no cvg_pass.
+ */
 CVG_API double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass);
 
 /*
@@ -300,8 +316,7 @@ CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const vo
  *   workspace    as above, for CVG_GRAD_INPUT
  *
  * Overlap, errors and allocation as for cvg_forward(); also
- * CVG_INVALID_ARGUMENT if mode is no cvg_mode.  This is also the forward pass
- * of the transposed convolution.  Source: docs/derivation.md 3.
+ * CVG_INVALID_ARGUMENT if mode is no cvg_mode.  Source: docs/derivation.md 3.
  */
 CVG_API cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output,
                                   const void *weight, void *grad_input, cvg_mode mode,
@@ -354,6 +369,41 @@ CVG_API cvg_status cvg_backward(const cvg_plan *plan, const void *input, const v
                                 const void *grad_output, void *grad_input, void *grad_weight,
                                 void *grad_bias, cvg_mode mode, void *workspace);
 
+/*
+ * The transposed convolution is the gradient of the input of a convolution, taken as a layer of its
+ * own.  Its plan is that of the convolution, so the names of sizes are exchanged: the layer reads
+ * K channels of P x Q, and gives C channels of H x W.
+ *
+ * cvg_transpose_forward() computes
+ *
+ *   output[n][c][h][w] = bias[c] + sum over k, r, s, p, q as in cvg_grad_input()
+ *
+ *   input      N x K x P x Q      read
+ *   weight     K x C/G x R x S    read
+ *   bias       C                  read; may be NULL for none
+ *   output     N x C x H x W      written
+ *   workspace  cvg_plan_workspace_size(plan, CVG_GRAD_INPUT) bytes
+ *
+ * It takes the algorithm of CVG_GRAD_INPUT.  gradient_scale does not apply.
+ *
+ * cvg_transpose_backward() computes any subset of its gradients; NULL leaves one out:
+ *
+ *   grad_input   N x K x P x Q      by the algorithm of CVG_FORWARD, from grad_output and weight
+ *   grad_weight  K x C/G x R x S    by that of CVG_GRAD_WEIGHT, from grad_output and input
+ *   grad_bias    C                  sum over n, h, w of grad_output
+ *
+ *   grad_output  N x C x H x W      read
+ *   workspace    the larger of the sizes of the passes asked for; cvg_plan_workspace_most() is enough
+ *
+ * Operands, overlap, mode, gradient_scale, batch 0, errors and same bits as for cvg_forward() and
+ * cvg_backward().  Source: docs/derivation.md 3.
+ */
+CVG_API cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight,
+                                         const void *bias, void *output, void *workspace);
+CVG_API cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const void *weight,
+                                          const void *grad_output, void *grad_input, void *grad_weight,
+                                          void *grad_bias, cvg_mode mode, void *workspace);
+
 /* What cvg_verify() did, and one sentence on the first check that failed; empty if none did. */
 typedef struct cvg_report {
     int64_t checks, failures;
@@ -363,12 +413,13 @@ typedef struct cvg_report {
 /*
  * cvg_verify() runs all passes of a plan on operands of its own, and compares their results with the
  * definition: exactly on small integers where the algorithm's sums are exact, within the derived bound
- * otherwise (docs/numerics.md), overwritten and accumulated.  At most about 2000 elements of each
+ * otherwise (docs/numerics.md), overwritten and accumulated; and on zeros with a few large elements,
+ * between which exact algorithms must leave zeros.  At most about 2000 elements of each
  * result are compared, drawn if there are more.  One thread must give the same bits as the plan's, and
  * nothing may be written outside the results and the workspace.  For applications that want to know
  * at start-up that their own shapes are right on this machine.
  *
- * Takes the time of about five of each pass and of some 10^8 multiplications, and allocates tensors of the problem's
+ * Takes the time of about eight of each pass and of some 10^8 multiplications, and allocates tensors of the problem's
  * sizes.  Returns CVG_OK, CVG_WRONG_RESULT, CVG_OUT_OF_MEMORY, or CVG_INVALID_ARGUMENT if plan or report
  * is NULL.
  */

@@ -131,7 +131,7 @@ cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *gr
     struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
     task.grad_output = grad_output;
     if (!is_empty(&task, plan->shape.K))
-        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task);
+        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, plan->shape.K, plan->shape.out_size);
     return CVG_OK;
 }
 
@@ -149,5 +149,61 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
         cvg_grad_weight(plan, input, grad_output, grad_weight, mode, workspace);
     if (grad_bias)
         cvg_grad_bias(plan, grad_output, grad_bias, mode);
+    return CVG_OK;
+}
+
+/* Job: one channel of one image. */
+static void fill_bias(void *context, int64_t job, int worker)
+{
+    const struct cvg_task *t = context;
+    const int64_t size = t->shape->in_size;
+    (void)worker;
+    t->kernels->put(cvg_at(t, t->result, job * size), 1, cvg_at(t, t->bias, job % t->shape->C), 0, size, 1, NULL, 0);
+}
+
+cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
+                                 void *output, void *workspace)
+{
+    if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
+        lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
+        return CVG_INVALID_ARGUMENT;
+    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, output, bias ? CVG_ACCUMULATE : CVG_OVERWRITE, workspace);
+    task.grad_output = input;
+    task.weight = weight;
+    task.scale = 1;
+    if (is_empty(&task, 0))
+        return CVG_OK;
+    if (bias) { /* the sums are added to it */
+        task.bias = bias;
+        cvg_parallel(task.threads, task.workers, plan->shape.N * plan->shape.C, fill_bias, &task);
+        task.bias = NULL;
+    }
+    plan->pass[CVG_GRAD_INPUT].algorithm->run[CVG_GRAD_INPUT](&task);
+    return CVG_OK;
+}
+
+cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const void *weight, const void *grad_output,
+                                  void *grad_input, void *grad_weight, void *grad_bias, cvg_mode mode, void *workspace)
+{
+    if (!plan || missing(plan, grad_output) || !is_mode(mode) ||
+        (grad_input && (!weight || lacks_workspace(plan, CVG_FORWARD, workspace))) ||
+        (grad_weight && (missing(plan, input) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))))
+        return CVG_INVALID_ARGUMENT;
+    if (grad_input) { /* the convolution itself, scaled and added as gradients are */
+        struct cvg_task task = task_of(plan, CVG_FORWARD, grad_input, mode, workspace);
+        task.input = grad_output;
+        task.weight = weight;
+        task.scale = plan->gradient_scale;
+        if (!is_empty(&task, 0))
+            plan->pass[CVG_FORWARD].algorithm->run[CVG_FORWARD](&task);
+    }
+    if (grad_weight)
+        cvg_grad_weight(plan, grad_output, input, grad_weight, mode, workspace);
+    if (grad_bias) {
+        struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
+        task.grad_output = grad_output;
+        if (!is_empty(&task, plan->shape.C))
+            plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, plan->shape.C, plan->shape.in_size);
+    }
     return CVG_OK;
 }

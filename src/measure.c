@@ -83,7 +83,7 @@ static cvg_algo fastest(const cvg_conv *conv, const cvg_options *options, const 
         pinned.algo[pass] = list[i];
         if (cvg_plan_create(&one, conv, &pinned, NULL))
             continue;
-        const double time = time_pass(one, pass, x, budget / count);
+        const double time = time_pass(one, pass, x, budget / count) * cvg_plan_handicap(plan, cvg_algorithm_of(list[i]));
         cvg_plan_destroy(one);
         if (time < least) {
             least = time;

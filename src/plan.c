@@ -48,13 +48,20 @@ static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm 
     return algorithm->workspace(&plan->shape, plan->kernels, pass, workers);
 }
 
+int cvg_plan_keeps_structure(const struct cvg_plan *plan)
+{
+    return plan->error_growth <= CVG_ERROR_GROWTH;
+}
+
 const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
                                 char text[CVG_WHY])
 {
     const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
     if (refusal)
         return refusal;
-    const double growth = algorithm->error_growth ? algorithm->error_growth(&plan->shape, pass) : 1;
+    const double growth = cvg_growth(algorithm, &plan->shape, pass);
+    if (algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1)
+        return "it mixes neighbours, which rank 1 must not without an error_growth above the default";
     if (growth > plan->error_growth) {
         snprintf(text, CVG_WHY, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
                  plan->error_growth);
@@ -71,23 +78,39 @@ const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_al
     return NULL;
 }
 
-/* What AUTO takes: the one of least cost.  The reference can always be had. */
-static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pass pass)
+double cvg_plan_handicap(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm)
 {
-    const struct cvg_algorithm *best = &cvg_reference;
+    return algorithm->mixes && cvg_plan_keeps_structure(plan) ? CVG_PAYS : 1;
+}
+
+/* The algorithm of least cost that AUTO may take: of those that mix neighbours, or of the others; NULL if none. */
+static const struct cvg_algorithm *cheapest_of(const struct cvg_plan *plan, cvg_pass pass, int mixes, double at_most)
+{
+    const struct cvg_algorithm *best = NULL;
     double least = HUGE_VAL;
     for (int i = 0; i < ALGORITHMS; i++) {
         char why[CVG_WHY];
-        if (cvg_plan_leaves_out(plan, algorithms[i], pass, why))
+        if (algorithms[i]->mixes != mixes || cvg_plan_leaves_out(plan, algorithms[i], pass, why))
             continue;
-        const double growth = algorithms[i]->error_growth ? algorithms[i]->error_growth(&plan->shape, pass) : 1;
-        const double cost = algorithms[i]->cost(&plan->shape, pass) * (1 + (growth - 1) / 100); /* what a bit is worth */
-        if (cost < least) {
+        const double cost = algorithms[i]->cost(&plan->shape, pass);
+        /* A unit of error growth must bring 1 %. */
+        const double weighed = cost * (1 + (cvg_growth(algorithms[i], &plan->shape, pass) - 1) / 100);
+        if (cost * cvg_plan_handicap(plan, algorithms[i]) <= at_most && weighed < least) {
             best = algorithms[i];
-            least = cost;
+            least = weighed;
         }
     }
     return best;
+}
+
+/* What AUTO takes.  The reference can always be had. */
+static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pass pass)
+{
+    const struct cvg_algorithm *exact = cheapest_of(plan, pass, 0, HUGE_VAL);
+    if (!exact)
+        exact = &cvg_reference;
+    const struct cvg_algorithm *mixing = cheapest_of(plan, pass, 1, exact->cost(&plan->shape, pass));
+    return mixing ? mixing : exact;
 }
 
 /*
@@ -175,6 +198,16 @@ size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass)
     return has_pass(plan, pass) ? plan->pass[pass].workspace : 0;
 }
 
+size_t cvg_plan_workspace_most(const cvg_plan *plan)
+{
+    size_t most = 0;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        const size_t size = cvg_plan_workspace_size(plan, (cvg_pass)pass);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
 {
     return has_pass(plan, pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
@@ -189,8 +222,7 @@ double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass)
 {
     if (!has_pass(plan, pass))
         return 0;
-    const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
-    return algorithm->error_growth ? algorithm->error_growth(&plan->shape, pass) : 1;
+    return cvg_growth(plan->pass[pass].algorithm, &plan->shape, pass);
 }
 
 double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
@@ -223,6 +255,18 @@ static void write_axes(struct cvg_text *w, const char *label, const struct cvg_s
         cvg_write(w, "%s%" PRId64, axis > 3 - s->rank ? "x" : "", values[axis]);
 }
 
+/* Why AUTO took another algorithm than one that it could have taken. */
+static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
+                           const struct cvg_algorithm *other)
+{
+    const double ratio = other->cost(&plan->shape, pass) / plan->pass[pass].algorithm->cost(&plan->shape, pass);
+    if (cvg_plan_handicap(plan, other) > 1 && ratio < 1)
+        cvg_write(w, "expected to be only %.2f times as fast; one that mixes neighbours must be %g times\n", 1 / ratio,
+                  CVG_PAYS);
+    else
+        cvg_write(w, "expected to take %.2f times as long\n", ratio);
+}
+
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
 {
     static const char *const reasons[] = {
@@ -251,8 +295,11 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
         cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
-        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n",
-                   cvg_plan_error_bound(plan, (cvg_pass)pass), cvg_plan_error_growth(plan, (cvg_pass)pass));
+        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
+                   "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
+                   cvg_plan_error_growth(plan, (cvg_pass)pass),
+                   taken->mixes ? "mixes neighbours: a large element leaves a rounding error beside its place"
+                                : "exact: an element outside a sum adds nothing to it");
         for (int i = 0; i < ALGORITHMS; i++) {
             char room[CVG_WHY];
             if (algorithms[i] == taken)
@@ -266,8 +313,7 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
             else if (plan->pass[pass].reason == CVG_MEASURED)
                 cvg_write(&w, "%s %s\n", taken->name, reasons[CVG_MEASURED]);
             else
-                cvg_write(&w, "expected to take %.2f times as long\n",
-                           algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass));
+                write_expected(&w, plan, (cvg_pass)pass, algorithms[i]);
         }
     }
     return w.length;

@@ -41,6 +41,15 @@ extern const char *const cvg_pass_names[CVG_PASS_COUNT];
 /* NULL if there is none. */
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
 
+/* What AUTO asks of an algorithm that mixes neighbours: to be so many times as fast as the others. */
+#define CVG_PAYS 1.25
+
+/* Whether AUTO asks that, and leaves rank 1 to exact algorithms: unless error_growth is above the default. */
+int cvg_plan_keeps_structure(const struct cvg_plan *plan);
+
+/* By what AUTO multiplies an algorithm's time, for that. */
+double cvg_plan_handicap(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm);
+
 /* Why AUTO leaves an algorithm out; NULL if it may take it.  room: for the sentence. */
 const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
                                 char room[CVG_WHY]);

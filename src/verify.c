@@ -24,6 +24,9 @@ static const char *const result_names[RESULTS] = {"output", "grad_input", "grad_
 enum { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OPERANDS };
 static const char *const operand_names[OPERANDS] = {"input", "weight", "bias", "grad_output"};
 
+/* What operands hold: numbers in [-1, 1); integers in [-2, 2]; zeros, but for a large number here and there. */
+enum kind { REALS, INTEGERS, SPARSE, KINDS };
+
 struct verify {
     const cvg_plan *plan;
     cvg_report *report;
@@ -34,7 +37,7 @@ struct verify {
     size_t workspace_size;
     double largest[OPERANDS];
     uint64_t random;
-    int integers; /* what the operands are now */
+    enum kind kind; /* of the operands now */
 };
 
 #if defined(__GNUC__)
@@ -130,15 +133,23 @@ static int allocate(struct verify *v)
 
 /* ---- one kind of operands ---- */
 
-/* Integers in [-2, 2], or multiples of 2^-23 in [-1, 1). */
-static void fill(struct verify *v, int integers)
+static double element(struct verify *v)
 {
-    v->integers = integers;
+    const uint64_t bits = draw(v);
+    switch (v->kind) {
+    case INTEGERS: return (double)(bits % 5) - 2;
+    case SPARSE: return bits % 64 ? 0 : 0x1p20;
+    default: return (double)(bits >> 40) * 0x1p-23 - 1;
+    }
+}
+
+static void fill(struct verify *v, enum kind kind)
+{
+    v->kind = kind;
     for (int i = 0; i < OPERANDS; i++) {
         v->largest[i] = 0;
         for (int64_t j = 0; j < v->operand_count[i]; j++) {
-            const uint64_t bits = draw(v);
-            const double value = integers ? (double)(bits % 5) - 2 : (double)(bits >> 40) * 0x1p-23 - 1;
+            const double value = element(v);
             v->plan->kernels->store(v->operand[i], j, value);
             v->largest[i] = fmax(v->largest[i], fabs(value));
         }
@@ -169,7 +180,7 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
     const cvg_pass pass = result == GRAD_BIAS ? CVG_GRAD_WEIGHT : (cvg_pass)result;
     const struct cvg_task task = {.shape = s, .kernels = plan->kernels, .input = v->operand[INPUT],
                                   .weight = v->operand[WEIGHT], .grad_output = v->operand[GRAD_OUTPUT]};
-    struct cvg_sum sum = result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index)
+    struct cvg_sum sum = result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index, s->K, s->out_size)
                                              : cvg_definition(&task, pass, index);
     const double scale = result == CVG_FORWARD ? 1 : plan->gradient_scale * times;
     if (result == CVG_FORWARD) {
@@ -179,8 +190,9 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
     }
     const double terms = cvg_products(s, pass), exact = s->type == CVG_F32 ? 0x1p24 : 0x1p53;
     const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
+    /* Of products that are all 0 an exact algorithm must make 0. */
     double allowed = (cvg_gamma(s->type, terms + 4) + cvg_gamma(CVG_F64, terms + 4)) * sum.absolute;
-    if (v->integers && (scale == 1 || scale == 2) && 2 * sum.absolute < exact)
+    if (v->kind == INTEGERS && (scale == 1 || scale == 2) && 2 * sum.absolute < exact)
         allowed = 0;
     if (algorithm->error_bound && result != GRAD_BIAS) {
         static const int operands[CVG_PASS_COUNT][2] = {{INPUT, WEIGHT}, {GRAD_OUTPUT, WEIGHT}, {INPUT, GRAD_OUTPUT}};
@@ -241,8 +253,8 @@ cvg_status cvg_verify(const cvg_plan *plan, cvg_report *report)
         snprintf(report->text, sizeof report->text, "the tensors to verify with could not be allocated");
         return CVG_OUT_OF_MEMORY;
     }
-    for (int integers = 1; integers >= 0; integers--) {
-        fill(&v, integers);
+    for (int kind = 0; kind < KINDS; kind++) {
+        fill(&v, (enum kind)kind);
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             check_pass(&v, (cvg_pass)pass);
         for (int i = 0; i < OPERANDS; i++)

@@ -230,6 +230,19 @@ static void check_null_operands(int64_t batch)
         {"grad_bias, grad_output", cvg_grad_bias(plan, NULL, b, set), bad},
         {"grad_bias, grad_bias", cvg_grad_bias(plan, y, NULL, set), bad},
         {"grad_bias, mode", cvg_grad_bias(plan, y, b, (cvg_mode)9), bad},
+        {"transpose, plan", cvg_transpose_forward(NULL, y, w, NULL, x, s), bad},
+        {"transpose, input", cvg_transpose_forward(plan, NULL, w, NULL, x, s), bad},
+        {"transpose, weight", cvg_transpose_forward(plan, y, NULL, NULL, x, s), bad},
+        {"transpose, output", cvg_transpose_forward(plan, y, w, NULL, NULL, s), bad},
+        {"transpose, workspace", cvg_transpose_forward(plan, y, w, NULL, x, NULL), bad},
+        {"transpose, no bias", cvg_transpose_forward(plan, y, w, NULL, x, s), CVG_OK},
+        {"transpose backward, plan", cvg_transpose_backward(NULL, y, w, x, y, w, b, set, s), bad},
+        {"transpose backward, grad_output", cvg_transpose_backward(plan, y, w, NULL, y, w, b, set, s), bad},
+        {"transpose backward, input", cvg_transpose_backward(plan, NULL, NULL, x, NULL, w, NULL, set, s), bad},
+        {"transpose backward, weight", cvg_transpose_backward(plan, y, NULL, x, y, NULL, NULL, set, s), bad},
+        {"transpose backward, workspace", cvg_transpose_backward(plan, y, NULL, x, NULL, w, NULL, set, NULL), bad},
+        {"transpose backward, mode", cvg_transpose_backward(plan, y, w, x, y, NULL, NULL, (cvg_mode)3, s), bad},
+        {"transpose backward, nothing", cvg_transpose_backward(plan, NULL, NULL, x, NULL, NULL, NULL, set, NULL), CVG_OK},
         {"backward, plan", cvg_backward(NULL, x, w, y, x, w, b, set, s), bad},
         {"backward, grad_output", cvg_backward(plan, x, w, NULL, x, w, b, set, s), bad},
         {"backward, input for grad_weight", cvg_backward(plan, NULL, w, y, NULL, w, NULL, set, s), bad},
@@ -431,7 +444,9 @@ static void check_measure(void)
 /* What AUTO takes keeps the limit of the error; 1 leaves exact algorithms only. */
 static void check_growth(void)
 {
-    const cvg_conv conv = layer_conv();
+    cvg_conv conv = layer_conv();
+    conv.batch = 8; /* so that Winograd pays */
+    conv.in_channels = conv.out_channels = 64;
     static const double limits[] = {1, 1.2, 3, 8, 12, 1e9};
     int most = 0;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {

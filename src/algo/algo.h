@@ -35,6 +35,7 @@ struct cvg_algorithm {
      * How much larger than by direct sums the error is likely to be, and the a-priori bound of
      * cvg_plan_error_bound() (docs/numerics.md).  NULL: 1, and that of any order of the sums.
      */
+    int mixes; /* neighbours: an element leaves a rounding error in results that do not read it */
     double (*error_growth)(const struct cvg_shape *shape, cvg_pass pass);
     double (*error_bound)(const struct cvg_shape *shape, cvg_pass pass);
     /* The time that AUTO expects, in multiplications at the processor's peak (algo/cost.h). */
@@ -46,7 +47,11 @@ struct cvg_algorithm {
     size_t (*workspace)(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
                         cvg_pass pass, int workers);
     void (*run[CVG_PASS_COUNT])(const struct cvg_task *task);
-    void (*grad_bias)(const struct cvg_task *task); /* goes with grad_weight; no workspace */
+    /*
+     * Goes with grad_weight, without workspace: for each channel the sum over task->grad_output, a tensor of
+     * N x channels x size.
+     */
+    void (*grad_bias)(const struct cvg_task *task, int64_t channels, int64_t size);
 };
 
 extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col, cvg_winograd4, cvg_winograd6, cvg_winograd8;
@@ -65,8 +70,14 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
                                    : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg) * (double)s->filter_size;
 }
 
-/* grad_bias by kernels->sum: 16 partial sums for each k over n, p, q (algo/grad_bias.c). */
-void cvg_grad_bias_sums(const struct cvg_task *task);
+/* How much larger than by direct sums an algorithm's error is likely to be. */
+static inline double cvg_growth(const struct cvg_algorithm *algorithm, const struct cvg_shape *shape, cvg_pass pass)
+{
+    return algorithm->error_growth ? algorithm->error_growth(shape, pass) : 1;
+}
+
+/* grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c). */
+void cvg_grad_bias_sums(const struct cvg_task *task, int64_t channels, int64_t size);
 
 static inline int64_t cvg_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t cvg_max(int64_t a, int64_t b) { return a > b ? a : b; }

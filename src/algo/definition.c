@@ -111,13 +111,12 @@ struct cvg_sum cvg_definition(const struct cvg_task *task, cvg_pass pass, int64_
                                     : grad_weight(task, index);
 }
 
-struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t k)
+struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t channel, int64_t channels, int64_t size)
 {
-    const struct cvg_shape *s = t->shape;
     struct cvg_sum sum = {0, 0};
-    for (int64_t n = 0; n < s->N; n++)
-        for (int64_t i = 0; i < s->out_size; i++) {
-            const double value = t->kernels->load(t->grad_output, (n * s->K + k) * s->out_size + i);
+    for (int64_t n = 0; n < t->shape->N; n++)
+        for (int64_t i = 0; i < size; i++) {
+            const double value = t->kernels->load(t->grad_output, (n * channels + channel) * size + i);
             sum.value += value;
             sum.absolute += fabs(value);
         }

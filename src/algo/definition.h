@@ -12,7 +12,7 @@ struct cvg_sum {
 /* Element index of a pass's result, from task's operands: without bias, scale and old values. */
 struct cvg_sum cvg_definition(const struct cvg_task *task, cvg_pass pass, int64_t index);
 
-/* The gradient of bias k. */
-struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *task, int64_t k);
+/* The gradient of a channel's bias: the sum over task->grad_output, a tensor of N x channels x size. */
+struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *task, int64_t channel, int64_t channels, int64_t size);
 
 #endif

@@ -1,22 +1,28 @@
 /* grad_bias for the fast algorithms: bound by memory, so one plain pass over grad_output. */
 #include "algo.h"
 
-static void job(void *context, int64_t k, int worker)
+struct call {
+    const struct cvg_task *task;
+    int64_t channels, size;
+};
+
+static void job(void *context, int64_t channel, int worker)
 {
-    const struct cvg_task *t = context;
-    const struct cvg_shape *s = t->shape;
-    const double sum = t->kernels->sum(cvg_at(t, t->grad_output, k * s->out_size), s->N,
-                                 s->K * s->out_size, s->out_size);
+    const struct call *call = context;
+    const struct cvg_task *t = call->task;
+    const double sum = t->kernels->sum(cvg_at(t, t->grad_output, channel * call->size), t->shape->N,
+                                       call->channels * call->size, call->size);
     union {
         float f32;
         double f64;
     } element;
     (void)worker;
     t->kernels->store(&element, 0, sum);
-    cvg_put_result(t, k, 1, &element, 1, 1);
+    cvg_put_result(t, channel, 1, &element, 1, 1);
 }
 
-void cvg_grad_bias_sums(const struct cvg_task *task)
+void cvg_grad_bias_sums(const struct cvg_task *task, int64_t channels, int64_t size)
 {
-    cvg_parallel(task->threads, task->workers, task->shape->K, job, (void *)task);
+    struct call call = {task, channels, size};
+    cvg_parallel(task->threads, task->workers, channels, job, &call);
 }

@@ -213,8 +213,9 @@ static void forward_piece(struct piece *x, int64_t job)
     for (int64_t i = 0; i < k_count; i++) {
         const int64_t channel = g * s->Kg + k + i;
         const int64_t to = (n * s->K + channel) * s->out_size + pixel;
-        kernels->put(cvg_at(t, t->result, to), 1, x->sums + i * ld * (int64_t)kernels->size, 1,
-                     pixels, 1, t->bias ? cvg_at(t, t->bias, channel) : NULL, 0);
+        void *result = cvg_at(t, t->result, to);
+        const void *base = t->bias ? cvg_at(t, t->bias, channel) : t->accumulate ? result : NULL;
+        kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, t->scale, base, t->bias ? 0 : 1);
     }
 }
 

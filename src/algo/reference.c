@@ -38,11 +38,17 @@ static void grad_weight_job(void *context, int64_t job, int worker)
         finish(t, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
 }
 
-static void grad_bias_job(void *context, int64_t k, int worker)
+struct bias_call {
+    const struct cvg_task *task;
+    int64_t channels, size;
+};
+
+/* Job: one channel. */
+static void grad_bias_job(void *context, int64_t channel, int worker)
 {
-    const struct cvg_task *t = context;
+    const struct bias_call *call = context;
     (void)worker;
-    finish(t, k, cvg_definition_grad_bias(t, k).value);
+    finish(call->task, channel, cvg_definition_grad_bias(call->task, channel, call->channels, call->size).value);
 }
 
 static size_t workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
@@ -70,9 +76,10 @@ static void grad_weight(const struct cvg_task *task)
     cvg_parallel(task->threads, task->workers, s->K * s->Cg, grad_weight_job, (void *)task);
 }
 
-static void grad_bias(const struct cvg_task *task)
+static void grad_bias(const struct cvg_task *task, int64_t channels, int64_t size)
 {
-    cvg_parallel(task->threads, task->workers, task->shape->K, grad_bias_job, (void *)task);
+    struct bias_call call = {task, channels, size};
+    cvg_parallel(task->threads, task->workers, channels, grad_bias_job, &call);
 }
 
 /* A slow product in double for each of the definition's, and for each tap of an element that finds none. */

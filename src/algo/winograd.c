@@ -383,6 +383,7 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
     const struct cvg_algorithm cvg_winograd##n = {                                                 \
         .id = CVG_WINOGRAD##n,                                                                     \
         .name = "winograd" #n,                                                                     \
+        .mixes = 1,                                                                                \
         .error_growth = growth_##n,                                                                \
         .error_bound = bound_##n,                                                                  \
         .cost = cost_##n,                                                                          \

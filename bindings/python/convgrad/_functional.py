@@ -11,7 +11,7 @@ from ._plan import Plan, array_of, options_of, read
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
 
 
-_FORWARD_OPTIONS = ("threads", "algorithm", "error_growth", "workspace_limit")
+_FORWARD_OPTIONS = ("threads", "algorithm", "error_growth", "workspace_limit", "exact")
 _GRADIENT_OPTIONS = (*_FORWARD_OPTIONS, "gradient_scale")
 
 
@@ -79,10 +79,7 @@ def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, 
     if any(more):
         x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
     plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))
-    y = plan.grad_input(x, w, out=_out(out, shape, single))
-    if bias is not None:
-        y += bias.reshape(-1, *[1] * dims)
-    return _result(y, out, single)
+    return _result(plan.transpose_forward(x, w, bias, out=_out(out, shape, single)), out, single)
 
 
 def conv1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
@@ -110,7 +107,7 @@ def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
              'valid' (none), 'same' as PyTorch means it (stride 1; output as large as the input), or
              'same_tensorflow' (output ceil(input / stride)).  Where 'same' is odd, the end gets one more.
     out      where to write; C-contiguous, of the result's type and shape
-    options  threads, algorithm, error_growth, workspace_limit: see `Plan`
+    options  threads, algorithm, error_growth, exact, workspace_limit: see `Plan`
 
     Returns (N, K, P, Q), or (K, P, Q) for an input without batch.
 

@@ -87,6 +87,8 @@ grad_input = _function("cvg_grad_input", c_int, _p, _p, _p, _p, c_int, _p)
 grad_weight = _function("cvg_grad_weight", c_int, _p, _p, _p, _p, c_int, _p)
 grad_bias = _function("cvg_grad_bias", c_int, _p, _p, _p, c_int)
 backward = _function("cvg_backward", c_int, *[_p] * 7, c_int, _p)
+transpose_forward = _function("cvg_transpose_forward", c_int, *[_p] * 6)
+transpose_backward = _function("cvg_transpose_backward", c_int, *[_p] * 7, c_int, _p)
 verify = _function("cvg_verify", c_int, _p, _p)
 
 ALGORITHMS: Dict[str, int] = {}

@@ -62,6 +62,7 @@ class Options(NamedTuple):
     gradient_scale: float = 1.0
     workspace_limit: int = 0
     threads: int = 0
+    exact: bool = False
 
 
 _BY_DEFAULT = Options()
@@ -89,6 +90,12 @@ def options_of(given, allowed=Options._fields):
         if not isinstance(value, numbers.Real):
             raise TypeError(f"{name} is {value!r}; must be a number")
         checked[name] = float(value)
+    if not isinstance(given.get("exact", False), (bool, numpy.bool_)):
+        raise TypeError(f"exact is {given['exact']!r}; must be True or False")
+    if given.get("exact"):
+        if checked["error_growth"] not in (1, _BY_DEFAULT.error_growth):
+            raise ValueError(f"error_growth is {checked['error_growth']:g} and exact True, which means 1")
+        checked["exact"], checked["error_growth"] = True, 1.0
     checked["threads"] = whole("threads", given.get("threads", 0), 32)
     checked["workspace_limit"] = whole("workspace_limit", given.get("workspace_limit", 0))
     if checked["workspace_limit"] < 0:
@@ -132,6 +139,13 @@ def read(name, array, shape, dtype):
     return array, array.__array_interface__["data"][0]
 
 
+def _three(name, three):
+    if not isinstance(three, (tuple, list)) or len(three) != 3:
+        given = f"has {len(three)}" if isinstance(three, (tuple, list)) else f"is a {type(three).__name__}"
+        raise ValueError(f"{name} {given}; must be a tuple of three: of grad_input, grad_weight and grad_bias")
+    return three
+
+
 def _again(input_shape, weight_shape, geometry):
     """A plan from a pickle."""
     return Plan(input_shape, weight_shape, **geometry)
@@ -146,7 +160,11 @@ class Plan:
     threads          0: as many as OpenMP offers; in a process that was forked, always 1
     algorithm        a name for all passes ('direct', 'im2col', 'winograd6', ...), a dict by pass
                      ('forward', 'grad_input', 'grad_weight') or three names; 'auto' lets the library choose
-    error_growth     how much larger than that of direct sums the error may be; 1: exact algorithms only
+    error_growth     how much larger than that of direct sums the error may be
+    exact            only algorithms that add the products of the definition (error_growth 1).  They keep structure:
+                     an element outside a sum adds exactly nothing to it, sums of non-negative products are never
+                     negative, an infinity or NaN reaches only results that read it.  Otherwise Winograd's algorithms,
+                     which mix neighbours, are taken where they are much faster, never in rank 1.
     gradient_scale   multiplies every gradient
     workspace_limit  bytes for a pass; 0: no limit
 
@@ -175,7 +193,7 @@ class Plan:
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
-                 gradient_scale: float = 1.0, workspace_limit: int = 0):
+                 gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False):
         self._handle = None
         own = self.__dict__  # public attributes are only set here
         own["input_shape"] = sizes("input", input_shape)
@@ -194,10 +212,13 @@ class Plan:
         own["output_shape"] = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
         own["bias_shape"] = (self.weight_shape[0],)
         self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
-                                    "workspace_limit": workspace_limit, "threads": threads})
+                                    "workspace_limit": workspace_limit, "threads": threads, "exact": exact})
         self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                           "dtype": self.dtype}
         self._make()
+        mixing = [name for name, growth in self.error_growths.items() if exact and growth > 1]
+        if mixing:
+            raise ValueError(f"algorithm of {mixing[0]} is {self.algorithms[mixing[0]]} and exact True; it mixes neighbours")
 
     def __setattr__(self, name, value):
         if not name.startswith("_"):
@@ -209,7 +230,7 @@ class Plan:
         handle = library.plan_of(self._conv, self._options._replace(threads=1) if born else self._options)
         sizes = [library.plan_workspace_size(handle, p) for p in library.PASSES]
         self._forward_space, self._input_space, self._weight_space = sizes
-        self._backward_space = max(sizes[1:])
+        self._backward_space = max(sizes)
         self._handle = handle
         self._born = born  # last: another thread takes the new handle only when all of it is there
         if old:
@@ -317,26 +338,55 @@ class Plan:
         input may be None if grad_weight is not needed, weight if grad_input is not.  out holds an array, or None, for
         each; with accumulate the gradients are added to what out holds.
         """
-        for name, three in (("need", need), ("out", out)):
-            if not isinstance(three, (tuple, list)) or len(three) != 3:
-                given = f"has {len(three)}" if isinstance(three, (tuple, list)) else f"is a {type(three).__name__}"
-                raise ValueError(f"{name} {given}; must be a tuple of three: of grad_input, grad_weight and grad_bias")
         nothing: Tuple[Any, Any] = None, None
-        x, x_at = self._read("input", input, self.input_shape) if need[1] else nothing
-        w, w_at = self._read("weight", weight, self.weight_shape) if need[0] else nothing
-        g, g_at = self._read("grad_output", grad_output, self.output_shape)
-        results, taken = [], [(at, array.nbytes) for array, at in ((x, x_at), (w, w_at), (g, g_at)) if at is not None]
-        for shape, wanted, where in zip((self.input_shape, self.weight_shape, self.bias_shape), need, out):
+        x = self._read("input", input, self.input_shape) if _three("need", need)[1] else nothing
+        w = self._read("weight", weight, self.weight_shape) if need[0] else nothing
+        g = self._read("grad_output", grad_output, self.output_shape)
+        return self._gradients(library.backward, (x, w, g), (self.input_shape, self.weight_shape, self.bias_shape), need, out,
+                               accumulate)
+
+    def _gradients(self, run, operands, shapes, need, out, accumulate):
+        """The gradients that are needed, by a call of the library; operands and results with their addresses."""
+        _three("out", out)
+        results, taken = [], [(at, array.nbytes) for array, at in operands if at is not None]
+        for shape, wanted, where in zip(shapes, need, out):
             if not wanted and where is not None:
                 raise ValueError("out has an array for a gradient that is not needed")
-            result, at = self._write(where, shape, accumulate) if wanted else nothing
+            result, at = self._write(where, shape, accumulate) if wanted else (None, None)
             if where is not None:
                 self._apart((at, result.nbytes), *taken)
                 taken.append((at, result.nbytes))
             results.append((result, at))
-        at, *_held = _space.of(self._backward_space)
-        library.refuse(library.backward(self._live(), x_at, w_at, g_at, *(at for _, at in results), bool(accumulate), at), _NULL)
+        space, *_held = _space.of(self._backward_space)
+        addresses = [at for _, at in (*operands, *results)]
+        library.refuse(run(self._live(), *addresses, bool(accumulate), space), _NULL)
         return results[0][0], results[1][0], results[2][0]
+
+    # The transposed convolution: the gradient of the input, as a layer of its own.
+
+    def transpose_forward(self, input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, *,
+                          out: Out = None) -> numpy.ndarray:
+        """The transposed convolution of input, which has output_shape: of input_shape; bias is None or of shape (C,)."""
+        x, x_at = self._read("input", input, self.output_shape)
+        w, w_at = self._read("weight", weight, self.weight_shape)
+        b, b_at = (None, None) if bias is None else self._read("bias", bias, self.input_shape[1:2])
+        y, y_at = self._write(out, self.input_shape, False)
+        if out is not None:
+            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, self.input_shape[1] * w.itemsize))
+        self.run_transpose(x_at, w_at, b_at, y_at)
+        return y
+
+    def transpose_backward(self, input: Optional[ArrayLike], weight: Optional[ArrayLike], grad_output: ArrayLike, *,
+                           need: Tuple[bool, bool, bool] = (True, True, True), out: Tuple[Out, Out, Out] = (None, None, None),
+                           accumulate: bool = False) -> Tuple[Out, Out, Out]:
+        """(grad_input, grad_weight, grad_bias) of the transposed convolution; input and grad_input have output_shape,
+        grad_output has input_shape, grad_bias (C,).  Else as `backward`."""
+        nothing: Tuple[Any, Any] = None, None
+        x = self._read("input", input, self.output_shape) if _three("need", need)[1] else nothing
+        w = self._read("weight", weight, self.weight_shape) if need[0] else nothing
+        g = self._read("grad_output", grad_output, self.input_shape)
+        return self._gradients(library.transpose_backward, (x, w, g),
+                               (self.output_shape, self.weight_shape, self.input_shape[1:2]), need, out, accumulate)
 
     # The same on addresses: what the arrays are was checked by the caller.
 
@@ -358,6 +408,11 @@ class Plan:
     def run_grad_bias(self, g, db, accumulate=False):
         """grad_bias on addresses."""
         library.refuse(library.grad_bias(self._live(), g, db, bool(accumulate)), _NULL)
+
+    def run_transpose(self, x, w, b, y):
+        """transpose_forward on addresses."""
+        at, *_held = _space.of(self._input_space)
+        library.refuse(library.transpose_forward(self._live(), x, w, b, y, at), _NULL)
 
     # What was decided.
 

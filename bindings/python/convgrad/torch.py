@@ -31,8 +31,8 @@ _DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype
 
 
 def _plan(input_shape, weight_shape, geometry, dtype):
-    stride, padding, dilation, groups = geometry
-    options = options_of({"threads": torch.get_num_threads()})
+    stride, padding, dilation, groups, exact = geometry
+    options = options_of({"threads": torch.get_num_threads(), "exact": exact})
     return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], options)
 
 
@@ -193,7 +193,7 @@ class _GradBias(Function):
     @staticmethod
     def forward(ctx, g):
         ctx.shape = g.shape
-        plan = _plan(*bias_problem(g.shape), (1, 0, 1, 1), g.dtype)
+        plan = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype)
         db = g.new_empty(g.shape[1])
         g = _dense(g)  # kept until the library has read it
         plan.run_grad_bias(_at(g), _at(db))
@@ -202,6 +202,30 @@ class _GradBias(Function):
     @staticmethod
     def backward(ctx, d):
         return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
+
+
+class _Transpose(Function):
+    """The transposed convolution with its bias: the gradient of the input, as a layer of its own."""
+
+    @staticmethod
+    def forward(ctx, x, w, b, shape, geometry):
+        ctx.save_for_backward(x, w)
+        ctx.geometry = geometry
+        plan = _plan(shape, w.shape, geometry, x.dtype)
+        _fits("input", x, plan.output_shape)
+        y = _empty(x, plan.input_shape)
+        x, w = _dense(x), _dense(w)
+        b = None if b is None else _dense(b)
+        plan.run_transpose(_at(x), _at(w), None if b is None else _at(b), _at(y))
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b, _, _ = ctx.needs_input_grad
+        return (_Forward.apply(g, w, None, ctx.geometry) if need_x else None,
+                _GradWeight.apply(g, x, w.shape, ctx.geometry) if need_w else None,
+                _GradBias.apply(g) if need_b else None, None, None)
 
 
 # How many modes are on that see each operation below autograd.
@@ -235,65 +259,65 @@ def _check_bias(bias, channels):
         raise ValueError(f"bias has shape {tuple(bias.shape)}; must be ({channels},)")
 
 
-def _conv(dims, x, w, b, stride, padding, dilation, groups):
+def _conv(dims, x, w, b, stride, padding, dilation, groups, exact):
     x, single = _checked(dims, x, w, b)
     _check_bias(b, w.shape[0])
     stride, dilation, groups = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims), one("groups", groups)
     pairs = tuple(zip(*padding_of(padding, x.shape[2:], w.shape[2:], stride, dilation)))
-    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups))
+    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups, exact))
     return y.squeeze(0) if single else y
 
 
-def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation):
+def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation, exact):
     x, single = _checked(dims, x, w, b)
     groups = one("groups", groups)
     _check_bias(b, w.shape[1] * groups)
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if any(more):
         x = torch.nn.functional.pad(x, [n for extra in reversed(more) for n in (0, extra)])
-    y = _GradInput.apply(x, w, shape, (stride, padding, dilation, groups))
-    if b is not None:
-        y = y + b.reshape(-1, *[1] * dims)
+    y = _Transpose.apply(x, w, b, shape, (stride, padding, dilation, groups, exact))
     return y.squeeze(0) if single else y
 
 
 def conv1d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-           dilation: Axes = 1, groups: int = 1) -> Tensor:
+           dilation: Axes = 1, groups: int = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv1d; see `conv2d`."""
-    return _conv(1, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups, exact)
 
 
 def conv2d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-           dilation: Axes = 1, groups: int = 1) -> Tensor:
+           dilation: Axes = 1, groups: int = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv2d: (N, C, H, W) or (C, H, W) with (K, C / groups, R, S); padding as in `convgrad.conv2d`.
+
+    exact, here and below: only algorithms that add the products of the definition, see `convgrad.Plan`; forward and gradients.
 
     Raises TypeError or ValueError with a sentence that names what is wrong.
     """
-    return _conv(2, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups, exact)
 
 
 def conv3d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-           dilation: Axes = 1, groups: int = 1) -> Tensor:
+           dilation: Axes = 1, groups: int = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv3d; see `conv2d`."""
-    return _conv(3, input, weight, bias, stride, padding, dilation, groups)
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups, exact)
 
 
 def conv_transpose1d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv_transpose1d."""
-    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation, exact)
 
 
 def conv_transpose2d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv_transpose2d: (N, C, H, W) with (C, K / groups, R, S)."""
-    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation, exact)
 
 
 def conv_transpose3d(input: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Axes = 1, padding: Padding = 0,
-                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1) -> Tensor:
+                     output_padding: Axes = 0, groups: int = 1, dilation: Axes = 1, *, exact: bool = False) -> Tensor:
     """torch.nn.functional.conv_transpose3d."""
-    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation, exact)
 
 
 _L = TypeVar("_L", bound="_Layer")
@@ -304,9 +328,14 @@ class _Layer:
 
     _function: Any
     _theirs: Any
+    exact = False
+
+    def __init__(self, *arguments: Any, exact: bool = False, **named: Any):
+        super().__init__(*arguments, **named)
+        self.exact = exact
 
     @classmethod
-    def from_torch(cls: Type[_L], layer: torch.nn.Module) -> _L:
+    def from_torch(cls: Type[_L], layer: torch.nn.Module, exact: bool = False) -> _L:
         """A layer that shares another one's parameters, with hooks of its own from then on.
 
         Raises TypeError if the other layer is of another class, computes in its own way, or has no weights yet.
@@ -324,6 +353,7 @@ class _Layer:
         made = cls.__new__(cls)
         made.__dict__.update((name, value.copy() if isinstance(value, dict) else value) for name, value in layer.__dict__.items())
         made.__dict__.pop("_compiled_call_impl", None)
+        made.exact = exact
         return made
 
     def _conv_forward(self, input, weight, bias):
@@ -331,7 +361,7 @@ class _Layer:
         if self.padding_mode != "zeros":
             input = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
-        return type(self)._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        return type(self)._function(input, weight, bias, self.stride, padding, self.dilation, self.groups, exact=self.exact)
 
 
 class Conv1d(_Layer, torch.nn.Conv1d):
@@ -387,7 +417,7 @@ def _instead(ours, theirs):
         takes = not any(mode() for mode in _MODES) and all(map(_plain, operands)) and input.dtype == weight.dtype and weight.numel() > 0
         if takes:
             with contextlib.suppress(TypeError, ValueError):  # a wrong call: PyTorch says so, by the exceptions that the model knows
-                return ours(input, weight, bias, *arguments, **named)
+                return ours(input, weight, bias, *arguments, exact=_Patched.exact > 0, **named)
         return theirs(input, weight, bias, *arguments, **named)
     return function
 
@@ -397,6 +427,7 @@ class _Patched:
 
     lock = threading.RLock()  # an abandoned patch() may be collected, and left, at any time
     depth = 0
+    exact = 0  # so many of them ask for it
     before: Dict[Tuple[Any, str], Any] = {}
     ours: Dict[Tuple[Any, str], Any] = {}
 
@@ -411,7 +442,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def patch() -> Iterator[None]:
+def patch(exact: bool = False) -> Iterator[None]:
     """Within it, torch's convolutions of plain CPU tensors of float32 and float64 run on convgrad, and their gradients.
 
     All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch,
@@ -424,6 +455,8 @@ def patch() -> Iterator[None]:
     It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is
     left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it surround the loop that trains
     rather than a step; such results cannot be resized in place.
+
+    exact    only algorithms that keep structure (see `convgrad.Plan`), as long as a patch() that asks for it is open
     """
     with _Patched.lock:
         if _Patched.depth == 0:
@@ -433,11 +466,13 @@ def patch() -> Iterator[None]:
                 setattr(place, name, ours)
             _memory.open = True
         _Patched.depth += 1
+        _Patched.exact += bool(exact)
     try:
         yield
     finally:
         with _Patched.lock:
             _Patched.depth -= 1
+            _Patched.exact -= bool(exact)
             if _Patched.depth == 0:
                 for (place, name), theirs in _Patched.before.items():
                     if getattr(place, name) is _Patched.ours[place, name]:  # else somebody put another one there

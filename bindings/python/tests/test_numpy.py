@@ -33,7 +33,7 @@ def test_all_passes_are_exact_on_integers(dtype, problem):
     x, w = integers(x_shape, dtype, 1), integers(w_shape, dtype, 2)
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     y, dx, dw, g = convolution(x, w, stride, padding, dilation, groups, lambda shape: integers(shape, dtype, 3))
-    exact = {"error_growth": 1}
+    exact = {"exact": True}
     bias = integers(w_shape[:1], dtype, 4)
     got = CONV[len(stride)](x, w, bias, **geometry, **exact)
     assert got.dtype == dtype
@@ -45,6 +45,15 @@ def test_all_passes_are_exact_on_integers(dtype, problem):
     assert plan.output_shape == y.shape
     for got, wanted in zip(plan.backward(x, w, g), (dx, dw, g.sum(axis=(0, *range(2, g.ndim))))):
         numpy.testing.assert_array_equal(got, wanted / 2)
+    ones = integers(x_shape[1:2], dtype, 5)  # a transposed convolution reads g and gives what is shaped as x
+    numpy.testing.assert_array_equal(plan.transpose_forward(g, w, ones), dx + ones.reshape(-1, *[1] * len(stride)))
+    wanted = y / 2, dw / 2, x.sum(axis=(0, *range(2, x.ndim))) / 2
+    for got, want in zip(plan.transpose_backward(g, w, x), wanted):
+        numpy.testing.assert_array_equal(got, want)
+    held = [numpy.array(want, dtype) for want in wanted]
+    plan.transpose_backward(g, w, x, out=tuple(held), accumulate=True)
+    for got, want in zip(held, wanted):
+        numpy.testing.assert_array_equal(got, 2 * want)
     total = dx.astype(dtype)
     plan.grad_input(g, w, out=total, accumulate=True)
     numpy.testing.assert_array_equal(total, dx * 1.5)
@@ -199,6 +208,10 @@ def test_padding_of_transposes():
     (lambda: convgrad.conv_transpose2d(numpy.ones((1, 3, 2, 2)), numpy.ones((3, 1, 2, 2)), groups=2), ValueError, "multiple of groups 2"),
     (lambda: convgrad.conv2d(X, W, out=numpy.ma.masked_all((1, 1, 2, 2))), TypeError, "out is a MaskedArray"),
     (lambda: convgrad.explain("simple", stride=7), TypeError, "problem is 'simple', which says all"),
+    (lambda: convgrad.conv2d(X, W, exact="yes"), TypeError, "exact is 'yes'; must be True or False"),
+    (lambda: convgrad.conv2d(X, W, exact=True, error_growth=5), ValueError, "error_growth is 5 and exact True, which means 1"),
+    (lambda: convgrad.conv2d(X, W, exact=True, algorithm="winograd4"), ValueError,
+     "algorithm of forward is winograd4 and exact True; it mixes neighbours"),
     (lambda: convgrad.conv2d(X, W, error_growth=0.5), convgrad.Error, "error_growth is 0.5"),
     (lambda: convgrad.conv2d(X, W, algorithm=["direct"]), ValueError, "algorithm is ['direct']"),
     (lambda: convgrad.conv2d(X, W, algorithm={"backward": "direct"}), ValueError, "a dict by pass"),
@@ -286,6 +299,25 @@ def test_plan_tells_what_it_decided():
     assert plan.threads["forward"] == 2 and plan.error_growths["forward"] == 1 and plan.error_bounds["grad_weight"] > 0
     assert repr(plan).startswith("<convgrad.Plan (8, 32, 28, 28)")
     assert plan.verify().checks > 0
+
+
+def test_exact_keeps_structure():
+    shapes = (4, 64, 28, 28), (64, 64, 3, 3)
+    assert min(convgrad.Plan(*shapes, padding=1).error_growths.values()) > 1, "the default would be exact anyway"
+    plan = convgrad.Plan(*shapes, padding=1, exact=True)
+    assert set(plan.error_growths.values()) == {1} and pickle.loads(pickle.dumps(plan)).error_growths == plan.error_growths
+    x, w, g = (numpy.zeros(shapes[0], "f"), numpy.random.default_rng(1).standard_normal(shapes[1], "f"), numpy.zeros(shapes[0], "f"))
+    x[0, 0, 8, 8] = g[0, 0, 8, 8] = 1e10
+    for y in (convgrad.conv2d(x, w, padding=1, exact=True), convgrad.conv_input(shapes[0], w, g, padding=1, exact=True),
+              convgrad.conv_transpose2d(g, w, padding=1, exact=True), plan.forward(x, w)):
+        assert y[0, :, 7:10, 7:10].any()
+        y[0, :, 7:10, 7:10] = 0
+        assert not y.any()
+    dw = convgrad.conv_weight(x, shapes[1], g, padding=1, exact=True)
+    assert dw[0, 0, 1, 1] == numpy.float32(1e20) and numpy.count_nonzero(dw) == 1
+    y = convgrad.conv2d(x, w, padding=1)
+    y[0, :, 7:10, 7:10] = 0
+    assert y.any(), "Winograd leaves nothing beside: this test holds nothing"
 
 
 def test_plans_are_pickled_as_what_they_were_made_of():

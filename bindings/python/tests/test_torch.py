@@ -80,6 +80,53 @@ def test_gradcheck_and_gradgradcheck(dims, stride, padding, dilation, groups):
         assert torch.autograd.gradgradcheck(function, arguments)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bias_of_transposes_has_the_same_bits_for_every_thread_count(channels):
+    torch.manual_seed(0)
+    x, w, b = torch.randn(4, 8, 64, 64), torch.randn(8, channels, 4, 4), torch.randn(channels)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            bias = b.clone().requires_grad_()
+            y = convgrad.torch.conv_transpose2d(x, w, bias, stride=2, padding=1)
+            y.backward(torch.sin(y.detach()))
+            results.append((y.detach().numpy().tobytes(), bias.grad.numpy().tobytes()))
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(results)) == 1
+    agree([bias.grad], [torch.sin(y.detach()).double().sum((0, 2, 3)).float()], 1e-4)
+
+
+def test_exact_keeps_structure():
+    x, w, g = torch.zeros(4, 64, 28, 28), torch.randn(64, 64, 3, 3), torch.zeros(4, 64, 28, 28)
+    x[0, 0, 8, 8] = g[0, 0, 8, 8] = 1e10
+    layer = torch.nn.Conv2d(64, 64, 3, padding=1, bias=False)
+
+    def through_patch(x):
+        with convgrad.torch.patch():
+            with convgrad.torch.patch(exact=True):
+                y = layer(x)
+                y.backward(g)
+        return y
+
+    ours = convgrad.torch.Conv2d(64, 64, 3, padding=1, bias=False, exact=True)
+    for run in (lambda x: convgrad.torch.conv2d(x, w, padding=1, exact=True), ours, copy.deepcopy(ours),
+                convgrad.torch.Conv2d.from_torch(layer, exact=True), through_patch):
+        leaf = x.clone().requires_grad_()
+        y = run(leaf)
+        if leaf.grad is None:
+            y.backward(g)
+        for result in (y.detach(), leaf.grad):
+            assert result[0, :, 7:10, 7:10].any()
+            result[0, :, 7:10, 7:10] = 0
+            assert not result.any()
+    with convgrad.torch.patch():  # which is not exact any more
+        y = layer(x).detach()
+    y[0, :, 7:10, 7:10] = 0
+    assert y.any()
+
+
 @pytest.mark.parametrize("need", range(8))
 def test_any_subset_needs_gradients(need):
     x, w, b = (t.detach().requires_grad_(bool(need >> i & 1)) for i, t in enumerate(drawn((1, 2, 5, 5), (3, 2, 3, 3), (3,))))
