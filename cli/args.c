@@ -18,7 +18,7 @@ static const char *const option_names[OPTIONS] = {
     [OPT_DILATION] = "--dilation", [OPT_GROUPS] = "--groups", [OPT_OUTPUT_PADDING] = "--output-padding",
     [OPT_PAD] = "--pad",           [OPT_STRIDE] = "--stride", [OPT_SEED] = "--seed",
     [OPT_MIN_TIME] = "--min-time", [OPT_ERROR_GROWTH] = "--error-growth",
-    [OPT_MEASURE] = "--measure",     [OPT_RANDOM] = "--random",
+    [OPT_MEASURE] = "--measure",     [OPT_RANDOM] = "--random", [OPT_TIME_LIMIT] = "--time-limit",
 };
 
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values)
@@ -32,6 +32,35 @@ void args_axes(const struct args *args, enum option option, int dims, int64_t *v
             option_names[option], text, dims);
     for (int i = count; i < dims; i++)
         values[i] = values[0];
+}
+
+/*
+ * Channels that do not fit.  The commonest reason is an array in another layout: then channels would fit in another
+ * place, and the sentence says so.
+ */
+static _Noreturn void die_of_channels(const int64_t *input, const int64_t *weight, int rank, int64_t groups)
+{
+    static const char *const spatial[] = {"W", "H,W", "D,H,W"}, *const filter[] = {"S", "R,S", "T,R,S"};
+    const int dims = rank - 2;
+    const int64_t channels = input[1], last = input[rank - 1];
+    char in[100], w[100], guess[200] = "";
+    shape_print(input, rank, in, sizeof in);
+    shape_print(weight, rank, w, sizeof w);
+    if (last == weight[1] * groups)
+        snprintf(guess, sizeof guess, "; input looks like channels last (N,%s,C)", spatial[dims - 1]);
+    else if (last == weight[rank - 1] * groups)
+        snprintf(guess, sizeof guess, "; both look like channels last (N,%s,C and K,%s,C/groups)", spatial[dims - 1],
+                 filter[dims - 1]);
+    else if (last == weight[rank - 2] * groups)
+        snprintf(guess, sizeof guess, "; both look like channels last (N,%s,C and %s,C/groups,K)", spatial[dims - 1],
+                 filter[dims - 1]);
+    else if (channels == weight[rank - 1] * groups)
+        snprintf(guess, sizeof guess, "; weight looks like channels last (K,%s,C/groups)", filter[dims - 1]);
+    else if (channels == weight[rank - 2] * groups)
+        snprintf(guess, sizeof guess, "; weight looks like channels last (%s,C/groups,K)", filter[dims - 1]);
+    die(EXIT_BAD_INPUT, "weight has %" PRId64 " channels a group; input has %" PRId64 " channels in %" PRId64
+        " %s; input is %s, expected N,C,%s; weight is %s, expected K,C/groups,%s%s", weight[1], channels, groups,
+        groups == 1 ? "group" : "groups", in, spatial[dims - 1], w, filter[dims - 1], guess);
 }
 
 cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank,
@@ -70,9 +99,7 @@ cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank
         }
     }
     if (conv.groups >= 1 && conv.in_channels != weight[1] * conv.groups)
-        die(EXIT_BAD_INPUT,
-            "weight has %" PRId64 " channels a group; input has %" PRId64 " channels in %" PRId64
-            " groups", weight[1], conv.in_channels, conv.groups);
+        die_of_channels(input, weight, input_rank, conv.groups);
     if (cvg_output_size(&conv, out, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
     return conv;
@@ -116,18 +143,25 @@ int args_problems(const struct args *args, struct problem **problems)
     if (args->option[OPT_INPUT_SHAPE] || args->option[OPT_WEIGHT_SHAPE]) {
         int64_t input[5], weight[5];
         const char *in = args->option[OPT_INPUT_SHAPE], *w = args->option[OPT_WEIGHT_SHAPE];
-        const int input_rank = in ? numbers_parse(in, input, 5) : -1;
-        const int weight_rank = w ? numbers_parse(w, weight, 5) : -1;
+        if (!in || !w)
+            die(EXIT_BAD_INPUT, "%s is missing; a problem by shapes needs --input-shape and --weight-shape",
+                in ? "--weight-shape" : "--input-shape");
+        const int input_rank = numbers_parse(in, input, 5);
+        const int weight_rank = numbers_parse(w, weight, 5);
         if (input_rank < 0)
-            die(EXIT_BAD_INPUT, "--input-shape is \"%s\"; must be 3 to 5 numbers with commas between",
-                in ? in : "");
+            die(EXIT_BAD_INPUT, "--input-shape is \"%s\"; must be 3 to 5 numbers with commas between", in);
         if (weight_rank < 0)
-            die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between",
-                w ? w : "");
+            die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between", w);
         (*problems)[count++] = (struct problem){
             .conv = args_conv(args, input, input_rank, weight, weight_rank)};
     }
     return count;
+}
+
+/* Whether an algorithm adds the products of the definition, and no others. */
+static int is_exact(int algo)
+{
+    return algo < EXACT_ALGOS;
 }
 
 /*
@@ -165,11 +199,15 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
     int items[CVG_ALGO_COUNT], count = 0;
     for (int i = 0; i < CVG_ALGO_COUNT; i++) {
         names[i] = cvg_algo_name((cvg_algo)i);
-        if (i != CVG_AUTO)
+        if (i != CVG_AUTO && (is_exact(i) || !args->option[OPT_EXACT]))
             items[count++] = i;
     }
     if (args->option[OPT_ALGO])
         count = list_of("--algo", args->option[OPT_ALGO], names, CVG_ALGO_COUNT, items, CVG_ALGO_COUNT);
+    for (int i = 0; args->option[OPT_EXACT] && i < count; i++)
+        if (!is_exact(items[i]))
+            die(EXIT_BAD_INPUT, "--algo is \"%s\"; %s mixes neighbours, which --exact leaves out", args->option[OPT_ALGO],
+                names[items[i]]);
     for (int i = 0; i < count; i++)
         algos[i] = (cvg_algo)items[i];
     return count;

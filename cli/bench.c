@@ -2,6 +2,7 @@
 #include "bench.h"
 
 #include "cli.h"
+#include "page.h"
 #include "peer.h"
 
 #include <errno.h>
@@ -98,7 +99,7 @@ static void time_pass(struct candidate *const *candidates, int count, cvg_pass p
         candidates[i]->runs = 0;
         run_candidate(candidates[i], pass, layer);
     }
-    while (count && !interrupted && (candidates[0]->runs < LEAST_RUNS ||
+    while (count && (candidates[0]->runs < LEAST_RUNS ||
                      (spent < min_time * count && candidates[0]->runs < MOST_RUNS)))
         for (int i = 0; i < count; i++) {
             const double begin = seconds();
@@ -112,12 +113,12 @@ static void time_pass(struct candidate *const *candidates, int count, cvg_pass p
 }
 
 struct bench {
-    struct output json, plot, page; /* without a file: not asked for */
-    int threads, terminal;
+    struct output json, page; /* without a file: not asked for */
+    int threads;
     double min_time;
     cvg_pass passes[CVG_PASS_COUNT];
     int pass_count;
-    struct candidate candidates[CVG_ALGO_COUNT + PEERS_MOST];
+    struct candidate candidates[CANDIDATES_MOST];
     int count;
     struct report report;
     /* --check-planner: how far AUTO's choice is from the best, as a part of its time. */
@@ -126,54 +127,94 @@ struct bench {
     char regret_where[320];
 };
 
-static void write_line(struct bench *bench, int problem, const char *text, const cvg_conv *conv,
-                       cvg_pass pass, int index, double peak)
+static void print_header(const struct bench *bench)
 {
-    const struct candidate *c = &bench->candidates[index];
-    const double least = c->times[0], median = c->times[c->runs / 2];
-    const double flops = 2 * problem_sizes(conv).macs;
-    const size_t bytes = c->peer ? 0 : cvg_plan_workspace_size(c->plan, pass);
-    const int threads = c->peer ? bench->threads : cvg_plan_threads(c->plan, pass);
-    char algo[32] = "null", peer[32] = "null", room[40] = "", error[80] = "", error_json[80] = "";
-    if (c->peer) {
-        snprintf(peer, sizeof peer, "\"%s\"", c->name);
-    } else {
-        snprintf(algo, sizeof algo, "\"%s\"", c->name);
-        snprintf(room, sizeof room, "  workspace %zu", bytes);
-    }
-    if (c->error_rms >= 0) {
-        snprintf(error, sizeof error, "  error %.1e rms, %.1e most", c->error_rms, c->error_most);
-        snprintf(error_json, sizeof error_json, ",\"error_rms\":%.3g,\"error_max\":%.3g", c->error_rms, c->error_most);
-    }
-    printf("  %-11s %-14s %s %3d threads  min %10.4f ms  median %10.4f ms  %8.2f GFLOP/s  %5.1f %% of peak%s%s\n",
-           pass_names[pass], c->name, type_name(conv->type), threads, least * 1e3, median * 1e3,
-           flops / least * 1e-9, 100 * flops / least / peak, error, room);
-    fflush(stdout);
-    report_add(&bench->report, problem, pass, index, 100 * flops / least / peak, c->error_rms);
-    if (bench->json.file)
-        fprintf(bench->json.file,
-                "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":%s,\"peer\":%s,"
-                "\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,"
-                "\"workspace_bytes\":%zu,\"peak_gflops\":%.6g%s}\n",
-                text, pass_names[pass], type_name(conv->type), algo, peer, threads, least, median,
-                flops / least * 1e-9, bytes, peak * 1e-9, error_json);
+    printf("speed: %s is 1.00x; error: root mean square, in parts of that of the result\n", bench->report.names[0]);
+    printf("  %-11s %-15s %10s %10s %8s %6s %7s %8s %9s\n", "pass", "algorithm", "min ms", "median ms", "GFLOP/s", "% peak",
+           "speed", "error", "workspace");
 }
 
-/* Opens the peers for a pass; leaves the candidates that can do it in ready. */
+/* A candidate's name; what auto took stands behind it. */
+static void name_of(const struct candidate *c, cvg_pass pass, char text[48])
+{
+    snprintf(text, 48, "%s%s%s", c->name, !c->peer && c->algo == CVG_AUTO ? ": " : "",
+             !c->peer && c->algo == CVG_AUTO ? cvg_algo_name(cvg_plan_algo(c->plan, pass)) : "");
+}
+
+static void print_line(const struct candidate *c, const struct candidate *base, const char *pass_name, cvg_pass pass,
+                       double flops, double peak)
+{
+    const size_t bytes = c->peer ? 0 : cvg_plan_workspace_size(c->plan, pass);
+    char name[48], speed[16] = "", error[16] = "", room[24] = "";
+    name_of(c, pass, name);
+    if (base->runs)
+        snprintf(speed, sizeof speed, "%.2fx", base->times[0] / c->times[0]);
+    if (c->error_rms >= 0)
+        snprintf(error, sizeof error, "%.1e", c->error_rms);
+    if (!c->peer)
+        snprintf(room, sizeof room, bytes < 1 << 20 ? "%.1f KiB" : "%.1f MiB", (double)bytes / (bytes < 1 << 20 ? 1 << 10 : 1 << 20));
+    printf("  %-11s %-15s %10.4f %10.4f %8.2f %6.1f %7s %8s %9s\n", pass_name, name, c->times[0] * 1e3,
+           c->times[c->runs / 2] * 1e3, flops / c->times[0] * 1e-9, 100 * flops / c->times[0] / peak, speed, error, room);
+}
+
+static void json_line(struct bench *bench, const struct report_row *row, const cvg_conv *conv, cvg_pass pass,
+                      const struct candidate *c)
+{
+    FILE *out = bench->json.file;
+    const size_t bytes = c->peer ? 0 : cvg_plan_workspace_size(c->plan, pass);
+    const int threads = c->peer ? bench->threads : cvg_plan_threads(c->plan, pass);
+    fprintf(out, "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":", row->problem, pass_names[pass],
+            type_name(conv->type));
+    fprintf(out, c->peer ? "null,\"peer\":\"%s\"" : "\"%s\",\"peer\":null", c->name);
+    fprintf(out, ",\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,\"workspace_bytes\":%zu", threads,
+            c->times[0], c->times[c->runs / 2], 2 * problem_sizes(conv).macs / c->times[0] * 1e-9, bytes);
+    fprintf(out, ",\"peak_gflops\":%.6g", row->peak * 1e-9);
+    if (c->error_rms >= 0)
+        fprintf(out, ",\"error_rms\":%.3g,\"error_max\":%.3g", c->error_rms, c->error_most);
+    if (!c->peer && c->algo == CVG_AUTO)
+        fprintf(out, ",\"chosen\":\"%s\"", cvg_algo_name(cvg_plan_algo(c->plan, pass)));
+    fprintf(out, ",\"layer\":");
+    json_string(out, row->name);
+    about_json(bench->report.about, out);
+    fprintf(out, "}\n");
+}
+
+/* A plan of the candidate's algorithm for this pass; the others are as AUTO has them. */
+static void open_ours(struct bench *bench, struct candidate *c, const cvg_conv *conv, cvg_pass pass)
+{
+    c->plan = plan_of_pass(conv, pass, c->algo, bench->threads, &c->why);
+    c->workspace = c->plan ? workspace_of(c->plan) : NULL;
+}
+
+/* Prepares the candidates for a pass; leaves those that can do it in ready. */
 static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass,
                            struct layer *layer, struct candidate **ready)
 {
     int count = 0;
     for (int i = 0; i < bench->count; i++) {
         struct candidate *c = &bench->candidates[i];
+        c->runs = 0;
         if (c->peer)
             c->workspace = c->peer->open(conv, pass, layer, bench->threads, &c->why);
+        else
+            open_ours(bench, c, conv, pass);
         if (c->peer ? c->workspace != NULL : c->plan != NULL)
             ready[count++] = c;
-        else if (!bench->check)
-            printf("  %-11s %-14s %s refused: %s\n", pass_names[pass], c->name, type_name(conv->type), c->why.text);
     }
     return count;
+}
+
+static void close_candidates(struct candidate *const *ready, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct candidate *c = ready[i];
+        if (c->peer) {
+            c->peer->close(c->workspace);
+        } else {
+            cvg_plan_destroy(c->plan);
+            free(c->workspace);
+        }
+    }
 }
 
 /* A pass's result in f64, by direct sums: for f32, as good as exact. */
@@ -228,24 +269,31 @@ static void compare_results(const struct bench *bench, const cvg_conv *conv, str
     free(want);
 }
 
-/* Compares what AUTO chooses with the best of the candidates that it may choose. */
+/* Compares what AUTO chooses with the best of the candidates that it may choose: one that mixes neighbours if it pays. */
 static void check_planner(struct bench *bench, const char *text, const cvg_conv *conv, cvg_pass pass,
                           struct candidate *const *ready, int count)
 {
     cvg_plan *plan = plan_of(conv, CVG_AUTO, bench->threads, 1);
     const struct candidate *best = NULL, *chosen = NULL;
+    double least = INFINITY;
     for (int i = 0; i < count; i++) {
+        if (ready[i]->peer)
+            continue;
         if (ready[i]->algo == cvg_plan_algo(plan, pass))
             chosen = ready[i];
-        if (!ready[i]->peer && cvg_plan_error_growth(ready[i]->plan, pass) <= plan_error_growth &&
-            (!best || ready[i]->times[0] < best->times[0]))
-            best = ready[i];
+        const double growth = cvg_plan_error_growth(ready[i]->plan, pass);
+        const int keeps = plan_error_growth <= CVG_ERROR_GROWTH; /* as cvg_options has it */
+        const double time = ready[i]->times[0] * (growth > 1 && keeps ? 1.25 : 1);
+        if (growth > plan_error_growth || (growth > 1 && keeps && conv->spatial_dims == 1) || time >= least)
+            continue;
+        least = time;
+        best = ready[i];
     }
     cvg_plan_destroy(plan);
-    if (!chosen)
+    if (!chosen || !best)
         die(EXIT_WRONG, "the planner chose an algorithm that was not timed");
-    const double regret = chosen->times[0] / best->times[0] - 1;
-    printf("  %-11s planner takes %s, regret %.1f %%%s%s\n", pass_names[pass], chosen->name, 100 * regret,
+    const double regret = fmax(0, chosen->times[0] / best->times[0] - 1);
+    printf("  %-11s planner takes %s, regret %.1f %%%s%s\n", "", chosen->name, 100 * regret,
            regret > 0 ? " beside " : "", regret > 0 ? best->name : "");
     bench->regrets++;
     bench->regret_sum += regret;
@@ -255,6 +303,38 @@ static void check_planner(struct bench *bench, const char *text, const cvg_conv 
     }
 }
 
+static void bench_pass(struct bench *bench, int row, const cvg_conv *conv, cvg_pass pass, struct layer *layer)
+{
+    const struct report_row *r = &bench->report.rows[row];
+    const double flops = 2 * problem_sizes(conv).macs;
+    struct candidate *ready[CANDIDATES_MOST];
+    const char *pass_name = pass_names[pass];
+    progress_says("timing %s, %s", r->name, pass_name);
+    const int count = open_candidates(bench, conv, pass, layer, ready);
+    compare_results(bench, conv, ready, count, pass, layer);
+    time_pass(ready, count, pass, layer, bench->min_time);
+    progress_clear();
+    interrupt_hold();
+    for (int i = 0; i < bench->count; i++) {
+        const struct candidate *c = &bench->candidates[i];
+        if (c->runs) {
+            print_line(c, &bench->candidates[0], pass_name, pass, flops, r->peak);
+            report_add(&bench->report, row, pass, i, 100 * flops / c->times[0] / r->peak, c->error_rms);
+            if (bench->json.file)
+                json_line(bench, r, conv, pass, c);
+        } else {
+            printf("  %-11s %-15s        n/a: %.60s\n", pass_name, c->name, c->why.text);
+        }
+        pass_name = "";
+    }
+    if (bench->check)
+        check_planner(bench, r->problem, conv, pass, ready, count);
+    fflush(stdout);
+    interrupt_release();
+    close_candidates(ready, count);
+    progress_step(1);
+}
+
 static void bench_problem(struct bench *bench, const struct problem *problem, cvg_type type)
 {
     char text[256];
@@ -262,57 +342,32 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
 
     conv.type = type;
     problem_print(&conv, text, sizeof text);
+    progress_says("preparing %s", *problem->name ? problem->name : text);
     struct layer layer = layer_of(&conv);
-    for (int i = 0; i < bench->count; i++) {
-        struct candidate *c = &bench->candidates[i];
-        c->times = cli_alloc(MOST_RUNS, sizeof(double));
-        if (c->peer)
-            continue;
-        c->plan = plan_try(&conv, c->algo, bench->threads, 1, &c->why);
-        c->workspace = c->plan ? workspace_of(c->plan) : NULL;
-    }
+    for (int i = 0; i < bench->count; i++)
+        bench->candidates[i].times = cli_alloc(MOST_RUNS, sizeof(double));
     const double peak = peak_flops(type, bench->threads);
-    const int row = report_row(&bench->report, *problem->name ? problem->name : text, &conv, peak);
-    printf("%s%s%s: FMA peak %.1f GFLOP/s on %d threads\n", text, *problem->name ? " " : "", problem->name,
-           peak * 1e-9, bench->threads);
+    progress_clear();
+    interrupt_hold();
+    const int row = report_row(&bench->report, *problem->name ? problem->name : text, text, &conv, peak);
+    printf("%s%s%s, %s, FMA peak %.1f GFLOP/s\n", problem->name, *problem->name ? ": " : "", text, type_name(type), peak * 1e-9);
     fflush(stdout);
-    for (int p = 0; p < bench->pass_count && !interrupted; p++) {
-        const cvg_pass pass = bench->passes[p];
-        struct candidate *ready[CVG_ALGO_COUNT + PEERS_MOST];
-        if (bench->terminal)
-            fprintf(stderr, "\rtiming %s %s ... ", text, pass_names[pass]);
-        const int count = open_candidates(bench, &conv, pass, &layer, ready);
-        compare_results(bench, &conv, ready, count, pass, &layer);
-        time_pass(ready, count, pass, &layer, bench->min_time);
-        if (bench->terminal)
-            fprintf(stderr, "\r%79s\r", "");
-        for (int i = 0; i < count; i++) {
-            if (!interrupted) /* or there were too few runs */
-                write_line(bench, row, text, &conv, pass, (int)(ready[i] - bench->candidates), peak);
-            if (ready[i]->peer)
-                ready[i]->peer->close(ready[i]->workspace);
-        }
-        if (bench->check && !interrupted)
-            check_planner(bench, text, &conv, pass, ready, count);
-    }
-    for (int i = 0; i < bench->count; i++) {
-        struct candidate *c = &bench->candidates[i];
-        if (!c->peer) {
-            cvg_plan_destroy(c->plan);
-            free(c->workspace);
-        }
-        free(c->times);
-    }
+    interrupt_release();
+    for (int p = 0; p < bench->pass_count; p++)
+        bench_pass(bench, row, &conv, bench->passes[p], &layer);
+    for (int i = 0; i < bench->count; i++)
+        free(bench->candidates[i].times);
     layer_free(&layer);
 }
 
 /* Fills in the candidates: our algorithms, then the peers asked for. */
 static void choose_candidates(struct bench *bench, const struct args *args)
 {
-    cvg_algo algos[CVG_ALGO_COUNT];
-    int algo_count = args_algos(args, algos);
+    cvg_algo algos[CVG_ALGO_COUNT] = {CVG_AUTO, CVG_DIRECT, CVG_IM2COL};
+    int algo_count = args->option[OPT_ALGO] ? args_algos(args, algos) : 3;
     const char *text = args->option[OPT_PEER];
     if (bench->check) {
+        algo_count = args_algos(args, algos);
         if (args->option[OPT_ALGO])
             die(EXIT_BAD_INPUT, "--algo is \"%s\"; --check-planner times all that the planner may take",
                 args->option[OPT_ALGO]);
@@ -322,6 +377,11 @@ static void choose_candidates(struct bench *bench, const struct args *args)
                 algos[kept++] = algos[i];
         algo_count = kept;
     }
+    for (int i = 1; i < algo_count; i++)
+        if (algos[i] == CVG_AUTO) { /* the base of all ratios */
+            algos[i] = algos[0];
+            algos[0] = CVG_AUTO;
+        }
     for (int i = 0; i < algo_count; i++)
         bench->candidates[bench->count++] = (struct candidate){.name = cvg_algo_name(algos[i]), .algo = algos[i]};
     while (text) {
@@ -333,7 +393,7 @@ static void choose_candidates(struct bench *bench, const struct args *args)
                 die(EXIT_BAD_INPUT, "--peer names %.*s twice", (int)length, text);
         for (int i = 0; peers[i]; i++)
             if (strlen(peers[i]->library) == length && !strncmp(peers[i]->library, text, length) &&
-                bench->count < CVG_ALGO_COUNT + PEERS_MOST) {
+                bench->count < CANDIDATES_MOST) {
                 bench->candidates[bench->count++] = (struct candidate){.name = peers[i]->name, .peer = peers[i]};
                 found = 1;
             }
@@ -344,7 +404,6 @@ static void choose_candidates(struct bench *bench, const struct args *args)
     for (int i = 0; i < bench->count; i++)
         bench->report.names[i] = bench->candidates[i].name;
     bench->report.count = bench->count;
-    bench->report.ours = algo_count;
 }
 
 /* The page goes where -o says; or to standard output, and the tables then to standard error. */
@@ -372,7 +431,6 @@ static void page_close(struct bench *bench, const struct args *args)
 {
     if (!bench->page.file)
         return;
-    bench->report.interrupted = interrupted;
     report_page(&bench->report, bench->page.file, bench->threads);
     if (args->option[OPT_OUTPUT])
         output_close(&bench->page);
@@ -380,9 +438,24 @@ static void page_close(struct bench *bench, const struct args *args)
         die(EXIT_WRONG, "standard output cannot be written");
 }
 
+static void print_end(const struct bench *bench)
+{
+    if (bench->report.row_count > 1)
+        report_print(&bench->report);
+    if (bench->regrets)
+        printf("planner: regret %.1f %% in the mean of %d, at most %.1f %% (%s)\n",
+               100 * bench->regret_sum / bench->regrets, bench->regrets, 100 * bench->regret_most, bench->regret_where);
+}
+
+static void tell_interrupted(void *context)
+{
+    print_end(context);
+    printf("bench: interrupted; what was measured stands above, no file was written\n");
+}
+
 int command_bench(const struct args *args)
 {
-    struct bench bench = {.terminal = isatty(STDERR_FILENO)};
+    struct bench bench = {0};
     struct problem *problems;
     cvg_type types[2];
     cvg_error error;
@@ -401,29 +474,24 @@ int command_bench(const struct args *args)
         problem_parse(&problems[0], "mb64ic3ih28oc4kh3ph1n\"the textbook's layer\"", &error);
         count = 1;
     }
-    if (args->option[OPT_PLOT])
-        plot_open(&bench.plot, args->option[OPT_PLOT]);
     if (args->option[OPT_JSON])
         output_open(&bench.json, "--json", args->option[OPT_JSON]);
     page_open(&bench.page, args);
+    bench.report.about = about_now(bench.threads);
     bench.report.rows = cli_alloc((size_t)(count * type_count), sizeof *bench.report.rows);
-    watch_interrupts();
+    about_print(bench.report.about);
+    print_header(&bench);
+    interrupt_tells(tell_interrupted, &bench);
+    progress_begin((int64_t)count * type_count * bench.pass_count);
     for (int i = 0; i < count; i++)
-        for (int t = 0; t < type_count && !interrupted; t++)
+        for (int t = 0; t < type_count; t++)
             bench_problem(&bench, &problems[i], types[t]);
-    if (bench.report.row_count > 1)
-        report_print(&bench.report);
-    if (bench.regrets)
-        printf("planner: regret %.1f %% in the mean of %d, at most %.1f %% (%s)\n",
-               100 * bench.regret_sum / bench.regrets, bench.regrets, 100 * bench.regret_most, bench.regret_where);
-    if (args->option[OPT_PLOT])
-        report_plot(&bench.report, &bench.plot, bench.threads);
+    interrupt_tells(NULL, NULL);
+    print_end(&bench);
     page_close(&bench, args);
     free(bench.report.rows);
     free(problems);
     if (args->option[OPT_JSON])
         output_close(&bench.json);
-    if (interrupted)
-        printf("bench: interrupted; the table has what was measured\n");
-    return interrupted ? EXIT_WRONG : 0;
+    return 0;
 }

@@ -5,8 +5,6 @@
 #include "array.h"
 #include "problem.h"
 
-#include <signal.h>
-
 enum { EXIT_WRONG = 1, EXIT_BAD_INPUT = 2 }; /* 1: wrong results, or the system failed */
 
 /* Writes a sentence to error and returns 0. */
@@ -20,17 +18,33 @@ void *cli_alloc(size_t count, size_t size);
 
 double seconds(void);
 
-/* From watch_interrupts() on, SIGINT and SIGTERM set interrupted; a second one ends the program. */
-extern volatile sig_atomic_t interrupted;
-void watch_interrupts(void);
+/* ---- interrupts and progress (interrupt.c) ---- */
+
+/*
+ * From interrupt_watch() on, SIGINT and SIGTERM end the program at once.
+ * Before that it calls what interrupt_tells() was given, and removes what it has begun to write.
+ */
+void interrupt_watch(void);
+void interrupt_tells(void (*function)(void *context), void *context);
+
+/* Around changes of what that function reads. */
+void interrupt_hold(void);
+void interrupt_release(void);
+
+/* One line on a terminal (else nothing): which step of how many, how long the others may take, and what is done now. */
+void progress_begin(int64_t total);
+void progress_says(const char *format, ...);
+void progress_step(int64_t steps);
+void progress_clear(void); /* before anything else is printed */
 
 /* ---- arguments ---- */
 
 enum option {
-    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXPORT, OPT_FIGURE,
-    OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_LANG, OPT_MEAN, OPT_MEASURE,
-    OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER, OPT_PLOT, OPT_RANDOM, OPT_SEED,
-    OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TYPE, OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
+    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXACT, OPT_EXPORT,
+    OPT_FIGURE, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
+    OPT_LANG, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER,
+    OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE, OPT_WEIGHT,
+    OPT_WEIGHT_SHAPE, OPTIONS
 };
 
 struct args {
@@ -83,6 +97,9 @@ cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradi
 
 /* The same; NULL, and why, if there is none. */
 cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error);
+
+/* The same with the algorithm for one pass; the others are AUTO's. */
+cvg_plan *plan_of_pass(const cvg_conv *conv, cvg_pass pass, cvg_algo algo, int threads, cvg_error *error);
 
 /* The algorithms before this one add the products of the definition, and are exact on integers. */
 #define EXACT_ALGOS ((int)CVG_IM2COL + 1)

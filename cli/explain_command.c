@@ -69,6 +69,9 @@ static void choose_subject(struct subject *subject, const struct args *args)
             subject->conv = explain_example_conv(example);
             return;
         }
+    if (args->count == 1 && !strpbrk(args->word[0], "0123456789"))
+        die(EXIT_BAD_INPUT, "there is no example \"%s\"; there are simple and complex, and any small problem, such as "
+                            "mb1ic1ih5oc1kh3sh2ph1", args->word[0]);
     if (args_problems(args, &problems) != 1)
         die(EXIT_BAD_INPUT, "explain needs one of simple, complex, a problem, or files");
     subject->conv = problems[0].conv;

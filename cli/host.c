@@ -23,6 +23,7 @@ _Noreturn void die(int status, const char *format, ...)
     char text[9000];
     va_list args;
     fflush(stdout);
+    progress_clear();
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -40,20 +41,6 @@ void *cli_alloc(size_t count, size_t size)
     if (!memory)
         die(EXIT_WRONG, "out of memory for %zu elements of %zu bytes", count, size);
     return memory;
-}
-
-volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    interrupted = 1;
-    signal(signal_number, SIG_DFL); /* the second one ends the program */
-}
-
-void watch_interrupts(void)
-{
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
 }
 
 double seconds(void)
@@ -95,16 +82,14 @@ void thread_each(void *pool, int count, void (*task)(void *context, int index), 
     free(threads);
 }
 
-double plan_error_growth = 12;
+double plan_error_growth = CVG_ERROR_GROWTH;
 
-cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error)
+/* The plan of options but for threads and accuracy. */
+static cvg_plan *plan_with(const cvg_conv *conv, cvg_options options, int threads, cvg_error *error)
 {
-    cvg_options options = CVG_OPTIONS_INIT;
     cvg_plan *plan;
 
-    options.algo[CVG_FORWARD] = options.algo[CVG_GRAD_INPUT] = options.algo[CVG_GRAD_WEIGHT] = algo;
     options.threads = threads;
-    options.gradient_scale = gradient_scale;
     options.error_growth = plan_error_growth;
     /* More threads than processors would mostly wait, and OpenMP's burn time while they do. */
     if (threads > sysconf(_SC_NPROCESSORS_ONLN))
@@ -120,6 +105,21 @@ cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double grad
     return status ? NULL : plan;
 }
 
+cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error)
+{
+    cvg_options options = CVG_OPTIONS_INIT;
+    options.algo[CVG_FORWARD] = options.algo[CVG_GRAD_INPUT] = options.algo[CVG_GRAD_WEIGHT] = algo;
+    options.gradient_scale = gradient_scale;
+    return plan_with(conv, options, threads, error);
+}
+
+cvg_plan *plan_of_pass(const cvg_conv *conv, cvg_pass pass, cvg_algo algo, int threads, cvg_error *error)
+{
+    cvg_options options = CVG_OPTIONS_INIT;
+    options.algo[pass] = algo;
+    return plan_with(conv, options, threads, error);
+}
+
 cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)
 {
     cvg_error error;
@@ -131,12 +131,7 @@ cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradi
 
 void *workspace_of(const cvg_plan *plan)
 {
-    size_t most = 0;
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-        const size_t size = cvg_plan_workspace_size(plan, (cvg_pass)pass);
-        most = size > most ? size : most;
-    }
-    return cli_alloc(most, 1);
+    return cli_alloc(cvg_plan_workspace_most(plan), 1);
 }
 
 uint64_t random_bits(struct random *random)

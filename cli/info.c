@@ -1,4 +1,5 @@
 /* convgrad info: the machine, and what a plan chooses. */
+#include "about.h"
 #include "cli.h"
 #include "output.h"
 
@@ -7,21 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The processor's name, where the system tells it. */
-static void print_cpu(void)
-{
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, "model name", 10) && strchr(line, ':')) {
-            printf("cpu: %s", strchr(line, ':') + 2);
-            break;
-        }
-    if (file)
-        fclose(file);
-    printf("processors: %ld online\n", sysconf(_SC_NPROCESSORS_ONLN));
-}
 
 /* The plan that the options ask for: of a text, measured, or as AUTO or --algo has it. */
 static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, cvg_algo algo, int threads)
@@ -75,22 +61,6 @@ static void print_plan(const cvg_plan *plan)
     free(text);
 }
 
-/* The instruction set that plans use, and what they say of it; dies of an environment variable that names none. */
-static void print_isa(void)
-{
-    char isa[32] = "";
-    const cvg_conv conv = CVG_CONV_INIT;
-    char text[1024];
-    cvg_plan *plan = plan_of(&conv, CVG_AUTO, 1, 1);
-    cvg_plan_describe(plan, text, sizeof text);
-    cvg_plan_destroy(plan);
-    const char *at = strstr(text, "kernels: ");
-    if (at)
-        sscanf(at, "kernels: %31[^,]", isa);
-    at = strstr(text, ", without fused");
-    printf("instruction set: %s%.*s\n", isa, at ? (int)strcspn(at, "\n") : 0, at ? at : "");
-}
-
 int command_info(const struct args *args)
 {
     struct problem *problems;
@@ -113,9 +83,10 @@ int command_info(const struct args *args)
         conv.type = types[i % type_count];
         plans[i] = plan_asked_for(args, &conv, algos[0], threads);
     }
-    printf("convgrad %s\n", cvg_version());
-    print_cpu();
-    print_isa();
+    const struct about *about = about_now(threads);
+    printf("convgrad %s\ncpu: %s\nprocessors: %ld online\ninstruction set: %s%s\n", cvg_version(), about->processor,
+           sysconf(_SC_NPROCESSORS_ONLN), about->isa,
+           about->fuses ? "" : ", without fused multiply-add: not the bits of processors that have it");
     printf("algorithms:");
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++)
         printf(" %s", cvg_algo_name((cvg_algo)i));

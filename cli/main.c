@@ -1,66 +1,71 @@
 /* The command line: which commands there are and which options each takes. */
+#include "about.h"
 #include "cli.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: convgrad COMMAND [ARGUMENT...]\n"
-    "\n"
-    "  demo                             the textbook section: examples, agreement, speed\n"
-    "  explain [simple|complex|PROBLEM] every intermediate array of both methods\n"
-    "          [--input F --weight F --grad-output F] [-o FILE]\n"
-    "          [--format text|json|html|svg] [--figure col2img|im2col] [--lang en|zh] [--crop] [--take A:B]\n"
-    "  verify  [PROBLEM...]             every algorithm against the reference\n"
-    "          [--random N] [--algo A,...] [--type f32|f64] [--threads 1,2,...] [--seed N]\n"
-    "  bench   [PROBLEM...]             time, GFLOP/s and % of the machine's peak\n"
-    "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
-    "          [--peer onednn,openblas] [--plot FILE.svg] [--check-planner]\n"
-    "          [--format text|html] [-o FILE]\n"
-    "  run forward   --input F --weight F [--bias F] -o DIR\n"
-    "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
-    "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
-    "          [--type T] [--algo A] [--threads N] [--take A:B]\n"
-    "  info    [PROBLEM] [--algo A]     the machine, and what a plan chooses and why\n"
-    "          [--measure S] [--export FILE] [--import FILE]\n"
+enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
+enum { GEOMETRY = EXPLAIN | VERIFY | BENCH | RUN | INFO, TABLES = VERIFY | BENCH, PLANS = VERIFY | BENCH | RUN | INFO };
+
+static const struct command {
+    const char *name;
+    int bit;
+    int (*run)(const struct args *args);
+    const char *usage;
+} commands[] = {
+    {"demo", DEMO, command_demo,
+     "  demo                             the textbook section: examples, agreement, speed\n"},
+    {"explain", EXPLAIN, command_explain,
+     "  explain simple|complex|PROBLEM   every intermediate array of both methods\n"
+     "          [--input F --weight F --grad-output F [--take A:B]] [--crop] [-o FILE]\n"
+     "          [--format text|json|html|svg] [--figure col2img|im2col] [--lang en|zh]\n"},
+    {"verify", VERIFY, command_verify,
+     "  verify  [PROBLEM...]             every algorithm against the definition\n"
+     "          [--random N] [--time-limit S] [--algo A,...] [--type f32|f64] [--threads 1,2,...]\n"
+     "          [--seed N]\n"},
+    {"bench", BENCH, command_bench,
+     "  bench   [PROBLEM...]             time, GFLOP/s, % of the machine's peak, and ratios\n"
+     "          [--pass P,...] [--algo A,...] [--type T] [--threads N] [--min-time S] [--json FILE]\n"
+     "          [--peer onednn,openblas] [--check-planner] [--format text|html] [-o FILE]\n"},
+    {"run", RUN, command_run,
+     "  run forward   --input F --weight F [--bias F] -o DIR\n"
+     "  run backward  --input F --weight F --grad-output F [--mean] -o DIR\n"
+     "  run transpose --input F --weight F [--bias F] [--output-padding N,...] -o DIR\n"
+     "          [--type T] [--algo A] [--threads N] [--take A:B]\n"},
+    {"info", INFO, command_info,
+     "  info    [PROBLEM] [--algo A]     the machine, and what a plan chooses and why\n"
+     "          [--measure S] [--export FILE] [--import FILE]\n"},
+};
+
+static const char common[] =
     "\n"
     "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
     "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
     "Geometry: --stride 1,1 --pad 1,1,1,1 (begins, then ends) --dilation 1,1 --groups 1.\n"
-    "Accuracy: --error-growth 12 allows what is up to 12 times less exact than direct sums.\n"
+    "Accuracy: --exact takes only algorithms that keep structure: what lies outside a sum adds\n"
+    "  nothing to it.  --error-growth 12 allows what errs up to 12 times as much as direct sums.\n"
     "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";
-
-enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
-enum { GEOMETRY = EXPLAIN | VERIFY | BENCH | RUN | INFO, TABLES = VERIFY | BENCH };
-
-static const struct {
-    const char *name;
-    int bit;
-    int (*run)(const struct args *args);
-} commands[] = {
-    {"demo", DEMO, command_demo},       {"explain", EXPLAIN, command_explain},
-    {"verify", VERIFY, command_verify}, {"bench", BENCH, command_bench},
-    {"run", RUN, command_run},          {"info", INFO, command_info},
-};
 
 static const struct {
     const char *name;
     enum option option;
     int commands; /* that take it */
 } options[] = {
-    {"--algo", OPT_ALGO, VERIFY | BENCH | RUN | INFO},
+    {"--algo", OPT_ALGO, PLANS},
     {"--bias", OPT_BIAS, RUN},
     {"--check-planner", OPT_CHECK_PLANNER, BENCH},
     {"--crop", OPT_CROP, EXPLAIN},
     {"--dilation", OPT_DILATION, GEOMETRY},
-    {"--error-growth", OPT_ERROR_GROWTH, VERIFY | BENCH | RUN | INFO},
+    {"--error-growth", OPT_ERROR_GROWTH, PLANS},
+    {"--exact", OPT_EXACT, PLANS},
     {"--export", OPT_EXPORT, INFO},
     {"--figure", OPT_FIGURE, EXPLAIN},
     {"--format", OPT_FORMAT, EXPLAIN | BENCH},
     {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
     {"--groups", OPT_GROUPS, GEOMETRY},
+    {"--help", OPT_HELP, ~0},
     {"--import", OPT_IMPORT, INFO},
     {"--input", OPT_INPUT, EXPLAIN | RUN},
     {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
@@ -74,14 +79,14 @@ static const struct {
     {"--pad", OPT_PAD, GEOMETRY},
     {"--pass", OPT_PASS, BENCH},
     {"--peer", OPT_PEER, BENCH},
-    {"--plot", OPT_PLOT, BENCH},
     {"--random", OPT_RANDOM, VERIFY},
     {"--seed", OPT_SEED, VERIFY},
     {"--shapes", OPT_SHAPES, TABLES},
     {"--stride", OPT_STRIDE, GEOMETRY},
     {"--take", OPT_TAKE, EXPLAIN | RUN},
-    {"--threads", OPT_THREADS, VERIFY | BENCH | RUN | INFO},
-    {"--type", OPT_TYPE, VERIFY | BENCH | RUN | INFO},
+    {"--threads", OPT_THREADS, PLANS},
+    {"--time-limit", OPT_TIME_LIMIT, VERIFY},
+    {"--type", OPT_TYPE, PLANS},
     {"--weight", OPT_WEIGHT, EXPLAIN | RUN},
     {"--weight-shape", OPT_WEIGHT_SHAPE, GEOMETRY & ~RUN},
 };
@@ -107,7 +112,7 @@ static int find_option(const char *word, const char **value)
 
 static int is_flag(enum option option)
 {
-    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_MEAN;
+    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_EXACT || option == OPT_HELP || option == OPT_MEAN;
 }
 
 static void parse(int argc, char **argv, int command, struct args *args)
@@ -120,10 +125,10 @@ static void parse(int argc, char **argv, int command, struct args *args)
         }
         const int row = find_option(argv[i], &value);
         if (row < 0)
-            die(EXIT_BAD_INPUT, "there is no option %s; see convgrad --help", argv[i]);
+            die(EXIT_BAD_INPUT, "there is no option %s; see convgrad %s --help", argv[i], commands[command].name);
         if (!(options[row].commands & commands[command].bit))
-            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad --help", commands[command].name,
-                options[row].name);
+            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad %s --help", commands[command].name, options[row].name,
+                commands[command].name);
         if (is_flag(options[row].option)) {
             if (value)
                 die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", options[row].name, value);
@@ -147,17 +152,35 @@ static int finished(int status)
     return status;
 }
 
+static void print_usage(FILE *out, int bits)
+{
+    fputs("usage: convgrad COMMAND [ARGUMENT...]\n\n", out);
+    for (int i = 0; i < COMMANDS; i++)
+        if (commands[i].bit & bits)
+            fputs(commands[i].usage, out);
+    fputs(common, out);
+}
+
+/* --exact is an --error-growth of 1. */
+static void set_error_growth(const struct args *args)
+{
+    plan_error_growth = args_number(args, OPT_ERROR_GROWTH, plan_error_growth, 1);
+    if (args->option[OPT_EXACT] && args->option[OPT_ERROR_GROWTH] && plan_error_growth > 1)
+        die(EXIT_BAD_INPUT, "--error-growth is \"%s\"; --exact means 1", args->option[OPT_ERROR_GROWTH]);
+    if (args->option[OPT_EXACT])
+        plan_error_growth = 1;
+}
+
 int main(int argc, char **argv)
 {
-#ifdef SIGPIPE
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as a failed write below */
-#endif
+    interrupt_watch();
+    about_command(argc, argv);
     if (argc < 2) {
-        fputs(usage, stderr);
+        print_usage(stderr, ~0);
         return EXIT_BAD_INPUT;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        fputs(usage, stdout);
+        print_usage(stdout, ~0);
         return finished(0);
     }
     if (!strcmp(argv[1], "--version")) {
@@ -167,9 +190,13 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name)) {
             struct args args = {.word = cli_alloc((size_t)argc, sizeof *args.word)};
+            int status = 0;
             parse(argc, argv, i, &args);
-            plan_error_growth = args_number(&args, OPT_ERROR_GROWTH, plan_error_growth, 1);
-            const int status = commands[i].run(&args);
+            set_error_growth(&args);
+            if (args.option[OPT_HELP])
+                print_usage(stdout, commands[i].bit);
+            else
+                status = commands[i].run(&args);
             free(args.word);
             return finished(status);
         }

@@ -19,9 +19,13 @@ static struct array read_operand(const struct args *args, enum option option, co
     return array;
 }
 
-static void convert(struct array *array, cvg_type type)
+/* Makes an operand of the type that the layer has; other types are converted only if --type asks for it. */
+static void convert(const struct args *args, struct array *array, const char *name, cvg_type type)
 {
     cvg_error error;
+    if (array->data && array->type != type && !args->option[OPT_TYPE])
+        die(EXIT_BAD_INPUT, "--%s is %s and --input %s; give --type %s or %s to convert", name, type_name(array->type),
+            type_name(type), type_name(type), type_name(array->type));
     if (array->data && !array_convert(array, type, &error))
         die(EXIT_WRONG, "%s", error.text);
 }
@@ -75,12 +79,27 @@ static _Noreturn void give_up(const struct results *r, int count, int placed, co
     die(EXIT_WRONG, "-o: %s", why);
 }
 
+/* What is left of results that were interrupted. */
+static void drop_parts(void *context)
+{
+    const struct results *r = context;
+    char path[4096];
+    for (int i = 0; i < r->count; i++) {
+        path_of(r, i, ".part", path);
+        remove(path);
+    }
+    if (r->made_directory)
+        remove(r->directory); /* only if nothing is in it */
+    fputs("convgrad: interrupted\n", stderr);
+}
+
 static void write_results(const struct args *args, struct results *r)
 {
     char part[4096], path[4096], why[8300], shape[100];
     cvg_error error;
 
     r->directory = args->option[OPT_OUTPUT];
+    interrupt_tells(drop_parts, r);
     if (mkdir(r->directory, 0777) == 0)
         r->made_directory = 1;
     else if (errno != EEXIST)
@@ -106,6 +125,7 @@ static void write_results(const struct args *args, struct results *r)
             give_up(r, r->count, i, why);
         }
     }
+    interrupt_tells(NULL, NULL);
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, "", path);
         shape_print(r->array[i]->shape, r->array[i]->rank, shape, sizeof shape);
@@ -164,9 +184,9 @@ static int run_forward(const struct args *args)
         bias = read_operand(args, OPT_BIAS, "bias");
         must_have_shape(&bias, "bias", &conv.out_channels, 1);
     }
-    convert(&input, setup.type);
-    convert(&weight, setup.type);
-    convert(&bias, setup.type);
+    convert(args, &input, "input", setup.type);
+    convert(args, &weight, "weight", setup.type);
+    convert(args, &bias, "bias", setup.type);
     cvg_output_size(&conv, out, NULL);
     struct array output = tensor(setup.type, conv.batch, conv.out_channels, out, conv.spatial_dims);
     cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
@@ -199,9 +219,9 @@ static int run_backward(const struct args *args)
     shape[1] = conv.out_channels;
     cvg_output_size(&conv, shape + 2, NULL);
     must_have_shape(&grad_output, "grad-output", shape, conv.spatial_dims + 2);
-    convert(&input, setup.type);
-    convert(&weight, setup.type);
-    convert(&grad_output, setup.type);
+    convert(args, &input, "input", setup.type);
+    convert(args, &weight, "weight", setup.type);
+    convert(args, &grad_output, "grad-output", setup.type);
     struct array grad_input = tensor(setup.type, conv.batch, conv.in_channels, conv.in, conv.spatial_dims);
     struct array grad_weight = tensor(setup.type, weight.shape[0], weight.shape[1], conv.filter,
                                       conv.spatial_dims);
@@ -232,10 +252,18 @@ static int run_backward(const struct args *args)
     return 0;
 }
 
-/*
- * The transposed convolution of input is the grad_input of the convolution that has
- * input as its grad_output.
- */
+/* Channels that do not fit, and whether they would in another layout. */
+static _Noreturn void die_of_channels(const struct array *input, const struct array *weight)
+{
+    char in[100], w[100];
+    shape_print(input->shape, input->rank, in, sizeof in);
+    shape_print(weight->shape, weight->rank, w, sizeof w);
+    die(EXIT_BAD_INPUT, "--weight has %" PRId64 " input channels; --input has %" PRId64 "; input is %s, expected N,C and "
+        "space; weight is %s, expected C,K/groups and filter%s", weight->shape[0], input->shape[1], in, w,
+        input->shape[input->rank - 1] == weight->shape[0] ? "; input looks like channels last" : "");
+}
+
+/* The transposed convolution: its plan is that of the convolution that has input as its grad_output. */
 static int run_transpose(const struct args *args)
 {
     struct array input = read_operand(args, OPT_INPUT, "input");
@@ -251,8 +279,7 @@ static int run_transpose(const struct args *args)
         die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5",
             input.rank, weight.rank);
     if (weight.shape[0] != input.shape[1])
-        die(EXIT_BAD_INPUT, "--weight has %" PRId64 " input channels; --input has %" PRId64,
-            weight.shape[0], input.shape[1]);
+        die_of_channels(&input, &weight);
     if (args->option[OPT_GROUPS] &&
         (numbers_parse(args->option[OPT_GROUPS], &groups, 1) != 1 || groups < 1 || groups > input.shape[1]))
         die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be 1 to %" PRId64, args->option[OPT_GROUPS],
@@ -296,16 +323,12 @@ static int run_transpose(const struct args *args)
         bias = read_operand(args, OPT_BIAS, "bias");
         must_have_shape(&bias, "bias", &conv.in_channels, 1);
     }
-    convert(&input, setup.type);
-    convert(&weight, setup.type);
+    convert(args, &input, "input", setup.type);
+    convert(args, &weight, "weight", setup.type);
     struct array output = tensor(setup.type, conv.batch, conv.in_channels, conv.in, dims);
-    const int64_t plane = output.count / (conv.batch * conv.in_channels + !conv.batch);
-    for (int64_t i = 0; bias.data && i < output.count; i++)
-        array_set(&output, i, array_get(&bias, i / plane % conv.in_channels));
     cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
     void *workspace = workspace_of(plan);
-    cvg_grad_input(plan, input.data, weight.data, output.data,
-                   bias.data ? CVG_ACCUMULATE : CVG_OVERWRITE, workspace);
+    cvg_transpose_forward(plan, input.data, weight.data, bias.data, output.data, workspace);
     add_result(&results, "output", &output);
     write_results(args, &results);
     free(workspace);

@@ -20,11 +20,16 @@
  * Results begin as NaN, the workspace, too; all end where memory ends that may be touched, or
  * one element before, and operands must come out unchanged.  The results of all thread counts, and
  * of all instruction sets that fuse multiply and add, must be the same bits.
+ *
+ * With --time-limit each problem has a share of the time.  One whose definition takes longer is checked on drawn
+ * elements by cvg_verify().  Small problems come first, and what they leave is for the large ones; time that is left
+ * after the standard problems goes to random ones.
  */
 #include "verify.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +46,8 @@ static void on_crash(int signal_number)
     _exit(written < 0 ? EXIT_WRONG + 1 : EXIT_WRONG);
 }
 
-static void watch(void)
+static void watch_crashes(void)
 {
-    watch_interrupts();
 #ifndef __SANITIZE_ADDRESS__ /* which says more */
     signal(SIGSEGV, on_crash);
     signal(SIGBUS, on_crash);
@@ -61,15 +65,22 @@ static void about_to_run(const struct verify *v)
              cvg_algo_name(v->algo), command);
 }
 
-/* Whether the results of an instruction set have the bits of the other ones: if it fuses. */
-static int fuses(const char *set)
+/* Whether there is no time left. */
+static int time_is_up(const struct verify *v)
 {
-#if defined(__x86_64__) || defined(__i386__)
-    return strcmp(set, "portable") != 0;
-#else
-    (void)set;
-    return 1;
-#endif
+    return seconds() >= v->deadline;
+}
+
+/* Runs of one problem: by each algorithm, on both kinds of data, by all thread counts and instruction sets. */
+static int steps_of(const struct verify *v)
+{
+    return 2 * v->type_count * v->algo_count * (v->thread_count + v->set_count - 1);
+}
+
+static void step(struct verify *v)
+{
+    v->steps++;
+    progress_step(1);
 }
 
 /*
@@ -94,21 +105,29 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
     set_new(&sums, CVG_F64, &z, 0);
     fill_operands(&before, range, v->seed);
     copy_operands(&want, &before, 0);
+    progress_says("%s, %s, the definition", v->problem, type_name(v->type));
+    const double begin = seconds();
     run_all(reference, &want, CVG_OVERWRITE);
+    const double spent = seconds() - begin;
+    if (z.macs > 1e6)
+        v->macs_a_second = CVG_PASS_COUNT * z.macs / spent;
     if (!range) {
         copy_operands(&sums, &before, 1);
         run_all(reference, &sums, CVG_OVERWRITE);
     }
     /* All thread counts by the first instruction set, then the other sets by one count each. */
     const int runs = v->thread_count + v->set_count - 1;
-    for (int a = 0; a < v->algo_count && !interrupted; a++)
-        for (int r = 0; r < runs && !interrupted; r++) {
+    for (int a = 0; a < v->algo_count && !time_is_up(v); a++)
+        for (int r = 0; r < runs && !time_is_up(v); r++) {
             cvg_error error;
+            step(v);
             v->algo = v->algos[a];
             v->at_set = r < v->thread_count ? 0 : r - v->thread_count + 1;
             v->at_threads = v->threads[r % v->thread_count];
             if (v->algo == CVG_REFERENCE && v->at_set > 0)
                 continue; /* slow, and all plain C */
+            progress_says("%s, %s, %s, %s, %d threads", v->problem, type_name(v->type), cvg_algo_name(v->algo),
+                          v->sets[v->at_set], v->at_threads);
             setenv("CVG_ISA", v->sets[v->at_set], 1);
             cvg_plan *plan = plan_try(conv, v->algo, v->at_threads, 1, &error);
             if (!plan) {
@@ -127,7 +146,7 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
             if (r == 0)
                 for (int i = FIRST_RESULT; i < TENSORS; i++)
                     memcpy(first.view[i].data, now->view[i].data, now->memory[i].bytes);
-            else if (fuses(v->sets[v->at_set]) == fuses(v->sets[0]))
+            else if (v->fuses[v->at_set] == v->fuses[0])
                 same_bits(v, now, &first, ~0u);
             if (range && r == 0)
                 identities(v, conv, plan, &before, &want, now, &set[1]);
@@ -157,32 +176,85 @@ static int exact_range(const cvg_conv *conv, cvg_type type)
     return most * 16 <= exact ? 2 : most * 4 <= exact ? 1 : 0;
 }
 
-static void check_problem(struct verify *v, const struct problem *problem)
+/* A problem whose definition would take too long: the library holds drawn elements of each algorithm's results to it. */
+static void check_drawn(struct verify *v, const cvg_conv *conv)
 {
-    char text[256];
+    for (int a = 0; a < v->algo_count && !time_is_up(v); a++) {
+        cvg_error error;
+        cvg_report report;
+        v->algo = v->algos[a];
+        v->at_threads = v->threads[v->thread_count - 1];
+        if (v->algo == CVG_REFERENCE)
+            continue; /* the definition itself */
+        progress_says("%s, %s, %s, drawn elements", v->problem, type_name(v->type), cvg_algo_name(v->algo));
+        cvg_plan *plan = plan_try(conv, v->algo, v->at_threads, 1, &error);
+        if (!plan) {
+            v->refused++;
+            continue;
+        }
+        about_to_run(v);
+        if (cvg_verify(plan, &report) == CVG_OUT_OF_MEMORY)
+            die(EXIT_WRONG, "%s", report.text);
+        cvg_plan_destroy(plan);
+        interrupt_hold();
+        v->passed += report.checks - report.failures - (report.failures > 0);
+        interrupt_release();
+        if (report.failures)
+            record(v, 0, report.text);
+    }
+}
+
+/* How many seconds a problem takes if all of its results are compared, about. */
+static double whole_time(const struct verify *v, const cvg_conv *conv)
+{
+    int references = 3; /* two kinds of data, and sums of absolutes */
+    for (int a = 0; a < v->algo_count; a++)
+        if (v->algos[a] == CVG_REFERENCE)
+            references += 2 * v->thread_count;
+    return v->type_count * references * CVG_PASS_COUNT * problem_sizes(conv).macs / v->macs_a_second;
+}
+
+/* share: seconds that it may take; more, and elements are drawn. */
+static void check_problem(struct verify *v, const struct problem *problem, double share)
+{
     const long passed = v->passed, failed = v->failed;
     cvg_conv conv = problem->conv;
-    problem_print(&conv, text, sizeof text);
+    const int whole = whole_time(v, &conv) <= share;
+    v->steps = 0;
+    interrupt_hold();
+    problem_print(&conv, v->problem, sizeof v->problem);
+    v->passed_before = passed;
+    interrupt_release();
     problem_arguments(&conv, v->arguments, sizeof v->arguments);
-    v->problem = text;
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\rverifying %s ... ", text);
-    for (int t = 0; t < v->type_count && !interrupted; t++) {
+    for (int t = 0; t < v->type_count && !time_is_up(v); t++) {
         conv.type = v->type = v->types[t];
         const int range = exact_range(&conv, conv.type);
+        if (!whole) {
+            check_drawn(v, &conv);
+            continue;
+        }
         if (range)
             check_data(v, &conv, range);
         else
             v->skipped++;
         check_data(v, &conv, 0);
     }
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\r%79s\r", "");
-    v->problems += !interrupted;
-    if (!v->quiet || v->failed > failed)
-        printf("%s%s%s: %ld checks passed, %ld failed%s\n", text, *problem->name ? " " : "", problem->name,
-               v->passed - passed, v->failed - failed, interrupted ? "; not all were made" : "");
-    fflush(stdout);
+    const int complete = !time_is_up(v);
+    interrupt_hold();
+    v->problems += complete;
+    v->drawn += complete && !whole;
+    interrupt_release();
+    if (!v->quiet || v->failed > failed) {
+        progress_clear();
+        printf("%s%s%s: %ld checks passed, %ld failed%s%s\n", v->problem, *problem->name ? " " : "", problem->name,
+               v->passed - passed, v->failed - failed, whole ? "" : ", on drawn elements",
+               complete ? "" : "; not all were made");
+        fflush(stdout);
+    }
+    interrupt_hold();
+    *v->problem = 0;
+    interrupt_release();
+    progress_step(steps_of(v) - v->steps);
 }
 
 /* When the user names no problem: each of these is there for a reason. */
@@ -206,26 +278,29 @@ static void find_sets(struct verify *v)
 {
     static const char *const names[] = {"avx512", "avx2", "fma", "neon", "portable"};
     const char *named = getenv("CVG_ISA");
-    if (named && *named) {
-        v->sets[v->set_count++] = named;
-        return;
-    }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const cvg_conv conv = CVG_CONV_INIT;
         cvg_error error;
+        if (named && *named && strcmp(named, names[i]))
+            continue;
         setenv("CVG_ISA", names[i], 1);
         cvg_plan *plan = plan_try(&conv, CVG_AUTO, 1, 1, &error);
-        if (plan)
+        if (plan) {
+            v->fuses[v->set_count] = cvg_plan_fuses(plan);
             v->sets[v->set_count++] = names[i];
+        }
         cvg_plan_destroy(plan);
     }
+    if (!v->set_count)
+        die(EXIT_BAD_INPUT, "CVG_ISA is \"%s\"; this processor has no such instruction set", named);
 }
 
 /* Random problems, each of its own seed, by one thread and by 2 to 8. */
 static void check_random(struct verify *v, int64_t count, int threads_given)
 {
     const uint64_t seed = v->seed;
-    for (int64_t i = 0; i < count && !interrupted; i++) {
+    v->quiet = 1;
+    for (int64_t i = 0; i < count && !time_is_up(v); i++) {
         struct random random = {seed + (uint64_t)i};
         struct problem problem;
         v->seed = seed + (uint64_t)i;
@@ -235,43 +310,97 @@ static void check_random(struct verify *v, int64_t count, int threads_given)
             v->threads[0] = 1;
             v->threads[1] = 2 + (int)(random_bits(&random) % 7);
         }
-        check_problem(v, &problem);
+        check_problem(v, &problem, INFINITY);
     }
+}
+
+static const char *problems_of(long count)
+{
+    return count == 1 ? "problem" : "problems";
+}
+
+/* The last line; what was found, and what was not looked at. */
+static void print_sum(const struct verify *v, const char *end)
+{
+    printf("verify: %ld %s, %ld checks passed, %ld failed", v->problems, problems_of(v->problems), v->passed, v->failed);
+    if (v->drawn)
+        printf(", %ld %s by drawn elements", v->drawn, problems_of(v->drawn));
+    if (v->refused)
+        printf(", %ld runs left out (the algorithm does not do the problem)", v->refused);
+    if (v->skipped)
+        printf(", %ld exact tests left out (sums too long to be exact in f32)", v->skipped);
+    printf("%s\n", end);
+}
+
+static void tell_interrupted(void *context)
+{
+    const struct verify *v = context;
+    if (*v->problem && !v->quiet)
+        printf("%s: %ld checks passed; not all were made\n", v->problem, v->passed - v->passed_before);
+    print_sum(v, "; interrupted");
+}
+
+static int by_macs(const void *a, const void *b)
+{
+    const double x = problem_sizes(&((const struct problem *)a)->conv).macs;
+    const double y = problem_sizes(&((const struct problem *)b)->conv).macs;
+    return (x > y) - (x < y);
+}
+
+/* The standard problems, as args_problems() gives others. */
+static int standard_problems(struct problem **problems)
+{
+    const int count = sizeof standard / sizeof *standard;
+    cvg_error error;
+    free(*problems);
+    *problems = cli_alloc((size_t)count, sizeof **problems);
+    for (int i = 0; i < count; i++) {
+        (*problems)[i] = (struct problem){.conv = CVG_CONV_INIT};
+        if (!problem_parse(&(*problems)[i], standard[i], &error))
+            die(EXIT_WRONG, "%s", error.text);
+    }
+    return count;
 }
 
 int command_verify(const struct args *args)
 {
-    struct verify v = {.seed = (uint64_t)args_number(args, OPT_SEED, 1, 0), .doing = ""};
+    struct verify v = {.seed = (uint64_t)args_number(args, OPT_SEED, 1, 0), .doing = "", .macs_a_second = 3e8};
     struct problem *problems;
-    cvg_error error;
 
     v.thread_count = args_threads(args, "1,2,3,7", v.threads, 16);
     v.algo_count = args_algos(args, v.algos);
     v.type_count = args_types(args, -1, v.types);
-    const int64_t drawn = (int64_t)args_number(args, OPT_RANDOM, 0, 1);
-    const int count = args_problems(args, &problems);
-    find_sets(&v);
-    watch();
-    for (int i = 0; i < count && !interrupted; i++)
-        check_problem(&v, &problems[i]);
-    for (size_t i = 0; !count && !drawn && !interrupted && i < sizeof standard / sizeof *standard; i++) {
-        struct problem problem = {.conv = CVG_CONV_INIT};
-        if (!problem_parse(&problem, standard[i], &error))
-            die(EXIT_WRONG, "%s", error.text);
-        check_problem(&v, &problem);
+    const double limit = args_number(args, OPT_TIME_LIMIT, INFINITY, 0);
+    const int limited = limit < INFINITY;
+    int64_t drawn = (int64_t)args_number(args, OPT_RANDOM, 0, 1);
+    int count = args_problems(args, &problems);
+    if (!count && !drawn) {
+        count = standard_problems(&problems);
+        drawn = limited ? INT64_MAX : 0; /* small random problems find most in the time that is left */
     }
+    find_sets(&v);
+    watch_crashes();
+    v.deadline = seconds() + limit;
+    interrupt_tells(tell_interrupted, &v);
+    if (limited)
+        qsort(problems, (size_t)count, sizeof *problems, by_macs); /* what small ones leave is for large ones */
+    struct verify random = v;
+    random.thread_count = args->option[OPT_THREADS] ? v.thread_count : 2;
+    progress_begin(drawn < INT64_MAX ? count * (int64_t)steps_of(&v) + drawn * steps_of(&random) : 0);
+    int begun = 0;
+    for (; begun < count && !time_is_up(&v); begun++)
+        check_problem(&v, &problems[begun], (v.deadline - seconds()) / (count - begun));
     free(problems);
-    v.quiet = drawn > 0;
     check_random(&v, drawn, args->option[OPT_THREADS] != NULL);
-    printf("verify: %ld problems, %ld checks passed, %ld failed", v.problems, v.passed, v.failed);
-    if (v.refused)
-        printf(", %ld runs left out (the algorithm does not do the problem)", v.refused);
-    if (v.skipped)
-        printf(", %ld exact tests left out (sums too long to be exact in f32)", v.skipped);
-    printf("%s\n", interrupted ? "; interrupted" : "");
-    if (interrupted)
-        return EXIT_WRONG;
+    progress_clear();
+    interrupt_tells(NULL, NULL);
+    char end[120] = "";
+    if (limited && time_is_up(&v))
+        snprintf(end, sizeof end, "; time limit of %g s reached, %d named %s not looked at", limit, count - begun,
+                 problems_of(count - begun));
+    print_sum(&v, end);
     if (v.passed + v.failed == 0)
-        die(EXIT_BAD_INPUT, "nothing was checked: no algorithm asked for does a problem asked for");
+        die(EXIT_BAD_INPUT, limited && time_is_up(&v) ? "nothing was checked in the time limit"
+                                                      : "nothing was checked: no algorithm asked for does a problem asked for");
     return v.failed ? EXIT_WRONG : 0;
 }

@@ -32,15 +32,19 @@ struct verify {
     uint64_t seed;
     int threads[16], thread_count;
     const char *sets[MOST_SETS]; /* instruction sets that the processor has; the one it takes is first */
+    int fuses[MOST_SETS]; /* with one rounding: such sets agree to the bit */
     int set_count;
     cvg_algo algos[CVG_ALGO_COUNT];
     int algo_count;
     cvg_type types[2];
     int type_count;
-    long problems, passed, failed, skipped, refused;
+    double deadline, macs_a_second; /* of the definition */
+    long problems, drawn, passed, failed, skipped, refused; /* drawn: problems that were not compared whole */
+    int steps; /* of the problem's runs that are done */
+    long passed_before; /* the problem that is being checked */
     int quiet; /* does not print problems that pass */
     /* what is being checked, for messages */
-    const char *problem;
+    char problem[256];   /* "" between problems */
     char arguments[512]; /* that name it */
     cvg_algo algo;
     cvg_type type;

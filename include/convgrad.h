@@ -253,6 +253,13 @@ CVG_API cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass);
 CVG_API int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass);
 
 /*
+ * The instruction set of a plan's kernels, such as "avx2"; "" if plan is NULL.  And whether they multiply and
+ * add with one rounding: then results have the same bits as those of every other set that does.
+ */
+CVG_API const char *cvg_plan_isa(const cvg_plan *plan);
+CVG_API int cvg_plan_fuses(const cvg_plan *plan);
+
+/*
  * An a-priori bound of the error of a pass: no element of its result is further from the exact one than
  * this, times the largest absolute value of each operand, barring underflow, and before bias, scale or
  * accumulation.  Infinite where it says nothing; 0 if plan is NULL or pass no cvg_pass.
@@ -268,8 +275,8 @@ CVG_API double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass);
 
 /*
  * Describes a plan in plain text: the problem, the kernels, and for each pass
- * the algorithm, its workspace and threads, and why each other algorithm was
- * not taken.  Like snprintf: writes at most size bytes, always ends with a 0 if
+ * the algorithm, its workspace and threads, whether it keeps structure, and why each other
+ * algorithm was not taken, with the times of those that cvg_plan_measure() timed.  Like snprintf: writes at most size bytes, always ends with a 0 if
  * size > 0, and returns the length of the full text.  That of a NULL plan is empty.
  */
 CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);

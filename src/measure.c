@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
@@ -70,21 +71,27 @@ static int candidates(const struct cvg_plan *plan, cvg_pass pass, cvg_algo list[
     return count;
 }
 
-/* The fastest algorithm of a pass, of those that AUTO may take. */
+/*
+ * The fastest algorithm of a pass, of those that AUTO may take; one that mixes neighbours must pay here, too.
+ * seconds: the times, by algorithm.
+ */
 static cvg_algo fastest(const cvg_conv *conv, const cvg_options *options, const struct cvg_plan *plan, cvg_pass pass,
-                        const struct tensors *x, double budget)
+                        const struct tensors *x, double budget, double seconds[CVG_ALGO_COUNT])
 {
     cvg_algo list[CVG_ALGO_COUNT], best = plan->pass[pass].algorithm->id;
     const int count = candidates(plan, pass, list);
     double least = HUGE_VAL;
-    for (int i = 0; count > 1 && i < count; i++) {
+    for (int i = 0; i < count; i++) {
         cvg_options pinned = *options;
         cvg_plan *one;
         pinned.algo[pass] = list[i];
         if (cvg_plan_create(&one, conv, &pinned, NULL))
             continue;
-        const double time = time_pass(one, pass, x, budget / count) * cvg_plan_handicap(plan, cvg_algorithm_of(list[i]));
+        const double measured = time_pass(one, pass, x, budget / count);
+        const double time = measured * cvg_plan_handicap(plan, cvg_algorithm_of(list[i]));
         cvg_plan_destroy(one);
+        if (measured < HUGE_VAL)
+            seconds[list[i]] = measured;
         if (time < least) {
             least = time;
             best = list[i];
@@ -111,11 +118,13 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
     const struct cvg_shape *s = &plan->shape;
     const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size),
                               tensor(plan->kernels, s->K * s->taps), tensor(plan->kernels, s->N * s->K * s->out_size)};
+    double times[CVG_PASS_COUNT][CVG_ALGO_COUNT] = {{0}};
     int measured[CVG_PASS_COUNT] = {0};
     if (x.input && x.weight && x.output) {
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             if (chosen.algo[pass] == CVG_AUTO) {
-                chosen.algo[pass] = fastest(conv, &chosen, plan, (cvg_pass)pass, &x, seconds / CVG_PASS_COUNT);
+                chosen.algo[pass] = fastest(conv, &chosen, plan, (cvg_pass)pass, &x, seconds / CVG_PASS_COUNT,
+                                             times[pass]);
                 measured[pass] = 1;
             }
     } else {
@@ -128,8 +137,10 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
     if (status || (status = cvg_plan_create(&plan, conv, &chosen, error)))
         return status;
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        if (measured[pass])
+        if (measured[pass]) {
             plan->pass[pass].reason = CVG_MEASURED;
+            memcpy(plan->pass[pass].seconds, times[pass], sizeof times[pass]);
+        }
     *out = plan;
     return CVG_OK;
 }

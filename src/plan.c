@@ -213,6 +213,16 @@ cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
     return has_pass(plan, pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
 }
 
+const char *cvg_plan_isa(const cvg_plan *plan)
+{
+    return plan ? plan->kernels->isa : "";
+}
+
+int cvg_plan_fuses(const cvg_plan *plan)
+{
+    return plan && !plan->kernels->rounds_twice;
+}
+
 int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass)
 {
     return has_pass(plan, pass) ? plan->pass[pass].workers : 1;
@@ -267,11 +277,21 @@ static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_
         cvg_write(w, "expected to take %.2f times as long\n", ratio);
 }
 
+/* How long an algorithm took that was timed and not taken. */
+static void write_measured(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
+                           const struct cvg_algorithm *other)
+{
+    const double *seconds = plan->pass[pass].seconds, taken = seconds[plan->pass[pass].algorithm->id];
+    cvg_write(w, "measured %.4g ms, %.2f times as long", seconds[other->id] * 1e3, seconds[other->id] / taken);
+    if (seconds[other->id] < taken)
+        cvg_write(w, "; one that mixes neighbours must be %g times as fast", CVG_PAYS);
+    cvg_write(w, "\n");
+}
+
 size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
 {
     static const char *const reasons[] = {
-        [CVG_PINNED] = "was asked for",
-        [CVG_MEASURED] = "was measured to be fastest", [CVG_IMPORTED] = "stands in the imported text"};
+        [CVG_PINNED] = "was asked for", [CVG_IMPORTED] = "stands in the imported text"};
     struct cvg_text w = {text, size, 0};
 
     if (size)
@@ -293,8 +313,12 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
               plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-        cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d\n", cvg_pass_names[pass], taken->name,
+        const double *measured = plan->pass[pass].seconds;
+        cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d", cvg_pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
+        if (measured[taken->id] > 0)
+            cvg_write(&w, ", measured %.4g ms", measured[taken->id] * 1e3);
+        cvg_write(&w, "\n");
         cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
                    "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
                    cvg_plan_error_growth(plan, (cvg_pass)pass),
@@ -310,8 +334,11 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
                 cvg_write(&w, "%s %s\n", taken->name, reasons[plan->pass[pass].reason]);
             else if (why)
                 cvg_write(&w, "%s\n", why);
+            else if (measured[algorithms[i]->id] > 0)
+                write_measured(&w, plan, (cvg_pass)pass, algorithms[i]);
             else if (plan->pass[pass].reason == CVG_MEASURED)
-                cvg_write(&w, "%s %s\n", taken->name, reasons[CVG_MEASURED]);
+                cvg_write(&w, "not timed; expected to take %.2f times as long as %s\n",
+                          algorithms[i]->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass), taken->name);
             else
                 write_expected(&w, plan, (cvg_pass)pass, algorithms[i]);
         }

@@ -21,6 +21,7 @@ struct cvg_plan {
         enum cvg_reason reason;
         size_t workspace;
         int workers;
+        double seconds[CVG_ALGO_COUNT]; /* as measured; 0 if not */
     } pass[CVG_PASS_COUNT];
 };
 

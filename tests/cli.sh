@@ -56,11 +56,16 @@ npy w64.npy '<f8' False '4, 3, 3, 3' 864
 
 # ---- what works ----
 good --version;                says 'convgrad 0.1.0'
-good --help;                   says 'usage: convgrad'
+good --help;                   says 'usage: convgrad'; says '--peer onednn'
+for command in demo explain verify bench run info; do
+    good $command --help;      says 'usage: convgrad'; says "  $command "
+done
+good verify --help
+grep -q 'demo ' out && result 0 'verify --help tells of demo' || result 1
 good info mb2ic64ih28oc64kh3ph1 --threads 1 --error-growth 8 --export plan.txt; says 'forward: winograd6'; says 'over the limit of 8'
 good info mb2ic64ih28oc64kh3ph1 --threads 1 --error-growth 8 --import plan.txt; says 'stands in the imported text'
 good info mb2ic64ih28oc64kh3ph1 --error-growth 1; says 'forward: direct'
-good info mb2ic64ih28oc64kh3ph1 --measure 0.01;   says 'was measured to be fastest'
+good info mb2ic64ih28oc64kh3ph1 --measure 0.01;   says ' ms, '; says ', measured '
 good info mb2ic64ih28oc64kh3ph1 --algo winograd4; says 'winograd4 was asked for'
 bad 2 'text is for ... "batch 2 channels' info mb3ic64ih28oc64kh3ph1 --error-growth 8 --import plan.txt
 bad 2 'text is made under "limits error_growth 8 ' info mb2ic64ih28oc64kh3ph1 --error-growth 2 --import plan.txt
@@ -71,7 +76,7 @@ bad 2 '--error-growth is "0"; must be a number of at least 1' info --error-growt
 bad 2 'algo[forward] is winograd6; the filter moves by more than one element' info mb1ic3ih8oc4kh3sh2ph1 --algo winograd6
 bad 2 '--algo is "direct"; --check-planner times all' bench mb1ic3ih8oc4kh3ph1 --check-planner --algo direct
 rm -f plan.txt
-good bench mb1ic3ih8oc4kh3ph1 --check-planner --min-time 0; says 'planner: regret '; says ' rms, '
+good bench mb1ic3ih8oc4kh3ph1 --check-planner --min-time 0; says 'planner: regret '; says 'error: root mean square'
 good verify mb1ic3ih8oc4kh3ph1 mb1ic3ih8oc4kh3sh2ph1 --threads 1,2; says 'runs left out (the algorithm does not do the problem)'
 "$program" verify mb1ic3ih8oc4kh3sh2ph1 --algo winograd6 >out 2>err
 [ $? = 2 ] && grep -q 'nothing was checked' err && result 1 || result 0 'verify that checks nothing'
@@ -102,25 +107,58 @@ good explain mb64ic3ih28oc4kh3ph1 --crop;      says 'cut from mb64'
 good explain --input x.npy --weight w.npy --grad-output g.npy --format svg --crop; says '<svg'
 good explain --input x.npy --weight w.npy --take 1:2; says 'is all ones'
 good explain --input x.npy --weight w.npy --take 1:2 --format json; says '"grad_output": null'
-good bench mb1ic1ih4oc1kh3ph1 --algo direct --min-time 0 --format html -o bench.html; says '% of peak'
+good bench mb1ic1ih4oc1kh3ph1 --algo direct --min-time 0 --format html -o bench.html; says '% peak'
 grep -q '"names": \["direct"\]' bench.html && result 1 || result 0 'bench --format html'
 good verify mb1ic2ih5oc3kh3ph1 --threads 1,2;  says ', 0 failed'
 good verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 2 --pad 1,0 --algo im2col --type f64
-good bench mb1ic2ih5oc3kh3ph1 --min-time 0 --json b.json;  says '% of peak'
-grep -q '^{"problem":"mb1ic2oc3_ih5kh3sh1dh0ph1_iw5kw3sw1dw0pw1","pass":"forward","type":"f32","algo":"reference","peer":null,"threads":1,"seconds_min":.*,"seconds_median":.*,"gflops":.*,"workspace_bytes":0' b.json &&
+good bench mb1ic2ih5oc3kh3ph1 --min-time 0 --json b.json --algo reference;  says '% peak'; says 'speed: reference is 1.00x'
+grep -q '^{"problem":"mb1ic2oc3_ih5kh3sh1dh0ph1_iw5kw3sw1dw0pw1","pass":"forward","type":"f32","algo":"reference","peer":null,"threads":1,"seconds_min":.*,"seconds_median":.*,"gflops":.*,"workspace_bytes":0.*,"layer":"mb1ic2.*","version":"0.1.0","date":"20.*Z","cpu":".*","isa":".*","command":"convgrad bench mb1ic2ih5oc3kh3ph1 --min-time 0 ' b.json &&
     result 1 || result 0 'bench --json'
+good bench mb1ic2ih5oc3kh3sh2ph1 --min-time 0 --type f64; says 'forward     auto: direct'; says 'im2col'; says ', 1 thread'
+says 'command: convgrad bench mb1ic2ih5oc3kh3sh2ph1'
+grep -q 'reference\|winograd' out && result 0 'bench times more than auto and the exact ones' || result 1
+awk 'length > 100' out | grep -q . && result 0 'a table of bench is wider than 100 columns' || result 1
+good bench mb1ic16ih9oc16kh3ph1 --min-time 0 --algo winograd6,auto; says 'speed: auto is 1.00x'
+good bench mb1ic2ih5oc3kh3sh2ph1 --min-time 0 --algo auto,winograd6 --pass grad_weight; says 'n/a: algo[grad_weight] is winograd6'
+good info mb1ic64ih28oc64kh3ph1; says 'structure: mixes neighbours'
+good info mb1ic64ih28oc64kh3ph1 --exact; says 'forward: direct'; says 'structure: exact'
+bad 2 '--algo is "winograd6"; winograd6 mixes neighbours' verify mb1ic2ih5oc3kh3ph1 --exact --algo winograd6
+bad 2 '--error-growth is "5"; --exact means 1' info --exact --error-growth 5
+good verify mb1ic2ih5oc3kh3ph1 --exact --threads 1; says 'verify: 1 problem, '
+good verify mb1ic2ih5oc3kh3ph1 mb8ic64ih56oc64kh3ph1 --threads 1 --time-limit 4 --type f32; says ', on drawn elements'
+good verify --time-limit 3 --threads 1; says 'time limit of 3 s reached'
+bad 2 '--time-limit is "x"' verify --time-limit x
 printf '%s\n' 'name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,dilation_h,dilation_w,groups,source' \
     'one,1,2,5,6,4,3,3,2,1,1,1,0,1,1,1,2,me' >shapes.csv
-good verify --random 3 --seed 5 --threads 1,2;  says 'verify: 3 problems'; says ', 0 failed'
+good verify --random 3 --seed 5 --threads 1,2;  says 'verify: 3 problems,'; says ', 0 failed'
 bad 2 '--random is "0"' verify --random 0
 "$program" verify --random 1000000 --algo direct >out 2>err &
 sleep 1; kill -TERM $!; wait $!
 [ $? = 1 ] && grep -q '; interrupted' out && result 1 || result 0 'an interrupted verify says what it had'
+# Wherever it is, it ends within a second: in the definition of a large problem, or in a result to compare with.
+ends() { # WORDS SIGNAL ARGUMENT...
+    words=$1 signal=$2
+    shift 2
+    "$program" "$@" >out 2>err &
+    sleep 1; kill -"$signal" $!; sleep 1
+    kill -0 $! 2>/dev/null && still=1 || still=0
+    wait $!
+    [ $? = 1 ] && [ $still = 0 ] && grep -q "$words" out && [ -z "$(ls new 2>/dev/null)" ] && result 1 ||
+        result 0 "$2 does not end within a second of $signal"
+}
+mkdir new
+ends '; interrupted' TERM verify mb7ic128oc256_ih102kh3sh1dh0ph0_iw19kw19sw1dw0pw0
+ends 'bench: interrupted' TERM bench mb64ic64ih56oc64kh3ph1 --json new/b.json
+ends 'bench: interrupted' TERM bench mb64ic64ih56oc64kh3ph1 --algo reference --format html -o new/b.html
+rm -r new
+"$program" verify mb1ic2ih5oc3kh3ph1 --threads 1 2>err | true
+[ ! -s err ] && result 1 || result 0 'a closed pipe is not silent'
 good verify --shapes shapes.csv --algo direct;  says 'g2mb1ic2oc4'
 good run forward --input x.npy --weight w.npy --bias b.npy -o fwd;  says 'output.npy  f32 2x4x3x3'
 good run backward --input x.npy --weight w.npy --grad-output g.npy --mean -o bwd
 [ -s bwd/grad_input.npy ] && [ -s bwd/grad_weight.npy ] && [ -s bwd/grad_bias.npy ] && result 1 || result 0 'run backward'
 good run transpose --input g.npy --weight w.npy --stride 2 --output-padding 1 -o tr;  says 'f32 2x3x8x8'
+bad 2 '--weight is f64 and --input f32; give --type f32 or f64 to convert' run forward --input x.npy --weight w64.npy -o no64
 good run forward --input x.npy --weight w64.npy --type f64 --take 1:2 -o fwd64;  says 'f64 1x4x3x3'
 good run forward --input=x.npy --weight=w.npy --pad=1 --algo=reference --threads=3 -o fwd
 ls fwd bwd tr fwd64 | grep -q part && result 0 'a .part file was left' || result 1
@@ -132,7 +170,7 @@ npy w1.npy '<f4' False '1, 1, 1, 1' 4
 good run forward --input images.idx --weight w1.npy -o idx;  says 'f32 2x1x3x2'
 
 good bench mb1ic2ih5oc3kh3ph1 g2mb1ic4ih6oc6kh3sh2ph1 --algo direct,im2col --min-time 0
-says 'Geometric mean of % of peak'; says 'direct is'
+says 'Geometric means of layers; speed 1.00x is that of direct'
 
 # Peers compute what we compute, or bench says so; which there are is up to the build.
 "$program" bench --peer nobody 2>err
@@ -143,15 +181,6 @@ for peer in $(sed -n 's/.*this build knows//p' err | grep -v 'no peers'); do
         grep -q "\"algo\":null,\"peer\":\"$peer" b.json && result 1 || result 0 "bench --peer $peer --json $problem"
     done
 done
-if command -v gnuplot >/dev/null; then
-    good bench mb1ic2ih5oc3kh3ph1 --algo direct --min-time 0 --plot b.svg
-    grep -q '</svg>' b.svg && grep -q Roofline b.svg && result 1 || result 0 'bench --plot'
-    bad 1 'No such file' bench mb1ic1ih1oc1kh1ph0 --plot no/such/place.svg
-else
-    echo 'skipped: no gnuplot'
-    bad 1 'install gnuplot' bench mb1ic1ih1oc1kh1ph0 --plot b.svg
-fi
-
 # ---- bad usage ----
 bad 2 'no command "train"' train
 bad 2 'no option --frobnicate' verify --frobnicate
@@ -166,7 +195,10 @@ bad 2 '--seed is "x"' verify --seed x
 bad 2 '--pass is "sideways"' bench --pass sideways
 bad 2 '--min-time is "-1"' bench --min-time -1
 bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
-bad 2 '--plot is "x.png"' bench --plot x.png
+bad 2 'there is no option --plot; see convgrad bench --help' bench --plot x.png
+bad 2 'there is no example "simpel"; there are simple and complex' explain simpel
+bad 2 '--weight-shape is missing' verify --input-shape 1,3,8,8
+bad 2 '--input-shape is missing' bench --weight-shape 1,3,8,8
 bad 2 '--format is "yaml"' explain simple --format yaml
 bad 2 'explain needs one of' explain
 bad 2 'a part of it that fits is mb1ic3oc4_ih28' explain mb64ic3ih28oc4kh3ph1
@@ -206,7 +238,12 @@ bad 2 '--stride is "2"; it goes with --input-shape' verify mb1ic3ih8oc4kh3ph1 --
 bad 2 '--pad is "1"; it goes with --input-shape' explain simple --pad 1
 bad 2 '--input-shape is' verify mb1ic3ih8oc4kh3ph1 --input-shape 1,2,6 --weight-shape 3,2,3
 bad 2 'input has 2 axes' verify --input-shape 1,2 --weight-shape 3,2,3
-bad 2 '--weight-shape is ""' verify --input-shape 1,2,6
+bad 2 'input is 8x224x224x3, expected N,C,H,W; weight is 64x3x7x7, expected K,C/groups,R,S; input looks like channels last (N,H,W,C)' \
+    verify --input-shape 8,224,224,3 --weight-shape 64,3,7,7
+bad 2 'weight looks like channels last (R,S,C/groups,K)' verify --input-shape 8,3,224,224 --weight-shape 7,7,3,64
+bad 2 'weight looks like channels last (K,R,S,C/groups)' verify --input-shape 8,3,224,224 --weight-shape 64,7,7,3
+bad 2 'both look like channels last (N,H,W,C and R,S,C/groups,K)' verify --input-shape 8,224,224,3 --weight-shape 7,7,3,64
+bad 2 'both look like channels last (N,W,C and K,S,C/groups)' verify --input-shape 8,224,4 --weight-shape 64,7,4
 bad 2 'weight has 3 channels a group' verify --input-shape 1,2,6 --weight-shape 3,3,3
 bad 2 '--stride is "1,2,3"' verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 1,2,3
 bad 2 '--pad is "1,x"' verify --input-shape 1,2,6 --weight-shape 3,2,3 --pad 1,x

@@ -154,9 +154,7 @@ def closed_pipe(program, command, made):
     os.close(out)
     run = subprocess.run([program, *command.split()], stdout=into, stderr=subprocess.PIPE)
     os.close(into)
-    lines = run.stderr.decode().splitlines()
-    check(run.returncode == 1 and len(lines) == 1 and lines[0].startswith("convgrad: standard output"),
-          f"{command} into a closed pipe: status {run.returncode}, {lines[:2]}")
+    check(run.returncode == 1 and not run.stderr, f"{command} into a closed pipe: status {run.returncode}, {run.stderr[-300:]!r}")
     clean(made)
 
 
@@ -200,12 +198,11 @@ def main():
                 closed_pipe(program, command, made)
         interrupted(program, "bench mb4ic32ih56oc64kh3ph1 --min-time 600 --json times.json --algo direct "
                     "--pass forward", signal.SIGINT, "FMA peak", "bench: interrupted")
-        check(pathlib.Path("times.json").exists() and not pathlib.Path("times.json.part").exists(), "bench interrupted: its --json")
-        check("gflops" not in pathlib.Path("times.json").read_text(), "bench interrupted: times of too few runs")
+        check(not list(pathlib.Path(".").glob("times.json*")), "bench interrupted: its --json")
         interrupted(program, "bench mb1ic2ih5oc3kh3ph1 mb4ic32ih56oc64kh3ph1 --min-time 60 --pass forward,grad_weight",
                     signal.SIGTERM, "grad_weight", "bench: interrupted")
         interrupted(program, "verify mb1ic2ih5oc3kh3ph1 mb1ic64ih56oc64kh3ph1", signal.SIGINT, "checks passed",
-                    "verify: 1 problems.*; interrupted")
+                    "verify: 1 problem, .*; interrupted")
         interrupted(program, "verify --random 100000 g2mb1ic2ih5oc2kh3", signal.SIGTERM, "checks passed", "; interrupted")
         os.chdir("/")
     print(f"{time.time() - start:.0f} s, {requests} requests failed; {checks} checks, {len(failures)} failed")

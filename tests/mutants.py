@@ -32,6 +32,12 @@ MUTANTS = [
     ("memory.c", "return arena->used ? arena->used + CVG_ALIGNMENT - 1 : 0;", "return arena->used;", "the workspace of an unaligned pointer is too small"),
     ("memory.c", "(CVG_ALIGNMENT - at % CVG_ALIGNMENT) % CVG_ALIGNMENT", "(CVG_ALIGNMENT - at % CVG_ALIGNMENT)", "an aligned workspace is moved by a line"),
     ("plan_text.c", "CVG_PLAN_VERSION", "0", "the version of a plan's text is not its own"),
+    ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) ? CVG_PAYS : 1", "1", "what mixes neighbours need not pay"),
+    ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1", "0", "rank 1 mixes neighbours by default"),
+    ("api.c", "    task.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
+    ("api.c", "cvg_at(t, t->bias, job % t->shape->C)", "cvg_at(t, t->bias, 0)", "one bias for all channels of a transposed convolution"),
+    ("api.c", "grad_bias(&task, plan->shape.C, plan->shape.in_size)", "grad_bias(&task, plan->shape.C, plan->shape.in_size - 1)", "grad_bias of a transposed convolution leaves a pixel out"),
+    ("algo/im2col.c", "t->bias ? cvg_at(t, t->bias, channel) : t->accumulate ? result : NULL;", "t->bias ? cvg_at(t, t->bias, channel) : NULL;", "im2col's forward does not accumulate"),
     # Method 1
     ("algo/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
     ("algo/box.c", "a.tap_source_step = -(dilation / gcd(stride, dilation));", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
@@ -82,6 +88,7 @@ TESTS = [
     ["{build}/convgrad", "verify", "--random", "60", "--seed", "1"],
     ["{build}/tests/fuzz_conv", "{source}/tests/fuzz/corpus/conv"],
     ["{build}/tests/test_api"],
+    ["{build}/tests/test_structure"],
     ["{build}/tests/test_faults"],
     ["{build}/tests/test_textbook"],
     ["{build}/tests/test_kernels"],
@@ -102,7 +109,7 @@ def run(command, seconds, **more):
 
 
 def build(source, out, jobs):
-    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "algorithms", "faults")]
+    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
     targets += ["fuzz_conv"]
     configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
     return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)

@@ -88,13 +88,32 @@ def padding_of(padding, size, filter_size, stride, dilation):
     return both, both
 
 
+def layouts(x, w, groups):
+    """Of shapes whose channels do not fit: what is expected, and the layout that they look like.  The commonest mistake."""
+    space, filters = ("W", "H, W", "D, H, W")[len(x) - 3], ("S", "R, S", "T, R, S")[len(x) - 3]
+    guess = ""
+    if x[-1] == w[1] * groups:
+        guess = f"; input looks like channels last (N, {space}, C)"
+    elif x[-1] == w[-1] * groups:
+        guess = f"; both look like channels last (N, {space}, C and K, {filters}, C / groups)"
+    elif x[-1] == w[-2] * groups:
+        guess = f"; both look like channels last (N, {space}, C and {filters}, C / groups, K)"
+    elif x[1] == w[-1] * groups:
+        guess = f"; weight looks like channels last (K, {filters}, C / groups)"
+    elif x[1] == w[-2] * groups:
+        guess = f"; weight looks like channels last ({filters}, C / groups, K)"
+    return f"input is {tuple(x)}, expected (N, C, {space}); weight is {tuple(w)}, expected (K, C / groups, {filters}){guess}"
+
+
 def transposed(x_shape, weight_shape, stride, padding, output_padding, groups, dilation):
     """Of a transposed convolution: its stride, pairs of padding and dilation by axis, its output's shape, and how many zeros x
     needs after each axis: with output_padding past the stride the convolution back has more outputs, which were zero."""
     dims, filters = len(x_shape) - 2, weight_shape[2:]
     _at_least_one("groups", (groups,))
     if x_shape[1] != weight_shape[0]:
-        raise ValueError(f"input has {x_shape[1]} channels; weight has {weight_shape[0]}")
+        guess = "; input looks like channels last" if x_shape[-1] == weight_shape[0] else ""
+        raise ValueError(f"input has {x_shape[1]} channels; weight has {weight_shape[0]}; input is {tuple(x_shape)}, expected N, C and "
+                         f"space; weight is {tuple(weight_shape)}, expected C, K / groups and filter{guess}")
     if x_shape[1] % groups:
         raise ValueError(f"input has {x_shape[1]} channels; must be a multiple of groups {groups}")
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)

@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _library as library
-from ._geometry import Axes, Out, Padding, one, padding_of, per_axis, sizes, whole
+from ._geometry import Axes, Out, Padding, layouts, one, padding_of, per_axis, sizes, whole
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
@@ -206,7 +206,8 @@ class Plan:
         begin, end = padding_of(padding, size, filter_size, stride, dilation)
         channels = self.input_shape[1]
         if groups > 0 and channels != self.weight_shape[1] * groups:
-            raise library.Error(f"weight has {self.weight_shape[1]} channels a group; input has {channels} channels in {groups} groups")
+            raise library.Error(f"weight has {self.weight_shape[1]} channels a group; input has {channels} channels in {groups} "
+                                f"group{'s' * (groups != 1)}; {layouts(self.input_shape, self.weight_shape, groups)}")
         self._conv = library.conv_of(self.dtype, self.input_shape[0], channels, self.weight_shape[0], groups, size,
                                      filter_size, stride, dilation, begin, end)
         own["output_shape"] = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
