@@ -186,7 +186,7 @@ CVG_API const char *cvg_algo_name(cvg_algo algo);
  * out[0..spatial_dims-1].  It checks conv as cvg_plan_create() does, and
  * returns CVG_OK or CVG_INVALID_ARGUMENT.  error may be NULL.
  */
-CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_error *error);
+CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error *error);
 
 /*
  * cvg_plan_create() checks the problem and the options, chooses an algorithm

@@ -23,7 +23,7 @@ const char *cvg_status_string(cvg_status status)
     return "unknown status";
 }
 
-cvg_status cvg_output_size(const cvg_conv *conv, int64_t out[3], cvg_error *error)
+cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error *error)
 {
     struct cvg_shape shape;
     const cvg_status status = cvg_shape_init(&shape, conv, error);

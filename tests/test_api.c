@@ -284,6 +284,29 @@ static void check_huge(void)
             }
 }
 
+/* The largest sizes that an otherwise tiny problem may have: no sum of sizes overflows. */
+static void check_largest(void)
+{
+    static const int64_t huge[] = {((int64_t)1 << 60) - 1, ((int64_t)1 << 59) + 1, ((int64_t)1 << 56) + 1};
+    static const enum field fields[] = {BATCH, C, K, IN0, IN1};
+    int made = 0;
+    for (size_t i = 0; i < sizeof huge / sizeof *huge; i++)
+        for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
+            for (int algo = CVG_AUTO; algo < CVG_ALGO_COUNT; algo++)
+                for (int filter = 1; filter <= 3; filter++) {
+                    cvg_conv conv = CVG_CONV_INIT;
+                    cvg_options options = CVG_OPTIONS_INIT;
+                    cvg_plan *plan;
+                    conv.filter[1] = filter;
+                    conv.pad_end[1] = filter - 1;
+                    options.algo[0] = options.algo[1] = options.algo[2] = (cvg_algo)algo;
+                    set(&conv, fields[f], huge[i]);
+                    made += cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK;
+                    cvg_plan_destroy(plan);
+                }
+    check(made > 50, "only %d of the largest problems have plans", made);
+}
+
 static void check_plan_queries(void)
 {
     const cvg_conv conv = good_conv();
@@ -559,6 +582,7 @@ int main(void)
     check_null_operands(1);
     check_null_operands(2);
     check_huge();
+    check_largest();
     check_plan_queries();
     check_text();
     check_measure();

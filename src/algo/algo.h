@@ -38,7 +38,7 @@ struct cvg_algorithm {
     int mixes; /* neighbours: an element leaves a rounding error in results that do not read it */
     double (*error_growth)(const struct cvg_shape *shape, cvg_pass pass);
     double (*error_bound)(const struct cvg_shape *shape, cvg_pass pass);
-    /* The time that AUTO expects, in multiplications at the processor's peak (algo/cost.h). */
+    /* The time that AUTO expects, in multiplications at the processor's peak (docs/algorithms.md, AUTO). */
     double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
     /*
      * The workspace of a pass with so many workers, the same for every batch;
@@ -93,6 +93,12 @@ static inline int64_t cvg_times(int64_t a, int64_t b)
 static inline int64_t cvg_plus(int64_t a, int64_t b)
 {
     return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+/* An odd multiple of line that count fits in, nearly: the first at or after the last multiple; saturating as above. */
+static inline int64_t cvg_odd_lines(int64_t count, int64_t line)
+{
+    return cvg_times(count / line | 1, line);
 }
 
 /* Splits a row-major index of a box into its three coordinates. */

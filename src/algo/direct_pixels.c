@@ -102,14 +102,12 @@ static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
     const struct cvg_box *bound = &cut->pieces.bound;
     const int64_t box = cvg_times(cut->l_count, bound->channel);
     const int64_t terms = cvg_times(cut->table, s->filter_size);
-    const int64_t lanes = bound->cells > INT64_MAX / 2 ? INT64_MAX
-                                                       : bound->cells + cvg_narrow_tile(kernels)->lanes;
+    const int64_t lanes = cvg_plus(bound->cells, cvg_narrow_tile(kernels)->lanes);
     /* A larger batch has fewer blocks of m. */
     const int64_t most = cut->packed ? cvg_min(cut->view.M + cut->rows, CHANNELS + cut->rows) : cut->view.M;
     struct scratch x;
     /* The last vectors of a box run past it, into slack. */
-    x.box = cvg_arena_take(arena, box > INT64_MAX / 2 ? box : box + cvg_narrow_tile(kernels)->lanes,
-                           kernels->size);
+    x.box = cvg_arena_take(arena, cvg_plus(box, cvg_narrow_tile(kernels)->lanes), kernels->size);
     x.sums = cvg_arena_take(arena, cvg_times(most, lanes), kernels->size);
     x.a = cvg_arena_take(arena, terms, sizeof *x.a);
     x.b = cvg_arena_take(arena, terms, sizeof *x.b);

@@ -158,8 +158,8 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
     /* Powers of two would meet in few sets of the caches. */
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size, lanes = cvg_max(kernels->vector, line);
     struct cvg_winograd_planes planes;
-    planes.row = (cvg_ceil_div(channels, lanes) * lanes / line | 1) * line;
-    planes.plane = (cvg_times(tiles, planes.row) / line | 1) * line + 2 * line;
+    planes.row = cvg_odd_lines(cvg_times(cvg_ceil_div(channels, lanes), lanes), line);
+    planes.plane = cvg_plus(cvg_odd_lines(cvg_times(tiles, planes.row), line), 2 * line);
     planes.base = cvg_arena_take(arena, cvg_times(w->points, planes.plane), kernels->size);
     return planes;
 }

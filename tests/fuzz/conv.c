@@ -28,6 +28,15 @@ static double take_real(struct bytes *bytes)
     return which < 0xf0 ? usual[which % 6] : real;
 }
 
+/* All counts 1, but one that is as large as a tensor may be, nearly; rarely drawn otherwise. */
+static void take_huge(struct bytes *bytes, cvg_conv *conv)
+{
+    int64_t *const fields[] = {&conv->batch, &conv->in_channels, &conv->out_channels};
+    const uint8_t which = take_byte(bytes), shift = take_byte(bytes);
+    conv->groups = conv->batch = conv->in_channels = conv->out_channels = 1;
+    *fields[which % 3] = ((int64_t)1 << (50 + shift % 13)) - take_byte(bytes) % 3;
+}
+
 static void take_problem(struct bytes *bytes, cvg_conv *conv, cvg_options *options)
 {
     const uint8_t type = take_byte(bytes);
@@ -62,6 +71,8 @@ static void take_problem(struct bytes *bytes, cvg_conv *conv, cvg_options *optio
         conv->struct_size--;
     if (take_byte(bytes) == 0xff)
         options->struct_size++;
+    if (take_byte(bytes) >= 0xf8) /* one size near the end of the address space */
+        take_huge(bytes, conv);
 }
 
 static int64_t product(const int64_t *values, int count)

@@ -68,5 +68,5 @@ int64_t take_number(struct bytes *bytes)
         return (first + 2) % 32 - 1; /* 1 where the input has ended */
     if (first < 0xf0)
         return (int64_t)take_word(bytes);
-    return (int64_t)(((uint64_t)1 << take_byte(bytes) % 64) + first % 3 - 1);
+    return (int64_t)(((uint64_t)1 << take_byte(bytes) % 64) + first % 3 - 1); /* around powers of two, up to 2^63 */
 }
