@@ -4,7 +4,8 @@
 /**
  * @typedef {{name: string, type: string, peak: number, intensity: number, percent: number[][], error: number[][]}} Row
  *     percent of the FMA peak and error, by pass and candidate; 0 and -1 where not measured
- * @typedef {{interrupted: boolean, bytes: number, threads: number, passes: string[], names: string[], rows: Row[]}} Report
+ * @typedef {{interrupted: boolean, bytes: number, threads: number, passes: string[], names: string[],
+ *     rows: Row[]}} Report
  */
 
 /** @type {Report & Record<string, unknown>} the program may tell more of the run: see facts() */

@@ -2,9 +2,11 @@
 'use strict';
 
 /**
- * @typedef {{sample: number, row: number, lit: Cell[], writes: Cell[], add: number[], caption: string, told: string}} Move
+ * @typedef {{sample: number, row: number, lit: Cell[], writes: Cell[], add: number[], caption: string,
+ *     told: string}} Move
  *     one step: the cells that light up, those that are written, what is added to each; told: to who does not see
- * @typedef {{boards: Record<string, number[] | null>, sums: string, steps: number, move: (step: number) => Move}} Script
+ * @typedef {{boards: Record<string, number[] | null>, sums: string, steps: number,
+ *     move: (step: number) => Move}} Script
  *     boards: the arrays, with the numbers that stand there at the beginning or null for none; sums: the array whose
  *     cells tell what was added to what
  */
@@ -84,7 +86,16 @@ const SCRIPTS = {
     }
 };
 
-/** A copy of an array in a film: of one sample at a time, so that its size and its place stay. */
+/**
+ * Where a part of an axis begins that has the lit lines in its middle.
+ * @param {number} size of the axis @param {number} length of the part @param {number[]} lit
+ */
+function begin(size, length, lit) {
+    const middle = lit.length ? (Math.min(...lit) + Math.max(...lit) + 1) / 2 : 0;
+    return Math.max(0, Math.min(size - length, Math.round(middle - length / 2)));
+}
+
+/** A copy of an array in a film: of one sample, or a part of it, at a time, so that its size and its place stay. */
 class Board {
     /** @param {Shown} shown @param {string} array @param {number[] | null} start @param {boolean} sums */
     constructor({problem, values}, array, start, sums) {
@@ -101,8 +112,8 @@ class Board {
         this.root = make('div', {class: 'planes', tabindex: '0', role: 'region', 'data-board': array});
         this.root.style.setProperty('--wide', `${this.width(values)}ch`);
         this.root.classList.toggle('sums', sums);
-        this.sample = -1;
-        /** @type {HTMLElement[]} */
+        this.view = '';
+        /** @type {{td: HTMLElement, index: number}[]} */
         this.cells = [];
     }
 
@@ -113,23 +124,33 @@ class Board {
         return Math.max(own, this.sums ? (own + longest(values.dcol) + 3) * small : 0);
     }
 
-    /** @param {number} sample draws the cells of a sample, unless they stand there */
-    show(sample) {
-        if (this.parts === 1)
-            sample = 0;
-        if (this.sample === sample)
-            return;
-        this.sample = sample;
-        this.cells = [];
+    /** @param {Move | null} move draws the cells of its sample, around those that it lights, unless they stand there */
+    show(move) {
+        const MOST_ROWS = 9, MOST_SIDE = 6; // of a matrix; of a plane
         const {columns, count, heads, label} = this.planes, rows = this.planes.rows / (heads ? this.parts : 1);
-        const each = heads ? 1 : count / this.parts, down = heads ? sample * rows : 0;
-        const cell = () => {
-            const td = make('td', {});
-            this.cells.push(td);
-            return td;
-        };
+        const sample = move && this.parts > 1 ? move.sample : 0, each = heads ? 1 : count / this.parts;
+        const lit = move ? move.lit.filter(c => c.array === this.array).map(c => c.index - sample * this.size) : [];
+        const high = Math.min(rows, heads ? MOST_ROWS : MOST_SIDE),
+              wide = heads ? columns : Math.min(columns, MOST_SIDE);
+        const down = begin(rows, high, lit.map(i => Math.floor(i / columns) % rows));
+        const across = begin(columns, wide, lit.map(i => i % columns)), view = String([sample, down, across]);
+        if (this.view === view)
+            return;
+        this.view = view;
+        this.cells = [];
+        const above = heads ? sample * rows : 0,
+              letters = lettersOf(this.array, this.problem.conv.spatial_dims).slice(-2);
+        const part = heads ? ''
+                           : [[down, high, rows], [across, wide, columns]]
+                                 .map(([from, length, size], axis) =>
+                                          length < size ? ` ${letters[axis]}${from}–${from + length - 1}` : '')
+                                 .join('');
         this.root.replaceChildren(...upTo(each).map(
-            p => table(upTo(rows).map(i => i + down), upTo(columns), cell, label(sample * each + p), heads)));
+            p => table(upTo(high).map(i => above + down + i), upTo(wide).map(j => across + j), (i, j) => {
+                const td = make('td', {});
+                this.cells.push({td, index: sample * this.size + (p * rows + i - above) * columns + j});
+                return td;
+            }, label(sample * each + p) + part, heads)));
     }
 
     /**
@@ -138,11 +159,10 @@ class Board {
      * @param {number} step how many rows were moved
      */
     paint(move, before, step) {
-        const first = this.sample * this.size,
-              added = move && new Map(move.writes.map((c, i) => [idOf(c), move.add[i]]));
+        const added = move && new Map(move.writes.map((c, i) => [idOf(c), move.add[i]]));
         const lit = new Set(move ? move.lit.filter(c => c.array === this.array).map(c => c.index) : []);
-        this.cells.forEach((td, i) => {
-            const index = first + i, id = idOf({array: this.array, index}), value = this.values[index];
+        this.cells.forEach(({td, index}) => {
+            const id = idOf({array: this.array, index}), value = this.values[index];
             const row = this.array === 'dcol' || this.array === 'col_x' ? Math.floor(index / this.problem.taps)
                                                                         : move && move.row;
             td.className = `${lit.has(index) ? 'film' : ''} row${(row || 0) % 4}`;
@@ -268,7 +288,7 @@ class Film {
             return;
         const move = step ? script.move(step - 1) : null, last = history[step - 1];
         for (const board of boards) {
-            board.show(move ? move.sample : 0);
+            board.show(move);
             board.paint(move, last || new Map(), step);
         }
         this.range.value = String(step);

@@ -36,10 +36,10 @@ function show(value) { return minus(Number(value.toPrecision(8))); }
 function factor(value) { return value < 0 ? `(${show(value)})` : show(value); }
 
 /**
- * A number in the cell of an array: whole numbers as they are, others shorter than in sums, to keep arrays narrow.
+ * A number in the cell of an array: whole numbers as they are, others with three digits, to keep arrays narrow.
  * @param {number} value
  */
-function brief(value) { return Number.isInteger(value) ? show(value) : minus(Number(value.toPrecision(4))); }
+function brief(value) { return Number.isInteger(value) ? show(value) : minus(Number(value.toPrecision(3))); }
 
 // ---- index letters: of each array's axes, the same everywhere ----
 
@@ -137,7 +137,8 @@ function describe(conv) {
     ]);
     for (const [word, axes, standard] of extras)
         if (axes.some(n => n !== standard))
-            parts.push(say(`with_${word}`, {number: same(axes)}));
+            parts.push(say(`with_${word}`, {number: same(axes)}) +
+                       (axes.length > 1 && word === 'padding' && same(axes).includes(',') ? say('begins_first') : ''));
     const text = parts.join(say('comma'));
     return text[0].toUpperCase() + text.slice(1) + say('stop');
 }

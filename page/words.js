@@ -54,26 +54,36 @@ const WORDS = {
         filters: '{count} filter of {size}|{count} filters of {size}',
         with_stride: 'stride {number}',
         with_padding: 'padding {number}',
+        begins_first: ' (before, then after)',
         with_dilation: 'dilation {number}',
         with_groups: '{number} groups',
         counting: 'The numbers are 0, 1, 2, ..., as in the textbook.',
         files: 'Numbers from {input} (input) and {weight} (weight).',
         files_gradient: '{delta_in} is from {grad_output}.',
         files_ones: 'No file was given for {delta_in}: it is all ones, as if the loss were the sum of {y}.',
-        cropped:
-            '{whole} is too large to draw. This is a part of it, computed as a problem of its own: its sums hold nothing of what was cut off.',
+        cropped: '{whole} is too large to draw. This is a part of it, computed as a problem of its own: its sums ' +
+                     'hold nothing of what was cut off.',
         given: 'What is given',
         given_text:
-            'A layer takes images {x}, slides its filters {w} over them and gives {y}. From the next layer comes {delta_in}: how much the loss grows with each element of the output. Wanted are the same for the filters, {dW}, for the biases, {dB}, and for the images, {delta_out}.',
+            'A layer takes images {x}, slides its filters {w} over them and gives {y}. From the next layer ' +
+                'comes {delta_in}: how much the loss grows with each element of the output. Wanted are the same ' +
+                'for the filters, {dW}, for the biases, {dB}, and for the images, {delta_out}.',
         letters_1:
-            'Index letters: n counts the sequences, c their channels, w the places in a sequence; k counts the filters, s the places in a filter; q counts the places in an output. So n0 c1 is sequence 0, channel 1.',
+            'Index letters: n counts the sequences, c their channels, w the places in a sequence; k counts the ' +
+                'filters, s the places in a filter; q counts the places in an output. So n0 c1 is sequence 0, ' +
+                'channel 1.',
         letters_2:
-            'Index letters: n counts the images, c their channels, h w the rows and columns of an image; k counts the filters, r s the rows and columns of a filter; p q those of an output. So n0 c1 is image 0, channel 1.',
+            'Index letters: n counts the images, c their channels, h w the rows and columns of an image; k ' +
+                'counts the filters, r s the rows and columns of a filter; p q those of an output. So n0 c1 is ' +
+                'image 0, channel 1.',
         letters_3:
-            'Index letters: n counts the volumes, c their channels, d h w the slices, rows and columns of a volume; k counts the filters, t r s the slices, rows and columns of a filter; o p q those of an output. So n0 c1 is volume 0, channel 1.',
+            'Index letters: n counts the volumes, c their channels, d h w the slices, rows and columns of a ' +
+                'volume; k counts the filters, t r s the slices, rows and columns of a filter; o p q those of an ' +
+                'output. So n0 c1 is volume 0, channel 1.',
         what_if: 'What if? Your own problem',
         what_if_text:
-            'Two numbers, such as 4,5, are for rows and columns; one is for both. An array whose shape changes is filled with 0, 1, 2, ... To change one number of {x}, {w} or {delta_in}, choose its cell.',
+            'Two numbers, such as 4,5, are for rows and columns; one is for both. An array whose shape changes ' +
+                'is filled with 0, 1, 2, ... To change one number of {x}, {w} or {delta_in}, choose its cell.',
         field_batch: 'images N',
         field_in_channels: 'channels C',
         field_in: 'image size',
@@ -90,7 +100,9 @@ const WORDS = {
         bad_list: '{field} is “{text}”; must be {count} from {least} to {most}, such as {example}.',
         forward: 'Forward, by method 2',
         forward_text:
-            'img2col copies the window under the filter at every output pixel into a row of {col_x}. Each filter is a column of {col_w}. Then the whole convolution is one matrix product, whose row for a pixel becomes that pixel of {y}.',
+            'img2col copies the window under the filter at every output pixel into a row of {col_x}. Each ' +
+                'filter is a column of {col_w}. Then the whole convolution is one matrix product, whose row for a ' +
+                'pixel becomes that pixel of {y}.',
         what_if_numbers: 'These numbers are computed by this page’s own engine; the C program would compute the same.',
         made_of: 'The program made this page of',
         hint_choose: 'Point at a number, or tap it: its sum appears here.',
@@ -100,7 +112,8 @@ const WORDS = {
         legend: 'In the arrays:',
         film_step: 'Step {step} of {count}:',
         film_im2col_step:
-            'the window of pixel {pixel} becomes row {row} of {col_x}; its products with {col_w} add up to that pixel of {y}.',
+            'the window of pixel {pixel} becomes row {row} of {col_x}; its products with {col_w} add up to ' +
+                'that pixel of {y}.',
         film_col2img_step: 'row {row} of {dcol} is added to where the window of pixel {pixel} was.',
         sofar: 'so far',
         mark_here: 'this cell',
@@ -109,21 +122,28 @@ const WORDS = {
         mark_into: 'it flows into',
         mark_far_into: 'and from there into',
         from_library:
-            'All numbers on this page were computed by the C program; its largest difference between method 1, method 2 and the library is {difference}. This page’s own engine found the same numbers in all {cells} cells.',
+            'All numbers on this page were computed by the C program; its largest difference between method 1, ' +
+                'method 2 and the library is {difference}. This page’s own engine found the same numbers in all ' +
+                '{cells} cells.',
         engine_differs:
             'This page’s own engine differs from the C program in {count} of {cells} cells. Please report it.',
         backward: 'Backward, by method 2',
         backward_text:
-            'Everything follows from one fact: an output and an input element are connected by one tap of the filter. Going back, the chain rule adds over all connections, and the product that made {y} gives two products: one for {dW}, one for {dcol}.',
+            'Everything follows from one fact: an output and an input element are connected by one tap of the ' +
+                'filter. Going back, the chain rule adds over all connections, and the product that made {y} gives ' +
+                'two products: one for {dW}, one for {dcol}.',
         method1: 'Backward, by method 1',
         method1_text:
-            'The same gradients without matrices: zeros are put between the elements of {delta_in} where the stride jumped, it is padded, and the filter, turned by 180 degrees (reversed along every axis), slides over it. For {dW} the same stuffed array slides over the padded input.',
+            'The same gradients without matrices: zeros are put between the elements of {delta_in} where the ' +
+                'stride jumped, it is padded, and the filter, turned by 180 degrees (reversed along every axis), ' +
+                'slides over it. For {dW} the same stuffed array slides over the padded input.',
         same: 'Why both are the same',
-        same_text:
-            'Choose a cell of {delta_out}, {dW} or {y}. Written out in what is given, both methods add the same products; method 1 adds some products with zeros that it stuffed in as well.',
+        same_text: 'Choose a cell of {delta_out}, {dW} or {y}. Written out in what is given, both methods add the ' +
+                       'same products; method 1 adds some products with zeros that it stuffed in as well.',
         same_none: 'No cell of {delta_out}, {dW} or {y} is chosen.',
         same_count:
-            '{cell}: {count} products in both methods; method 1 multiplies {zeros} more by a zero that it put there, method 2 {zeros2} by a zero of the padding or of another group.',
+            '{cell}: {count} products in both methods; method 1 multiplies {zeros} more by a zero that it put ' +
+                'there, method 2 {zeros2} by a zero of the padding or of another group.',
         same_mean: 'Their sum is then divided by the batch, {N}.',
         same_product: 'product',
         same_value: 'value',
@@ -147,7 +167,8 @@ const WORDS = {
         film_im2col_text: 'Each step takes the window of one output pixel.',
         film_col2img: 'Film: col2img, as in figure 17-30',
         film_col2img_text:
-            'Each row of {dcol} has a colour. Each step adds one row to the image, where its window was. The dots under a number tell which rows it has got.',
+            'Each row of {dcol} has a colour. Each step adds one row to the image, where its window was. The ' +
+                'dots under a number tell which rows it has got.',
         film_rotated: 'Film: the turned filter slides',
         film_rotated_text:
             'Each step lays {rot_weights} on {dz_padded} and adds up the products: one cell of {delta_out}.',
@@ -161,34 +182,37 @@ const WORDS = {
         position: 'Step',
         empty: 'empty: the batch is 0',
         mean_note: 'The textbook divides by the batch, {N}; frameworks do not.',
-        groups_note:
-            'c counts within the group of k here; where channel and filter belong to different groups, the matrix holds 0.',
+        groups_note: 'c counts within the group of k here; where channel and filter belong to different groups, the ' +
+                         'matrix holds 0.',
         bad_groups: 'groups is {groups}; must divide both {C} and {K} channels.',
         too_long: 'The filter reaches over {extent} elements of axis {axis}; the padded input has {padded}.',
         too_large: 'The arrays would have {cells} elements together; this page draws at most {most}.',
         about_x: 'the images',
         about_w: 'the filters',
         about_delta_in: 'the gradient that comes in from the next layer',
-        about_col_x:
-            'a row for each output pixel: what the filter sees there. Columns: channel, then place in the filter.',
+        about_col_x: 'a row for each output pixel: what the filter sees there. Columns: channel, then place in the ' +
+                         'filter.',
         about_col_w: 'a column for each filter',
         about_y: 'what the layer gives on',
         about_delta_in_2d: 'the incoming gradient, a row for each output pixel',
-        about_dB:
-            'a bias is added to every pixel of its channel, so its gradient is the sum over them: here, as in the textbook, divided by the batch.',
+        about_dB: 'a bias is added to every pixel of its channel, so its gradient is the sum over them: here, as in ' +
+                      'the textbook, divided by the batch.',
         about_dW_col:
-            'each weight met, at each pixel, the input element in {col_x}: their products with the incoming gradient add up.',
+            'each weight met, at each pixel, the input element in {col_x}: their products with the incoming ' +
+                'gradient add up.',
         about_dW: 'the same numbers in the shape of the filters',
-        about_dcol:
-            'each element of {col_x} went into every filter’s sum, so what comes back is the sum over the filters.',
+        about_dcol: 'each element of {col_x} went into every filter’s sum, so what comes back is the sum over the ' +
+                        'filters.',
         about_delta_out:
-            'each image element was copied to several rows of {col_x}, so what those rows get is added. The gradient that goes on to the layer before.',
+            'each image element was copied to several rows of {col_x}, so what those rows get is added. The ' +
+                'gradient that goes on to the layer before.',
         about_input_padded: 'the images with zeros around them',
         about_dz_stride_1: 'the incoming gradient with zeros where the stride jumped, as if the stride were 1',
-        about_dz_padded:
-            'the same, padded by (filter - 1) · dilation - padding, so that the turned filter can begin outside; cropped where that is negative.',
+        about_dz_padded: 'the same, padded by (filter - 1) · dilation - padding, so that the turned filter can begin ' +
+                             'outside; cropped where that is negative.',
         about_rot_weights:
-            'the filters reversed along every axis, in an image turned by 180 degrees: going back, the pixel runs backwards as the tap runs forwards.',
+            'the filters reversed along every axis, in an image turned by 180 degrees: going back, the pixel ' +
+                'runs backwards as the tap runs forwards.',
     },
     zh: {
         title: '卷积是怎样学习的',
@@ -218,6 +242,7 @@ const WORDS = {
         filters: '{count}个 {size} 的卷积核',
         with_stride: '步长 {number}',
         with_padding: '填充 {number}',
+        begins_first: '（先前端，后末端）',
         with_dilation: '膨胀率 {number}',
         with_groups: '分 {number} 组',
         counting: '数字依次是 0、1、2……，与教材相同。',
@@ -227,13 +252,15 @@ const WORDS = {
         cropped: '{whole} 太大，画不下。这是它的一部分，当作一个独立的问题来计算：被裁掉的部分不参与求和。',
         given: '已知',
         given_text:
-            '一层接收图像 {x}，让卷积核 {w} 在上面滑动，得到 {y}。后一层传回 {delta_in}：损失随输出的每个元素变化的快慢。要求的是含义相同的梯度：卷积核的 {dW}、偏置的 {dB}、图像的 {delta_out}。',
+            '一层接收图像 {x}，让卷积核 {w} 在上面滑动，得到 {y}。后一层传回 {delta_in}：损失随输出的每个元素变化的快慢。要求的是含义相同的梯度：卷积核的 {dW}、偏置的 {dB}、' +
+                '图像的 {delta_out}。',
         letters_1:
             '下标字母：n 是第几个序列，c 是通道，w 是序列中的位置；k 是第几个卷积核，s 是卷积核中的位置；q 是输出中的位置。例如 n0 c1 是序列 0 的通道 1。',
         letters_2:
             '下标字母：n 是第几张图像，c 是通道，h w 是图像的行和列；k 是第几个卷积核，r s 是卷积核的行和列；p q 是输出的行和列。例如 n0 c1 是图像 0 的通道 1。',
         letters_3:
-            '下标字母：n 是第几个立体图像，c 是通道，d h w 是它的层、行和列；k 是第几个卷积核，t r s 是卷积核的层、行和列；o p q 是输出的层、行和列。例如 n0 c1 是立体图像 0 的通道 1。',
+            '下标字母：n 是第几个立体图像，c 是通道，d h w 是它的层、行和列；k 是第几个卷积核，t r s 是卷积核的层、行和列；o p q 是输出的层、行和列。例如 n0 c1 是立体图像 0 ' +
+                '的通道 1。',
         what_if: '如果……会怎样？自己的问题',
         what_if_text:
             '两个数字，例如 4,5，分别用于行和列；一个数字则两者都用。形状改变的数组会重新填入 0、1、2……要修改 {x}、{w} 或 {delta_in} 的一个数字，请选中它的格子。',

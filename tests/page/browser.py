@@ -4,6 +4,7 @@
 
 Exit status 77: there is no browser, or what drives it (tests/page/setup.sh).
 """
+
 import sys
 
 import charts
@@ -27,9 +28,24 @@ def weight(page):
         print(f"{name}.html: {size} bytes, open after {took:.0f} ms")
 
 
-PARTS = [weight, reader.figure_17_30, reader.keyboard, reader.what_if, reader.problems, sums.from_files, sums.digit, engine,
-         sums.everywhere, sight.first_screen, sight.gestures, sight.steady, sight.fills, sight.letters, sight.looks,
-         charts.bench]
+PARTS = [
+    weight,
+    reader.figure_17_30,
+    reader.keyboard,
+    reader.what_if,
+    reader.problems,
+    sums.from_files,
+    sums.digit,
+    engine,
+    sums.everywhere,
+    sight.first_screen,
+    sight.gestures,
+    sight.steady,
+    sight.fills,
+    sight.letters,
+    sight.looks,
+    charts.bench,
+]
 
 
 def main():

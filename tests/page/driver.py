@@ -2,6 +2,7 @@
 
 Exit status 77: there is no browser, or what drives it (tests/page/setup.sh).
 """
+
 import math
 import pathlib
 import shutil
@@ -58,13 +59,16 @@ def shown(text):
 def near(text, value, digits=8):
     """Whether a text tells a number, rounded to so many digits."""
     got = shown(text)
-    return got == value or (math.isnan(got) and math.isnan(value)) or \
-        math.isclose(got, value, rel_tol=0.51 * 10.0 ** (1 - digits))
+    return (
+        got == value
+        or (math.isnan(got) and math.isnan(value))
+        or math.isclose(got, value, rel_tol=0.51 * 10.0 ** (1 - digits))
+    )
 
 
 def brief(text, value):
-    """The same in a cell, where whole numbers stand in full and others with four digits."""
-    return near(text, value, 8 if value == math.floor(value) else 4) if math.isfinite(value) else near(text, value)
+    """The same in a cell, where whole numbers stand in full and others with three digits."""
+    return near(text, value, 8 if value == math.floor(value) else 3) if math.isfinite(value) else near(text, value)
 
 
 class Page:
@@ -73,8 +77,15 @@ class Page:
     def __init__(self):
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
-        for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                       "--window-size=1280,1000", "--lang=en", "--force-prefers-reduced-motion"):
+        for option in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,1000",
+            "--lang=en",
+            "--force-prefers-reduced-motion",
+        ):
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service(DRIVER), options=options)
@@ -93,8 +104,10 @@ class Page:
         check(not log, f"{self.name}: the console says {log}")
 
     def size(self, width, height):
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
@@ -139,7 +152,8 @@ class Page:
     def axe(self, what):
         self.run(AXE)
         found = self.driver.execute_async_script(
-            f"const done = arguments[arguments.length - 1]; axe.run(document, {{runOnly: {RULES}}}).then(done)")
+            f"const done = arguments[arguments.length - 1]; axe.run(document, {{runOnly: {RULES}}}).then(done)"
+        )
         check(found["passes"], f"{what}: axe checked nothing")
         for violation in found["violations"]:
             nodes = [node["html"][:120] + " " + node.get("failureSummary", "")[:200] for node in violation["nodes"][:2]]

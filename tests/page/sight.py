@@ -1,4 +1,5 @@
 """What a reader sees: at the sizes of a phone, a laptop and a large screen, light and dark, in both languages."""
+
 import json
 
 from driver import check
@@ -19,9 +20,14 @@ IN_SIGHT = """
 def gestures(page):
     """A cell is chosen: its result, its sum and every lit source are in sight at once."""
     for size, problem, array, index in (
-            (LAPTOP, "complex", "delta_out", 31), (LAPTOP, "complex", "delta_out", 4), (LAPTOP, "complex", "y", 5),
-            (LAPTOP, "complex", "dW", 7), (LAPTOP, "simple", "delta_out", 4), (LARGE, "complex", "delta_out", 31),
-            (LARGE, "complex", "dW", 7)):
+        (LAPTOP, "complex", "delta_out", 31),
+        (LAPTOP, "complex", "delta_out", 4),
+        (LAPTOP, "complex", "y", 5),
+        (LAPTOP, "complex", "dW", 7),
+        (LAPTOP, "simple", "delta_out", 4),
+        (LARGE, "complex", "delta_out", 31),
+        (LARGE, "complex", "dW", 7),
+    ):
         what = f"{problem} {array}[{index}] at {size[0]}"
         page.size(*size)
         page.open("sight", ["explain", problem])
@@ -35,7 +41,10 @@ def gestures(page):
                     result: [...document.querySelectorAll('#sum td.here')].some(inSight),
                     sums: [...document.querySelectorAll('#sum .numbers')].every(inSight),
                     chosen: inSight(document.getElementById('chosen'))}""")
-        check(told["lit"] > 0 and told["hidden"] == [], f"{what}: of {told['lit']} lit cells, not in sight: {told['hidden']}")
+        check(
+            told["lit"] > 0 and told["hidden"] == [],
+            f"{what}: of {told['lit']} lit cells, not in sight: {told['hidden']}",
+        )
         check(told["result"] and told["sums"] and told["chosen"], f"{what}: result and sums in sight: {told}")
         if (problem, array, index) == ("complex", "delta_out", 31):
             check(told["lit"] == 60, f"{what}: 60 cells are lit, not {told['lit']}")
@@ -43,23 +52,36 @@ def gestures(page):
     page.size(*PHONE)
     page.open("sight", ["explain", "complex"])
     page.click(page.cell("delta_out", 31))
-    told = page.run(IN_SIGHT + """
+    told = page.run(
+        IN_SIGHT
+        + """
         return {near: [...document.querySelectorAll('#sum [data-cell^=dcol].from')].filter(inSight).length,
-                result: inSight(document.querySelector('#sum td.here')), cell: inSight(document.getElementById('delta_out-31'))}""")
-    check(told == {"near": 4, "result": True, "cell": True}, f"phone: the four addends, the result and the cell: {told}")
+                result: inSight(document.querySelector('#sum td.here')),
+                cell: inSight(document.getElementById('delta_out-31'))}"""
+    )
+    check(
+        told == {"near": 4, "result": True, "cell": True}, f"phone: the four addends, the result and the cell: {told}"
+    )
     page.picture("sight-phone")
 
 
 def steady(page):
     """A film plays, and nothing moves but its numbers: no box changes its place or size, the window does not scroll."""
-    boxes = """return [...document.querySelectorAll('main *, #why, header *')].filter(e => !e.closest('td, .unseen')).map(e => {
+    boxes = """return [...document.querySelectorAll('main *, #why, header *')]
+        .filter(e => !e.closest('td, .unseen')).map(e => {
         const box = e.getBoundingClientRect();
         return [e.tagName, e.id, box.x, box.y, box.width, box.height].join(' ');
     }).concat([...document.querySelectorAll('.board td')].map(e => {
         const box = e.getBoundingClientRect();
         return ['td', box.x, box.y, box.width, box.height].join(' ');
     }), [scrollX + ' ' + scrollY])"""
-    for size, problem in ((PHONE, "simple"), (LAPTOP, "simple"), (LAPTOP, "complex"), (LARGE, "complex"), (PHONE, "complex")):
+    for size, problem in (
+        (PHONE, "simple"),
+        (LAPTOP, "simple"),
+        (LAPTOP, "complex"),
+        (LARGE, "complex"),
+        (PHONE, "complex"),
+    ):
         what = f"{problem} at {size[0]}"
         page.size(*size)
         page.open("steady", ["explain", problem])
@@ -68,16 +90,21 @@ def steady(page):
                 e.sources.map(s => `${e.value} ${s.node && (s.node.outerHTML || s.node.textContent).slice(0, 80)}`))))
                 .observe({type: 'layout-shift'})""")
         page.id("show-film").click()
-        check(page.focused() == "film-col2img-play" and page.id("film-col2img-play").text == "Pause", f"{what}: it plays")
-        if problem == "simple" or size != PHONE: # where complex is too large to stand side by side
+        check(
+            page.focused() == "film-col2img-play" and page.id("film-col2img-play").text == "Pause", f"{what}: it plays"
+        )
+        if problem == "simple" or size != PHONE:  # where complex is too large to stand side by side
             seen = page.run(IN_SIGHT + """const film = document.querySelector('[data-film=col2img]');
                 return {controls: [...film.querySelectorAll('.controls > button')].every(inSight),
-                        cells: [...film.querySelectorAll('.board td:not([role=presentation])')].filter(td => !inSight(td)).length,
+                        cells: [...film.querySelectorAll('.board td:not([role=presentation])')]
+                            .filter(td => !inSight(td)).length,
                         sides: [...film.querySelectorAll('.board')].map(b => b.getBoundingClientRect())
                             .map(b => ({left: b.left, right: b.right, top: b.top}))}""")
             left, right = seen["sides"]
             check(seen["controls"] and seen["cells"] == 0, f"{what}: the whole film is in sight: {seen}")
-            check(left["right"] <= right["left"] and left["top"] == right["top"], f"{what}: dcol and image side by side")
+            check(
+                left["right"] <= right["left"] and left["top"] == right["top"], f"{what}: dcol and image side by side"
+            )
         page.run("const film = films.find(f => f.kind === 'col2img'); film.pause(); film.go(0)")
         for kind in ("im2col", "col2img", "rotated"):
             first = page.run(boxes)
@@ -88,8 +115,10 @@ def steady(page):
                 check(len(now) == len(first) and not moved, f"{what}: {kind} step {step} moves {moved[:3]}")
         page.run("const film = films.find(f => f.kind === 'col2img'); film.speed = '8'; film.go(0); film.play()")
         page.driver.set_script_timeout(30)
-        page.driver.execute_async_script("const done = arguments[0], film = films.find(f => f.kind === 'col2img');"
-                                         "const wait = setInterval(() => film.timer || (clearInterval(wait), done()), 50)")
+        page.driver.execute_async_script(
+            "const done = arguments[0], film = films.find(f => f.kind === 'col2img');"
+            "const wait = setInterval(() => film.timer || (clearInterval(wait), done()), 50)"
+        )
         shifts = page.run("return shifts")
         check(shifts == [], f"{what}: the browser saw layout shifts {shifts}")
         page.picture(f"steady-{problem}-{size[0]}")
@@ -102,8 +131,10 @@ def first_screen(page):
         page.open("first", ["explain", "simple"])
         told = page.run(IN_SIGHT + """
             const all = selector => [...document.querySelectorAll(selector)];
-            return {numbers: all('td[role=gridcell]').filter(inSight).length, words: inSight(document.getElementById('words')),
-                    button: inSight(document.getElementById('show-film')), list: inSight(document.getElementById('example')),
+            return {numbers: all('td[role=gridcell]').filter(inSight).length,
+                    words: inSight(document.getElementById('words')),
+                    button: inSight(document.getElementById('show-film')),
+                    list: inSight(document.getElementById('example')),
                     hint: inSight(document.getElementById('hint'))}""")
         check(told["numbers"] >= 13, f"first screen at {size[0]}: {told['numbers']} numbers")
         check(told["words"] and told["button"] and told["list"] and told["hint"], f"first screen at {size[0]}: {told}")
@@ -117,7 +148,8 @@ def fills(page):
         page.size(width, height)
         page.open("fills", ["explain", "complex"])
         told = page.run("""
-            const main = document.querySelector('main'), style = getComputedStyle(main), box = main.getBoundingClientRect();
+            const main = document.querySelector('main');
+            const style = getComputedStyle(main), box = main.getBoundingClientRect();
             const edge = Math.round(box.right - parseFloat(style.paddingRight));
             const lines = new Map();
             for (const card of document.querySelectorAll('.arrays > div')) {
@@ -128,21 +160,31 @@ def fills(page):
             return {edge, lines: [...lines.values()], gap: panel.left - box.right, right: innerWidth - panel.right,
                     panel: panel.width / innerWidth}""")
         check(all(abs(right - told["edge"]) <= 1 for right in told["lines"]), f"cards at {width}: {told}")
-        check(abs(told["gap"]) <= 1 and told["right"] <= 16 and 0.2 < told["panel"] < 0.45, f"columns at {width}: {told}")
+        check(
+            abs(told["gap"]) <= 1 and told["right"] <= 16 and 0.2 < told["panel"] < 0.45, f"columns at {width}: {told}"
+        )
 
 
 def letters(page):
     """One set of index letters in headings and formulas, explained once."""
     page.size(*LAPTOP)
-    for problem, known in (("mb1ic1iw5oc1kw3", "ncwksq"), ("complex", "nchwkrspq"), ("mb1ic1id3ih3iw3oc1kd2kh2kw2", "ncdhwktrsopq")):
+    for problem, known in (
+        ("mb1ic1iw5oc1kw3", "ncwksq"),
+        ("complex", "nchwkrspq"),
+        ("mb1ic1id3ih3iw3oc1kd2kh2kw2", "ncdhwktrsopq"),
+    ):
         page.open("letters", ["explain", problem])
         used = page.run("""return [...new Set([...document.querySelectorAll('main th, main caption')]
             .flatMap(e => e.textContent.match(/[a-z](?=\\d)/g) || []))]""")
         check(set(used) <= set(known), f"letters of {problem}: {sorted(used)}")
         explained = page.id("letters").text
-        check(all(letter in explained.split() or f"{letter}," in explained.split() for letter in known),
-              f"letters of {problem} are explained: {explained}")
-        braces = page.run("return [...document.querySelectorAll('.formula')].map(p => p.textContent).filter(t => t.includes('{'))")
+        check(
+            all(letter in explained.split() or f"{letter}," in explained.split() for letter in known),
+            f"letters of {problem} are explained: {explained}",
+        )
+        braces = page.run(
+            "return [...document.querySelectorAll('.formula')].map(p => p.textContent).filter(t => t.includes('{'))"
+        )
         check(braces == [], f"letters of {problem}: {braces}")
 
 
@@ -166,13 +208,21 @@ def looks(page):
                 check(("为何" in text) == (language == "zh"), f"{what}: the language")
                 check(("grad_input[1][0][1][1]" in text) == (language == "zh"), f"{what}: the names")
                 check(page.run("return document.documentElement.lang") == language, f"{what}: lang")
-                light = page.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")[0] > 128
+                light = (
+                    page.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")[0]
+                    > 128
+                )
                 check(light == (theme == "light"), f"{what}: the theme")
-                check(page.run("return document.documentElement.scrollWidth <= innerWidth"), f"{what}: wider than the window")
+                check(
+                    page.run("return document.documentElement.scrollWidth <= innerWidth"),
+                    f"{what}: wider than the window",
+                )
                 page.axe(what)
                 page.picture(f"look-{what}")
     page.choose("theme", "auto")
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    page.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
     check(page.run("return getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 27)", "the system's theme")
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     page.size(*PHONE)
