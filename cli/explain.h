@@ -49,6 +49,7 @@ int explain_fits_text(const cvg_conv *conv);
 int explain_fits_page(const cvg_conv *conv);
 int explain_fits_figure(const cvg_conv *conv);
 #define EXPLAIN_TEXT_LIMIT "300,000 elements of all arrays"
+enum { EXPLAIN_PAGE_CELLS = 12000 }; /* the page is told, since it makes problems of its own */
 #define EXPLAIN_PAGE_LIMIT "12,000 elements of all arrays"
 #define EXPLAIN_FIGURE_LIMIT "16 output pixels, or 128 elements of a sample or window,"
 

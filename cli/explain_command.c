@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is explained: a problem whose tensors count 0, 1, 2, ..., or files; without a file for grad_output it is ones. */
+/* What is explained: a problem whose tensors count 0, 1, 2, ..., or files; grad_output without a file is ones. */
 struct subject {
     cvg_conv conv, whole;
     int cut; /* conv is a part of whole */

@@ -30,7 +30,7 @@ int explain_fits_text(const cvg_conv *conv)
 
 int explain_fits_page(const cvg_conv *conv)
 {
-    return cells(conv) <= 12000; /* MOST_CELLS of page/engine.js */
+    return cells(conv) <= EXPLAIN_PAGE_CELLS;
 }
 
 int explain_fits_figure(const cvg_conv *conv)

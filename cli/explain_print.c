@@ -150,7 +150,7 @@ void explain_json(FILE *out, const struct explanation *e)
         json_string(out, e->whole);
     else
         fprintf(out, "null");
-    fprintf(out, ", \"difference\": ");
+    fprintf(out, ", \"page_limit\": %d, \"difference\": ", EXPLAIN_PAGE_CELLS);
     json_number(out, e->disagreement);
     fprintf(out, "}\n");
 }
