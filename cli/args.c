@@ -256,3 +256,24 @@ double args_number(const struct args *args, enum option option, double standard,
         die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a number of at least %g", option_names[option], text, least);
     return value;
 }
+
+void args_take(const struct args *args, struct array *input, struct array *grad_output)
+{
+    const char *text = args->option[OPT_TAKE];
+    cvg_error error;
+    int64_t begin, end;
+    char range[44], *colon;
+    if (!text)
+        return;
+    snprintf(range, sizeof range, "%s", text);
+    colon = strchr(range, ':');
+    if (colon)
+        *colon = 0;
+    if (!colon || numbers_parse(range, &begin, 1) != 1 || numbers_parse(colon + 1, &end, 1) != 1)
+        die(EXIT_BAD_INPUT, "--take is \"%s\"; must be BEGIN:END, such as 0:64", text);
+    const int64_t batch = input->rank ? input->shape[0] : 0;
+    if (!array_take(input, begin, end, &error))
+        die(EXIT_BAD_INPUT, "--take %s", error.text);
+    if (grad_output && grad_output->rank && grad_output->shape[0] == batch)
+        array_take(grad_output, begin, end, &error);
+}

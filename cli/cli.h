@@ -40,11 +40,11 @@ void progress_clear(void); /* before anything else is printed */
 /* ---- arguments ---- */
 
 enum option {
-    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXACT,
-    OPT_EXPORT, OPT_FIGURE,
-    OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON, OPT_MEAN,
-    OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER, OPT_RANDOM, OPT_SEED,
-    OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE, OPT_WEIGHT, OPT_WEIGHT_SHAPE, OPTIONS
+    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXACT, OPT_EXPORT,
+    OPT_FIGURE, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
+    OPT_LANG, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER,
+    OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE, OPT_WEIGHT,
+    OPT_WEIGHT_SHAPE, OPTIONS
 };
 
 struct args {
@@ -80,6 +80,9 @@ int args_threads(const struct args *args, const char *standard, int *threads, in
 
 /* A number option at least least; standard if it is absent. */
 double args_number(const struct args *args, enum option option, double standard, double least);
+
+/* Applies --take to input, and to grad_output (may be NULL) when that still has the whole batch. */
+void args_take(const struct args *args, struct array *input, struct array *grad_output);
 
 extern const char *const pass_names[CVG_PASS_COUNT];
 const char *type_name(cvg_type type);

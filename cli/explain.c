@@ -405,26 +405,25 @@ void explain_steps(FILE *out, const struct explanation *whole)
     const int dims = e->conv.spatial_dims;
 
     if (rows * taps > MOST_STEPS) {
-        fprintf(out, "col2img: %" PRId64 " elements of dcol are added into delta_out, row after row "
-                     "(spelled out for up to %d)\n\n", rows * taps, MOST_STEPS);
+        fprintf(out, explain_say(e, SAY_TOO_MANY_STEPS), rows * taps, MOST_STEPS);
         return;
     }
-    fprintf(out, "col2img, step by step (figure 17-30): every row of dcol is one output pixel's share of "
-                 "the input;\nelements that meet the same place are added.\n\n");
+    fputs(explain_say(e, SAY_STEPS), out);
     new_tensor(e, DELTA_OUT, g.N, g.C, g.in);
     for (int64_t row = 0; row < rows; row++) {
-        fprintf(out, "step %" PRId64 ": row %" PRId64 " of dcol\n", row + 1, row);
+        fprintf(out, explain_say(e, SAY_STEP), row + 1, row);
         for (int64_t j = 0; j < taps; j++) {
             const int64_t at = source(&g, row, j);
             const double value = get(e, DCOL, row * taps + j);
             int64_t place_[3];
             fprintf(out, "  dcol[%" PRId64 "][%" PRId64 "] = %.8g", row, j, value);
             if (at < 0) {
-                fprintf(out, "  falls on padding: dropped\n");
+                fprintf(out, "  %s\n", explain_say(e, SAY_PADDING));
                 continue;
             }
             split(at % g.in_size, g.in, place_);
-            fprintf(out, "  to delta_out[%" PRId64 "][%" PRId64 "]", at / g.in_size / g.C, at / g.in_size % g.C);
+            fprintf(out, "  %s delta_out[%" PRId64 "][%" PRId64 "]", explain_say(e, SAY_TO), at / g.in_size / g.C,
+                    at / g.in_size % g.C);
             for (int axis = 3 - dims; axis < 3; axis++)
                 fprintf(out, "[%" PRId64 "]", place_[axis]);
             const double old = get(e, DELTA_OUT, at);

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum explained {
@@ -14,11 +15,21 @@ enum explained {
     EXPLAINED
 };
 
+/* What is said of a problem: first what each array is called by frameworks (enum explained), then these. */
+enum sentence {
+    SAY_PROBLEM = EXPLAINED, SAY_CUT, SAY_ONES, SAY_GIVEN, SAY_FORWARD, SAY_BACKWARD, SAY_METHOD_1, SAY_DIFFERENCE,
+    SAY_TOO_MANY_STEPS, SAY_STEPS, SAY_STEP, SAY_PADDING, SAY_TO,
+    SAY_COL2IMG, SAY_IM2COL, SAY_ROW_ADDED, SAY_WINDOW, SAY_IS_ROW, SAY_NO_PIXELS, SAY_AFTER_ROW,
+    SENTENCES
+};
+enum language { ENGLISH, CHINESE, LANGUAGES };
+
 struct explanation {
     cvg_conv conv;
+    enum language language;        /* of text and figures */
     struct array array[EXPLAINED]; /* f64 */
     double disagreement;           /* largest difference of the two methods and the library */
-    const char *files[3];          /* where x, w and delta_in come from; NULL: they count 0, 1, 2, ... */
+    const char *files[3];          /* of x, w and delta_in; no files: they count 0, 1, 2, ...; the last alone: ones */
     char whole[256];               /* the problem that this one was cut from; empty: none */
 };
 
@@ -38,17 +49,18 @@ int explain_fits_text(const cvg_conv *conv);
 int explain_fits_page(const cvg_conv *conv);
 int explain_fits_figure(const cvg_conv *conv);
 #define EXPLAIN_TEXT_LIMIT "300,000 elements of all arrays"
+enum { EXPLAIN_PAGE_CELLS = 12000 }; /* the page is told, since it makes problems of its own */
 #define EXPLAIN_PAGE_LIMIT "12,000 elements of all arrays"
 #define EXPLAIN_FIGURE_LIMIT "16 output pixels, or 128 elements of a sample or window,"
 
 /*
- * Cuts a problem down to its first sample, pixels, groups and channels, in this order, until it fits; 0 if it never does.
- * The tensors of what is left begin those of the whole in every axis.
+ * Cuts a problem down to its first sample, pixels, groups and channels, in this order, until it fits;
+ * 0 if it never does.  Channels that are left are the first.
  */
 int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv));
 
-/* The part of an array that begins it and has another shape of as many axes. */
-struct array explain_cut_array(const struct array *array, const int64_t *shape);
+/* The part of an array that begins there and has another shape of as many axes. */
+struct array explain_cut_array(const struct array *array, const int64_t *begin, const int64_t *shape);
 
 /* Prints all of it. */
 void explain_text(FILE *out, const struct explanation *e);
@@ -69,6 +81,12 @@ void explain_array(FILE *out, const struct explanation *e, enum explained which)
 void explain_steps(FILE *out, const struct explanation *e);
 
 extern const char *const explained_names[EXPLAINED]; /* the textbook's */
+
+/* A sentence, or an array's name, in the explanation's language; some are formats. */
+const char *explain_say(const struct explanation *e, int sentence);
+
+/* The language of that name, such as "zh"; -1 if there is none. */
+int explain_language(const char *name);
 
 /* The numbers that the section prints of an example's array; NULL if it prints none. */
 const double *textbook_numbers(int example, enum explained which, int *count);

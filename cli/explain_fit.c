@@ -30,7 +30,7 @@ int explain_fits_text(const cvg_conv *conv)
 
 int explain_fits_page(const cvg_conv *conv)
 {
-    return cells(conv) <= 12000; /* MOST_CELLS of page/engine.js */
+    return cells(conv) <= EXPLAIN_PAGE_CELLS;
 }
 
 int explain_fits_figure(const cvg_conv *conv)
@@ -101,7 +101,7 @@ int explain_cut(cvg_conv *conv, int (*fits)(const cvg_conv *conv))
     return 1;
 }
 
-struct array explain_cut_array(const struct array *array, const int64_t *shape)
+struct array explain_cut_array(const struct array *array, const int64_t *begin, const int64_t *shape)
 {
     struct array part;
     cvg_error error;
@@ -110,7 +110,7 @@ struct array explain_cut_array(const struct array *array, const int64_t *shape)
     for (int64_t i = 0; i < part.count; i++) {
         int64_t from = 0, rest = i, step = 1;
         for (int axis = array->rank - 1; axis >= 0; axis--) {
-            from += rest % shape[axis] * step;
+            from += (begin[axis] + rest % shape[axis]) * step;
             rest /= shape[axis];
             step *= array->shape[axis];
         }

@@ -7,15 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own_names[EXPLAINED] = {
-    "input", "weight", "grad_output", "input as the column matrix", "weight as a matrix", "output",
-    "grad_output as a matrix", "grad_bias, mean over the batch",
-    "grad_weight as a matrix, mean over the batch", "grad_weight, mean over the batch",
-    "grad_input as the column matrix", "grad_input", "input with its padding",
-    "grad_output with zeros stuffed in, as if stride were 1", "the same, padded for the full convolution",
-    "weight rotated by 180 degrees",
-};
-
 /* Those that NumPy holds as floats in the textbook's program: 0. where others print 0 */
 static const unsigned prints_floats =
     1u << COL_X | 1u << DB | 1u << DW_COL | 1u << DW | 1u << DELTA_OUT | 1u << Y;
@@ -36,7 +27,7 @@ void explain_array(FILE *out, const struct explanation *e, enum explained which)
     const int floats = prints_floats >> which & 1;
 
     shape_print(a->shape, a->rank, shape, sizeof shape);
-    fprintf(out, "%s  = %s, %s\n", explained_names[which], own_names[which], shape);
+    fprintf(out, "%s  = %s, %s\n", explained_names[which], explain_say(e, which), shape);
     for (int64_t i = 0; i < a->count; i++)
         integers &= fabs(array_get(a, i)) < 1e15 && array_get(a, i) == floor(array_get(a, i));
     for (int64_t i = 0; i < a->count; i++) {
@@ -75,30 +66,25 @@ void explain_text(FILE *out, const struct explanation *e)
 {
     static const struct {
         enum explained first;
-        const char *heading;
-    } parts[] = {
-        {X, "given"},
-        {COL_X, "method 2, forward: y as a matrix = col_x . col_w"},
-        {DELTA_IN_2D, "method 2, backward: dB = column sums of delta_in_2d / batch; "
-                      "dW = col_x^T . delta_in_2d / batch; dcol = delta_in_2d . col_w^T"},
-        {INPUT_PADDED, "method 1: dW = input_padded convolved with dz_stride_1 / batch; "
-                       "delta_out = dz_padded convolved with rot_weights"},
-    };
+        enum sentence heading;
+    } parts[] = {{X, SAY_GIVEN}, {COL_X, SAY_FORWARD}, {DELTA_IN_2D, SAY_BACKWARD}, {INPUT_PADDED, SAY_METHOD_1}};
     char problem[256];
     problem_print(&e->conv, problem, sizeof problem);
-    fprintf(out, "problem %s\n", problem);
+    fprintf(out, explain_say(e, SAY_PROBLEM), problem);
     if (*e->whole)
-        fprintf(out, "cut from %s: a problem of its own, whose sums hold nothing of what was cut off\n", e->whole);
+        fprintf(out, explain_say(e, SAY_CUT), e->whole);
+    if (e->files[0] && !e->files[2])
+        fputs(explain_say(e, SAY_ONES), out);
     for (int i = 0; i < EXPLAINED; i++) {
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
             if (parts[p].first == (enum explained)i)
-                fprintf(out, "\n---- %s ----\n\n", parts[p].heading);
+                fprintf(out, "\n---- %s ----\n\n", explain_say(e, parts[p].heading));
         if (i == DELTA_OUT)
             explain_steps(out, e);
         explain_array(out, e, (enum explained)i);
         fputc('\n', out);
     }
-    fprintf(out, "largest difference between method 1, method 2 and the library: %.3g\n", e->disagreement);
+    fprintf(out, explain_say(e, SAY_DIFFERENCE), e->disagreement);
 }
 
 static void json_axes(FILE *out, const char *name, const int64_t *numbers, int count)
@@ -130,9 +116,12 @@ static void json_source(FILE *out, const struct explanation *e)
 {
     static const char *const names[3] = {"input", "weight", "grad_output"};
     fprintf(out, ", \"source\": ");
-    for (int i = 0; i < 3 && e->files[i]; i++) {
+    for (int i = 0; i < 3 && e->files[0]; i++) {
         fprintf(out, "%s\"%s\": ", i ? ", " : "{", names[i]);
-        json_string(out, e->files[i]);
+        if (e->files[i])
+            json_string(out, e->files[i]);
+        else
+            fputs("null", out);
     }
     fputs(e->files[0] ? "}" : "null", out);
 }
@@ -151,7 +140,7 @@ void explain_json(FILE *out, const struct explanation *e)
             fputs(j ? ", " : "", out);
             json_number(out, array_get(a, j));
         }
-        fprintf(out, "], \"name\": \"%s\"}", own_names[i]);
+        fprintf(out, "], \"name\": \"%s\"}", explain_say(e, i));
     }
     fprintf(out, "\n}, \"conv\": ");
     json_conv(out, &e->conv);
@@ -161,7 +150,7 @@ void explain_json(FILE *out, const struct explanation *e)
         json_string(out, e->whole);
     else
         fprintf(out, "null");
-    fprintf(out, ", \"difference\": ");
+    fprintf(out, ", \"page_limit\": %d, \"difference\": ", EXPLAIN_PAGE_CELLS);
     json_number(out, e->disagreement);
     fprintf(out, "}\n");
 }

@@ -56,12 +56,12 @@ static void draw_cell(struct figure *f, int x, int y, int lit, const char *text)
             lit ? "n bold" : "n", text);
 }
 
-static void draw_label(struct figure *f, int x, int y, const char *format, int64_t row)
+static void draw_label(struct figure *f, int x, int y, enum sentence sentence, int64_t row)
 {
     if (!f->out)
         return;
     fprintf(f->out, "<text x=\"%d\" y=\"%d\">", x, y + 16);
-    fprintf(f->out, format, row);
+    fprintf(f->out, explain_say(f->e, sentence), row);
     fprintf(f->out, "</text>\n");
 }
 
@@ -109,28 +109,28 @@ static void draw_panels(struct figure *f, int in_line)
         const int64_t sample = row / (f->rows / f->e->conv.batch);
         const int x = (int)(row % in_line) * f->panel_width + GAP, y = (int)(row / in_line) * f->panel_height + GAP;
         if (f->scatter) {
-            draw_label(f, x, y, "row %" PRId64 " of dcol is added:", row);
+            draw_label(f, x, y, SAY_ROW_ADDED, row);
             draw_row(f, row, x, y + LINE);
             draw_image(f, sample, row, x, y + 2 * LINE + GAP);
         } else {
             draw_image(f, sample, row, x, y + LINE);
-            draw_label(f, x, y, "window of output pixel %" PRId64, row);
-            draw_label(f, x, y + LINE + f->image_height, "= row %" PRId64 " of col_x", row);
+            draw_label(f, x, y, SAY_WINDOW, row);
+            draw_label(f, x, y + LINE + f->image_height, SAY_IS_ROW, row);
             draw_row(f, row, x, y + 2 * LINE + f->image_height);
         }
     }
     if (!f->rows)
-        draw_label(f, GAP, GAP, "no output pixels: the batch is %" PRId64, 0);
+        draw_label(f, GAP, GAP, SAY_NO_PIXELS, 0);
     if (f->scatter) {
         const int y = (int)(f->rows + in_line - 1) / in_line * f->panel_height + GAP;
         if (f->rows)
-            draw_label(f, GAP, y, "delta_out, after row %" PRId64 ":", f->rows - 1);
+            draw_label(f, GAP, y, SAY_AFTER_ROW, f->rows - 1);
         for (int64_t n = 0; n < f->e->conv.batch; n++)
             draw_image(f, n, -1, GAP, y + LINE + (int)n * f->image_height);
     }
 }
 
-static void draw(FILE *out, const struct explanation *e, int scatter, const char *title)
+static void draw(FILE *out, const struct explanation *e, int scatter)
 {
     const cvg_conv *conv = &e->conv;
     const int dims = conv->spatial_dims;
@@ -154,7 +154,7 @@ static void draw(FILE *out, const struct explanation *e, int scatter, const char
     const int width = in_line * f.panel_width,
               height = (lines ? lines * f.panel_height : LINE) + GAP + (scatter ? LINE + (int)conv->batch * f.image_height : 0);
     f.out = out;
-    fprintf(out, head, width, height, width, height, title);
+    fprintf(out, head, width, height, width, height, explain_say(e, scatter ? SAY_COL2IMG : SAY_IM2COL));
     draw_panels(&f, in_line);
     fprintf(out, "</svg>\n");
     free(f.tap);
@@ -163,10 +163,10 @@ static void draw(FILE *out, const struct explanation *e, int scatter, const char
 
 void explain_col2img(FILE *out, const struct explanation *e)
 {
-    draw(out, e, 1, "col2img: each row of dcol is added into the image, where the window of its output pixel was");
+    draw(out, e, 1);
 }
 
 void explain_im2col(FILE *out, const struct explanation *e)
 {
-    draw(out, e, 0, "img2col: the window of each output pixel becomes a row of col_x");
+    draw(out, e, 0);
 }

@@ -20,7 +20,7 @@ static const struct command {
     {"explain", EXPLAIN, command_explain,
      "  explain simple|complex|PROBLEM   every intermediate array of both methods\n"
      "          [--input F --weight F --grad-output F [--take A:B]] [--crop] [-o FILE]\n"
-     "          [--format text|json|html|svg] [--figure col2img|im2col]\n"},
+     "          [--format text|json|html|svg] [--figure col2img|im2col] [--lang en|zh]\n"},
     {"verify", VERIFY, command_verify,
      "  verify  [PROBLEM...]             every algorithm against the definition\n"
      "          [--random N] [--time-limit S] [--algo A,...] [--type f32|f64] [--threads 1,2,...]\n"
@@ -70,6 +70,7 @@ static const struct {
     {"--input", OPT_INPUT, EXPLAIN | RUN},
     {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
     {"--json", OPT_JSON, BENCH},
+    {"--lang", OPT_LANG, EXPLAIN},
     {"--mean", OPT_MEAN, RUN},
     {"--measure", OPT_MEASURE, INFO},
     {"--min-time", OPT_MIN_TIME, BENCH},

@@ -43,28 +43,6 @@ static void must_have_shape(const struct array *array, const char *name, const i
     die(EXIT_BAD_INPUT, "--%s has shape %s; must be %s", name, got, want);
 }
 
-/* Applies --take to input, and to grad_output when that still has the whole batch. */
-static void take(const struct args *args, struct array *input, struct array *grad_output)
-{
-    const char *text = args->option[OPT_TAKE];
-    cvg_error error;
-    int64_t begin, end;
-    char range[44], *colon;
-    if (!text)
-        return;
-    snprintf(range, sizeof range, "%s", text);
-    colon = strchr(range, ':');
-    if (colon)
-        *colon = 0;
-    if (!colon || numbers_parse(range, &begin, 1) != 1 || numbers_parse(colon + 1, &end, 1) != 1)
-        die(EXIT_BAD_INPUT, "--take is \"%s\"; must be BEGIN:END, such as 0:64", text);
-    const int64_t batch = input->rank ? input->shape[0] : 0;
-    if (!array_take(input, begin, end, &error))
-        die(EXIT_BAD_INPUT, "--take %s", error.text);
-    if (grad_output && grad_output->rank && grad_output->shape[0] == batch)
-        array_take(grad_output, begin, end, &error);
-}
-
 /* ---- results: written under other names, and given their own when all are there ---- */
 
 enum { MOST_RESULTS = 3 };
@@ -199,7 +177,7 @@ static int run_forward(const struct args *args)
     struct results results = {0};
     int64_t out[3];
 
-    take(args, &input, NULL);
+    args_take(args, &input, NULL);
     cvg_conv conv = args_conv(args, input.shape, input.rank, weight.shape, weight.rank);
     conv.type = setup.type;
     if (args->option[OPT_BIAS]) {
@@ -234,7 +212,7 @@ static int run_backward(const struct args *args)
     struct results results = {0};
     int64_t shape[5];
 
-    take(args, &input, &grad_output);
+    args_take(args, &input, &grad_output);
     cvg_conv conv = args_conv(args, input.shape, input.rank, weight.shape, weight.rank);
     conv.type = setup.type;
     shape[0] = conv.batch;
@@ -295,7 +273,7 @@ static int run_transpose(const struct args *args)
     int64_t groups = 1, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, pad[6] = {0}, extra[3] = {0};
     int64_t out[5], back[3];
 
-    take(args, &input, NULL);
+    args_take(args, &input, NULL);
     const int dims = input.rank - 2;
     if (input.rank < 3 || input.rank > 5 || weight.rank != input.rank)
         die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5",

@@ -24,9 +24,6 @@ const ARRAYS = [
 ];
 const GIVEN = ARRAYS.slice(0, 3);
 
-/** Elements that all arrays together may have, as in cli/explain_fit.c. */
-const MOST_CELLS = 12000;
-
 /** @param {number[]} sizes */
 function product(sizes) { return sizes.reduce((a, b) => a * b, 1); }
 
@@ -63,8 +60,8 @@ class Refusal extends Error {
 
 /** A problem: sizes, shapes of all arrays, and recipes of all cells. */
 class Problem {
-    /** @param {Conv} conv */
-    constructor(conv) {
+    /** @param {Conv} conv @param {number} most elements that all arrays together may have */
+    constructor(conv, most = Infinity) {
         this.conv = conv;
         const axes = Array.from({length: conv.spatial_dims}, (_, axis) => axis);
         this.N = conv.batch;
@@ -109,8 +106,8 @@ class Problem {
             rot_weights: [this.K, this.Cg, ...conv.filter]
         };
         const cells = ARRAYS.reduce((sum, name) => sum + product(this.shapes[name]), 0);
-        if (cells > MOST_CELLS)
-            throw new Refusal('too_large', {cells, most: MOST_CELLS});
+        if (cells > most)
+            throw new Refusal('too_large', {cells, most});
         /** @type {Record<string, Recipes>} method 2, by which all arrays are made */
         this.method2 = this.recipesOfMethod2();
         /** @type {Record<string, Recipes>} method 1, the other way to three of them */

@@ -98,9 +98,15 @@ good explain complex --format html -o page.html
     result 1 || result 0 'explain --format html'
 good explain simple --format svg;              says '>6+6</text>'
 good explain simple --figure im2col;           says 'row 3 of col_x'
+good explain simple --lang en;                 says 'step 4: row 3 of dcol'
+good explain simple --lang zh;                 says '第 4 步：dcol 的第 3 行'; says '    [ 4. 12.  9.]]]]'
+good explain simple --lang zh --format svg;    says '加完第 3 行后的 delta_out'
+good explain simple --lang=zh --figure im2col; says 'col_x 的第 3 行'
 good explain mb64ic3ih28oc4kh3ph1 --format html --crop; says '"whole": "mb64'
 good explain mb64ic3ih28oc4kh3ph1 --crop;      says 'cut from mb64'
 good explain --input x.npy --weight w.npy --grad-output g.npy --format svg --crop; says '<svg'
+good explain --input x.npy --weight w.npy --take 1:2; says 'is all ones'
+good explain --input x.npy --weight w.npy --take 1:2 --format json; says '"grad_output": null'
 good bench mb1ic1ih4oc1kh3ph1 --algo direct --min-time 0 --format html -o bench.html; says '% peak'
 grep -q '"names": \["direct"\]' bench.html && result 1 || result 0 'bench --format html'
 good verify mb1ic2ih5oc3kh3ph1 --threads 1,2;  says ', 0 failed'
@@ -205,6 +211,8 @@ bad 2 '--figure is "im2col"; it goes with --format svg' explain simple --figure 
 bad 2 'bench does not take --crop' bench --crop
 bad 2 '--format is "svg"; must be text or html' bench --format svg
 bad 2 '-o is "x.html"; bench takes it with --format html' bench -o x.html
+bad 2 '--lang is "fr"; must be en or zh' explain simple --lang fr
+bad 2 '--lang is "zh"; it goes with --format text and svg' explain simple --lang zh --format html
 bad 2 '--crop is "yes"; takes no value' explain simple --crop=yes
 bad 2 'demo takes no argument' demo now
 bad 2 'run needs one of forward, backward, transpose' run
@@ -288,6 +296,9 @@ bad 2 'weight has 1 axes and input 4' run forward --input x.npy --weight b.npy -
 bad 2 '--bias has shape 4x3x3x3; must be 4' run forward --input x.npy --weight w.npy --bias w.npy -o never
 bad 2 '--grad-output has shape 2x3x5x5; must be 2x4x3x3' run backward --input x.npy --weight w.npy --grad-output x.npy -o never
 bad 2 'takes 1:9 of a batch of 2' run forward --input x.npy --weight w.npy --take 1:9 -o never
+bad 2 'takes 1:9 of a batch of 2' explain --input x.npy --weight w.npy --take 1:9
+bad 2 'takes images of --input' explain simple --take 0:1
+bad 2 '--weight is missing' explain --input x.npy --take 0:1
 bad 2 '--take is "one"' run forward --input x.npy --weight w.npy --take one -o never
 bad 2 'must be less than the stride' run transpose --input g.npy --weight w.npy --output-padding 1 -o never
 bad 2 '--weight has 4 input channels; --input has 3' run transpose --input x.npy --weight w.npy -o never

@@ -42,6 +42,11 @@ rule 'a file over 600 lines' "$(wc -l $library cli/*.[ch] include/*.h | awk '$1 
 rule 'trailing white space' "$(grep -nE '[[:space:]]+$' $library cli/*.[ch] include/*.h tests/*.[ch] tests/*.sh README.md \
     docs/*.md CMakeLists.txt page/* tests/page/* cmake/*)"
 
+rule 'a line of the documents over 120 columns' \
+    "$(for file in README*.md SECURITY.md docs/*.md docs/measurements/*.md bindings/python/README.md; do
+        [ "$(LC_ALL=C.UTF-8 wc -L <"$file")" -le 120 ] || echo "$file"
+    done)"
+
 # Every source is built; every option of the program is in its man page.
 rule 'a source that CMake does not build' \
     "$(for file in src/*.c src/*/*.c cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What an adopter meets: the installed tree by pkg-config and by find_package, the source tree by
-# add_subdirectory and by a bare compiler, the header as C++, and the README's program.
+# add_subdirectory, the header as C++, and the README's program.
 # usage: package.sh SOURCE BUILD CC
 set -u
 source=$1 build=$2 cc=$3
@@ -81,10 +81,6 @@ step 'find_package, static' outside "$work/static" 'find_package(convgrad 0.1 RE
 step 'add_subdirectory' outside "$work/sub" "add_subdirectory($source convgrad)" convgrad::convgrad
 no_more() { [ ! -e "$work/sub/build/convgrad/convgrad" ] && [ ! -d "$work/sub/build/convgrad/tests" ]; }
 step 'add_subdirectory builds the library alone' no_more
-
-step 'without CMake' $cc -O2 -I "$source/include" "$work/layer.c" "$source"/src/*.c "$source"/src/algo/*.c \
-    "$source"/src/kernels/*.c -lm -o "$work/bare"
-step 'without CMake, run' "$work/bare"
 
 if command -v c++ >/dev/null; then
     printf '#include <convgrad.h>\nint main() { cvg_conv c = CVG_CONV_INIT; cvg_options o = CVG_OPTIONS_INIT; %s }\n' \

@@ -20,6 +20,8 @@ fresh() { # FILE WORDS...
 make=${3:-}
 fresh col2img.svg simple --format svg
 fresh im2col.svg simple --figure im2col
+fresh col2img.zh.svg simple --format svg --lang zh
+fresh im2col.zh.svg simple --figure im2col --lang zh
 fresh complex.html complex --format html
-[ $failed = 0 ] && echo "3 files are fresh"
+[ $failed = 0 ] && echo "5 files are fresh"
 exit $failed

@@ -21,7 +21,8 @@ types() {
     tsc --allowJs --checkJs --noEmit --strict --noUnusedLocals --noUnusedParameters --noImplicitReturns \
         --noFallthroughCasesInSwitch --target es2020 --lib es2020,dom,dom.iterable --moduleDetection legacy "$@"
 }
-check tsc 'types of the page of explain' types dom.js words.js engine.js explain.js
+check tsc 'types of the page of explain' types dom.js words.js engine.js say.js grid.js why.js film.js problems.js \
+    page.js
 check tsc 'types of the page of bench' types dom.js bench.js
 check clang-format 'format' clang-format --dry-run -Werror ./*.js
 markup() { # warnings as well
