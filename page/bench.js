@@ -89,8 +89,8 @@ function bars(pass, width) {
     });
     if (most >= 100) {
         const x = left + 100 * scale, end = x > width / 2;
-        chart.append(svg('line', {x1: x, x2: x, y1: 0, y2: height, class: 'roof'}),
-                     text(end ? x - 6 : x + 6, 12, 'FMA peak, 100 %', end ? 'end' : 'start'));
+        chart.prepend(svg('line', {x1: x, x2: x, y1: 0, y2: height, class: 'roof'}),
+                      text(end ? x - 6 : x + 6, 12, 'FMA peak, 100 %', end ? 'end' : 'start'));
     }
     return chart;
 }
