@@ -4,11 +4,11 @@
 /**
  * @typedef {{name: string, type: string, peak: number, intensity: number, percent: number[][], error: number[][]}} Row
  *     percent of the FMA peak and error, by pass and candidate; 0 and -1 where not measured
- * @typedef {{interrupted: boolean, bytes: number, threads: number, passes: string[], names: string[],
- *     rows: Row[]}} Report
+ * @typedef {{bytes: number, threads: number, version: string, date: string, cpu: string, isa: string,
+ *     command: string, passes: string[], names: string[], rows: Row[]}} Report
  */
 
-/** @type {Report & Record<string, unknown>} the program may tell more of the run: see facts() */
+/** @type {Report} */
 const report = JSON.parse(element('data').textContent || '');
 for (const row of report.rows)
     row.percent = row.percent.map(values => values.map(v => Number.isFinite(v) ? v : 0)); // a time of 0
@@ -176,12 +176,16 @@ function roofline(width) {
     return chart;
 }
 
-/** What the program tells of the run beyond the numbers, such as processor and date: each as a name and a value. */
+/** What the program tells of the run beyond the numbers: each as a name and a value. */
 function facts() {
-    const known = ['interrupted', 'bytes', 'threads', 'passes', 'names', 'rows'];
-    return Object.entries(report)
-        .filter(([key, value]) => !known.includes(key) && ['string', 'number'].includes(typeof value) && value !== '')
-        .flatMap(([key, value]) => [make('dt', {}, key.replace(/_/g, ' ')), make('dd', {}, String(value))]);
+    const told = {
+        'convgrad': report.version,
+        'processor': report.cpu,
+        'instruction set': report.isa,
+        'date': report.date,
+        'command': report.command,
+    };
+    return Object.entries(told).flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]);
 }
 
 /** @param {string} type */
@@ -201,7 +205,6 @@ function legend(place, entries) {
 }
 
 element('about').textContent =
-    `${report.interrupted ? 'Interrupted: this is what was measured until then. ' : ''}` +
     `% of the FMA peak of ${[...new Set(report.rows.map(row => row.type))].map(peakOf).join(' and of ')} on ` +
     `${report.threads} thread${report.threads === 1 ? '' : 's'}; memory ${(report.bytes / 1e9).toFixed(1)} GB/s; ` +
     'all measured in the same run.';

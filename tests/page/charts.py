@@ -55,14 +55,15 @@ def bench(page):
     # A report of every colour, near the peak, with all that a program may tell of its run.
     names = ["auto", "direct", "im2col", "winograd4", "winograd6", "winograd8", "onednn", "openblas"]
     told = {
-        "interrupted": False,
         "bytes": 2e10,
         "threads": 2,
         "passes": report["passes"],
         "names": names,
-        "processor": "A processor with a name",
-        "instruction_set": "avx2",
-        "command_line": "convgrad bench " + "x" * 200,
+        "cpu": "A processor with a name",
+        "isa": "avx2",
+        "version": "1.2.3",
+        "date": "2026-01-01T00:00:00Z",
+        "command": "convgrad bench " + "x" * 200,
         "rows": [
             {
                 "name": f"a layer with a name that is rather long, number {i}",
