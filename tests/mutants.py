@@ -23,7 +23,7 @@ MUTANTS = [
     ("shape.c", "if (reach < 0 || reach >= padded)", "if (reach < 0 || reach > padded)", "a filter that is one too large is accepted"),
     ("shape.c", "s.pad[axis] = conv->pad_begin[from];", "s.pad[axis] = conv->pad_end[from];", "padding at the begin and at the end mixed up"),
     ("shape.c", "s.dilation[axis] = conv->dilation[from];", "s.dilation[axis] = conv->dilation[0];", "one dilation for all axes"),
-    ("plan.c", "options->error_growth", "12.0", "error_growth is not looked at"),
+    ("plan.c", "draft.error_growth = options->error_growth;", "draft.error_growth = 12.0;", "error_growth is not looked at"),
     ("api.c", ".accumulate = mode == CVG_ACCUMULATE,", ".accumulate = 0,", "CVG_ACCUMULATE is ignored"),
     ("api.c", ".scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale,", ".scale = plan->gradient_scale,", "forward is scaled like a gradient"),
     ("api.c", "return !batch_operand && plan->shape.N > 0;", "return !batch_operand && plan->shape.N > 1;", "a NULL operand passes for batch 1"),
@@ -58,7 +58,7 @@ MUTANTS = [
     ("algo/direct_channels.c", "t->accumulate", "0", "a missing accumulate"),
     ("algo/direct_pixels.c", "t->accumulate", "0", "a missing accumulate"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < sum->parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= sum->parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
-    ("algo/grad_bias.c", "s->K * s->out_size, s->out_size);", "s->K * s->out_size, s->out_size - (s->out_size > 16));", "grad_bias forgets the last pixel"),
+    ("algo/grad_bias.c", "call->channels * call->size, call->size);", "call->channels * call->size, call->size - (call->size > 16));", "grad_bias forgets the last pixel"),
     # Method 2
     ("algo/im2col.c", "run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;", "run.low = w < 0 ? cvg_min(-w / step, count) : 0;", "im2col reads left of the row when the stride passes it"),
     ("algo/im2col.c", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w - 1, count));", "im2col forgets the last column"),
