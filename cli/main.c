@@ -124,6 +124,8 @@ static void parse(int argc, char **argv, int command, struct args *args)
             continue;
         }
         const int row = find_option(argv[i], &value);
+        if (row < 0 && !strncmp(argv[i], "--plot", strlen("--plot")))
+            die(EXIT_BAD_INPUT, "--plot is gone; bench --format html -o FILE draws the same charts");
         if (row < 0)
             die(EXIT_BAD_INPUT, "there is no option %s; see convgrad %s --help", argv[i], commands[command].name);
         if (!(options[row].commands & commands[command].bit))

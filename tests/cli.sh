@@ -195,7 +195,7 @@ bad 2 '--seed is "x"' verify --seed x
 bad 2 '--pass is "sideways"' bench --pass sideways
 bad 2 '--min-time is "-1"' bench --min-time -1
 bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
-bad 2 'there is no option --plot; see convgrad bench --help' bench --plot x.png
+bad 2 '--plot is gone; bench --format html -o FILE draws' bench --plot x.png
 bad 2 'there is no example "simpel"; there are simple and complex' explain simpel
 bad 2 '--weight-shape is missing' verify --input-shape 1,3,8,8
 bad 2 '--input-shape is missing' bench --weight-shape 1,3,8,8
