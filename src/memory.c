@@ -24,6 +24,13 @@ void *cvg_arena_take(struct cvg_arena *arena, int64_t count, size_t size)
     return piece;
 }
 
+void cvg_arena_repeat(struct cvg_arena *arena, size_t begin, int times)
+{
+    const size_t each = arena->used - begin; /* whole lines */
+    if (each)
+        cvg_arena_take(arena, times - 1, each);
+}
+
 size_t cvg_arena_size(const struct cvg_arena *arena)
 {
     return arena->used ? arena->used + CVG_ALIGNMENT - 1 : 0;

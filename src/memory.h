@@ -23,6 +23,9 @@ struct cvg_arena cvg_arena_on(void *workspace);
 /* The next piece of count * size bytes, aligned to CVG_ALIGNMENT; NULL when measuring. */
 void *cvg_arena_take(struct cvg_arena *arena, int64_t count, size_t size);
 
+/* As if what was taken since begin were taken times as often: the scratch of so many workers. */
+void cvg_arena_repeat(struct cvg_arena *arena, size_t begin, int times);
+
 /* The bytes that a workspace of any alignment must have for what was taken. */
 size_t cvg_arena_size(const struct cvg_arena *arena);
 

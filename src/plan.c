@@ -140,20 +140,14 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
     if (need > limit)
         return cvg_fail(error, CVG_UNSUPPORTED, "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
                         cvg_pass_names[pass], algorithm->name, need);
-    int fit = 1;
-    for (int low = 1, high = plan->threads.count; low <= high;) {
-        const int middle = low + (high - low) / 2;
-        if (workspace(plan, algorithm, pass, middle) <= limit) {
-            fit = middle;
-            low = middle + 1;
-        } else {
-            high = middle - 1;
-        }
-    }
+    const size_t each = plan->threads.count > 1 ? workspace(plan, algorithm, pass, 2) - need : 0; /* one worker more */
+    size_t fit = (size_t)plan->threads.count;
+    if (each && (limit - need) / each < fit - 1)
+        fit = 1 + (limit - need) / each;
     plan->pass[pass].algorithm = algorithm;
     plan->pass[pass].reason = wanted == CVG_AUTO ? CVG_EXPECTED : CVG_PINNED;
-    plan->pass[pass].workers = fit;
-    plan->pass[pass].workspace = workspace(plan, algorithm, pass, fit);
+    plan->pass[pass].workers = (int)fit;
+    plan->pass[pass].workspace = need + (fit - 1) * each;
     return CVG_OK;
 }
 

@@ -69,8 +69,9 @@ static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels,
                    int workers, struct cvg_arena *arena)
 {
     const struct cut cut = cut_of(s, pass);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, &cut, kernels, arena);
+    const size_t begin = arena->used;
+    carve(s, &cut, kernels, arena);
+    cvg_arena_repeat(arena, begin, workers);
 }
 
 /* What all jobs of a call share. */

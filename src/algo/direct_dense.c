@@ -89,8 +89,9 @@ static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels,
 {
     const struct cut cut = cut_of(s, kernels, pass);
     cvg_arena_take(arena, cvg_times(s->G, packed_size(&cut)), kernels->size);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, pass, kernels, arena);
+    const size_t begin = arena->used;
+    carve(s, pass, kernels, arena);
+    cvg_arena_repeat(arena, begin, workers);
 }
 
 /* What all jobs of a call share. */

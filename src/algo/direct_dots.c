@@ -241,8 +241,9 @@ static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels,
     struct call call = {.cut = cut_of(s)};
     (void)pass;
     carve_shared(&call, s, kernels, arena);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, &call.cut, kernels, arena);
+    const size_t begin = arena->used;
+    carve(s, &call.cut, kernels, arena);
+    cvg_arena_repeat(arena, begin, workers);
 }
 
 const struct cvg_form cvg_direct_dots = {layout, run};

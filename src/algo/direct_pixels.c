@@ -119,8 +119,9 @@ static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels,
 {
     const struct cut cut = cut_of(s, kernels, pass);
     cvg_arena_take(arena, cvg_times(s->G, packed_size(s, &cut)), kernels->size);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, &cut, kernels, arena);
+    const size_t begin = arena->used;
+    carve(s, &cut, kernels, arena);
+    cvg_arena_repeat(arena, begin, workers);
 }
 
 /* What all jobs of a call share. */

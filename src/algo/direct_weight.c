@@ -378,8 +378,9 @@ static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels,
     if (swaps(s))
         s = &other;
     carve_shared(&call, s, kernels, arena);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, kernels, arena);
+    const size_t begin = arena->used;
+    carve(s, kernels, arena);
+    cvg_arena_repeat(arena, begin, workers);
 }
 
 const struct cvg_form cvg_direct_weight = {layout, run};

@@ -377,8 +377,9 @@ static struct call share(const struct cvg_task *task, cvg_pass pass, struct cvg_
     call.base = arena->used;
     call.each = one.used;
     arena->overflow |= one.overflow;
-    for (int worker = 0; worker < task->workers; worker++)
-        carve[pass](task, arena);
+    const size_t begin = arena->used;
+    carve[pass](task, arena);
+    cvg_arena_repeat(arena, begin, task->workers);
     return call;
 }
 

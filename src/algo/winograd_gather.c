@@ -96,8 +96,9 @@ size_t cvg_winograd_gather_workspace(const struct cvg_shape *s, const struct cvg
     const struct cut cut = cut_of(s, kernels, pass, n);
     struct cvg_arena arena = cvg_arena_on(NULL);
     carve_weight(s, &cut, kernels, &arena);
-    for (int worker = 0; worker < workers; worker++)
-        carve(s, &cut, kernels, &arena);
+    const size_t begin = arena.used;
+    carve(s, &cut, kernels, &arena);
+    cvg_arena_repeat(&arena, begin, workers);
     return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
 }
 

@@ -107,8 +107,9 @@ size_t cvg_winograd_weight_workspace(const struct cvg_shape *s, const struct cvg
     const struct cut cut = cut_of(s, kernels, n);
     struct cvg_arena arena = cvg_arena_on(NULL);
     carve_partial(s, kernels, &arena);
-    for (int worker = 0; worker < workers; worker++)
-        carve(&cut, kernels, &arena);
+    const size_t begin = arena.used;
+    carve(&cut, kernels, &arena);
+    cvg_arena_repeat(&arena, begin, workers);
     return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
 }
 
