@@ -209,4 +209,5 @@ void structure(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, con
     if (keeps_structure(plan))
         check_isolation(v, conv, plan, before, set, work);
     check_ones(v, conv, plan, before, want, work);
+    set_allowed(v, plan, before); /* as it was */
 }
