@@ -447,10 +447,12 @@ static void print_end(const struct bench *bench)
                100 * bench->regret_sum / bench->regrets, bench->regrets, 100 * bench->regret_most, bench->regret_where);
 }
 
-static void tell_interrupted(void *context)
+static int tell_interrupted(void *context, int number)
 {
+    (void)number;
     print_end(context);
     printf("bench: interrupted; what was measured stands above, no file was written\n");
+    return EXIT_WRONG;
 }
 
 int command_bench(const struct args *args)

@@ -25,7 +25,10 @@ double seconds(void);
  * Before that it calls what interrupt_tells() was given, and removes what it has begun to write.
  */
 void interrupt_watch(void);
-void interrupt_tells(void (*function)(void *context), void *context);
+void interrupt_tells(int (*function)(void *context, int number), void *context); /* gives the exit status */
+
+/* The same at a time, in seconds(), with number 0. */
+void interrupt_at(double when);
 
 /* Around changes of what that function reads. */
 void interrupt_hold(void);

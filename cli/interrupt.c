@@ -8,6 +8,7 @@
 #include "output.h"
 
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +16,8 @@
 #include <unistd.h>
 
 static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* held while what a command tells is changed */
-static void (*tell)(void *context);
+static int (*tell)(void *context, int number);
+static double limit = INFINITY; /* when a command ends by itself */
 static void *tell_context;
 
 void interrupt_hold(void)
@@ -28,7 +30,7 @@ void interrupt_release(void)
     pthread_mutex_unlock(&told);
 }
 
-void interrupt_tells(void (*function)(void *context), void *context)
+void interrupt_tells(int (*function)(void *context, int number), void *context)
 {
     interrupt_hold();
     tell = function;
@@ -44,23 +46,48 @@ static void on_signal(int number)
     (void)written;
 }
 
+/* The number of a signal, or 0 when the limit is reached. */
+static int wait_for_end(void)
+{
+    for (;;) {
+        interrupt_hold();
+        const double left = limit - seconds();
+        interrupt_release();
+        struct pollfd readable = {.fd = wake[0], .events = POLLIN};
+        int number = 0;
+        const int ready = poll(&readable, 1, left < 1e6 ? (int)(fmax(left, 0) * 1000) + 1 : -1);
+        if (ready == 0 && left < 1e6)
+            return 0;
+        if (ready > 0 && read(wake[0], &number, sizeof number) == sizeof number && number)
+            return number;
+    }
+}
+
 static void *wait_for_signal(void *unused)
 {
-    int number;
+    const int number = wait_for_end();
+    int status = EXIT_WRONG;
     (void)unused;
-    while (read(wake[0], &number, sizeof number) != sizeof number)
-        ;
     signal(SIGINT, SIG_DFL); /* a second one ends the program, whatever this waits for */
     signal(SIGTERM, SIG_DFL);
     interrupt_hold();
     progress_clear();
     if (tell)
-        tell(tell_context);
+        status = tell(tell_context, number);
     else
         fputs("convgrad: interrupted\n", stderr);
     fflush(stdout);
     outputs_drop();
-    _exit(EXIT_WRONG);
+    _exit(status);
+}
+
+void interrupt_at(double when)
+{
+    interrupt_hold();
+    limit = when;
+    interrupt_release();
+    if (wake[1])
+        on_signal(0); /* the thread looks at it */
 }
 
 /* Nobody reads any more: nothing to say. */

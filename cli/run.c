@@ -80,10 +80,11 @@ static _Noreturn void give_up(const struct results *r, int count, int placed, co
 }
 
 /* What is left of results that were interrupted. */
-static void drop_parts(void *context)
+static int drop_parts(void *context, int number)
 {
     const struct results *r = context;
     char path[4096];
+    (void)number;
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, ".part", path);
         remove(path);
@@ -91,6 +92,7 @@ static void drop_parts(void *context)
     if (r->made_directory)
         remove(r->directory); /* only if nothing is in it */
     fputs("convgrad: interrupted\n", stderr);
+    return EXIT_WRONG;
 }
 
 static void write_results(const struct args *args, struct results *r)

@@ -224,6 +224,7 @@ static void check_problem(struct verify *v, const struct problem *problem, doubl
     interrupt_hold();
     problem_print(&conv, v->problem, sizeof v->problem);
     v->passed_before = passed;
+    v->drawing = !whole;
     interrupt_release();
     problem_arguments(&conv, v->arguments, sizeof v->arguments);
     for (int t = 0; t < v->type_count && !time_is_up(v); t++) {
@@ -329,12 +330,17 @@ static void print_sum(const struct verify *v, const char *end)
     printf("%s\n", end);
 }
 
-static void tell_interrupted(void *context)
+/* Ended by a signal, or, in the middle of a problem, by the time limit. */
+static int tell_interrupted(void *context, int number)
 {
     const struct verify *v = context;
     if (*v->problem && !v->quiet)
-        printf("%s: %ld checks passed; not all were made\n", v->problem, v->passed - v->passed_before);
-    print_sum(v, "; interrupted");
+        printf("%s: %ld checks passed%s; not all were made\n", v->problem, v->passed - v->passed_before,
+               v->drawing ? ", on drawn elements" : "");
+    char end[60];
+    snprintf(end, sizeof end, "; time limit of %g s reached", v->limit);
+    print_sum(v, number ? "; interrupted" : end);
+    return number || v->failed || !v->passed ? EXIT_WRONG : 0;
 }
 
 static int by_macs(const void *a, const void *b)
@@ -377,8 +383,11 @@ int command_verify(const struct args *args)
     }
     find_sets(&v);
     watch_crashes();
+    v.limit = limit;
     v.deadline = seconds() + limit;
     interrupt_tells(tell_interrupted, &v);
+    if (limited)
+        interrupt_at(v.deadline + 0.5); /* unless it ends by itself before */
     if (limited)
         qsort(problems, (size_t)count, sizeof *problems, by_macs); /* what small ones leave is for large ones */
     struct verify random = v;
@@ -390,6 +399,7 @@ int command_verify(const struct args *args)
     free(problems);
     check_random(&v, drawn, args->option[OPT_THREADS] != NULL);
     progress_clear();
+    interrupt_at(INFINITY);
     interrupt_tells(NULL, NULL);
     char end[120] = "";
     if (limited && time_is_up(&v))

@@ -38,10 +38,11 @@ struct verify {
     int algo_count;
     cvg_type types[2];
     int type_count;
-    double deadline, macs_a_second; /* of the definition */
+    double limit, deadline, macs_a_second; /* of the definition */
     long problems, drawn, passed, failed, skipped, refused; /* drawn: problems that were not compared whole */
     int steps; /* of the problem's runs that are done */
     long passed_before; /* the problem that is being checked */
+    int drawing;        /* only some of its elements */
     int quiet; /* does not print problems that pass */
     /* what is being checked, for messages */
     char problem[256];   /* "" between problems */

@@ -128,6 +128,9 @@ good verify mb1ic2ih5oc3kh3ph1 --exact --threads 1; says 'verify: 1 problem, '
 good verify mb1ic2ih5oc3kh3ph1 mb8ic64ih56oc64kh3ph1 --threads 1 --time-limit 4 --type f32; says ', on drawn elements'
 good verify --time-limit 3 --threads 1; says 'time limit of 3 s reached'
 bad 2 '--time-limit is "x"' verify --time-limit x
+begin=$(date +%s)
+"$program" verify mb64ic256ih56oc256kh3ph1 --time-limit 2 >out 2>err
+[ $(($(date +%s) - begin)) -le 5 ] && says 'time limit' || result 0 'verify does not end at its time limit'
 printf '%s\n' 'name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,dilation_h,dilation_w,groups,source' \
     'one,1,2,5,6,4,3,3,2,1,1,1,0,1,1,1,2,me' >shapes.csv
 good verify --random 3 --seed 5 --threads 1,2;  says 'verify: 3 problems,'; says ', 0 failed'
