@@ -120,6 +120,7 @@ cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *the
             return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; what stands past the %zu bytes that this library "
                             "knows must be 0", name, given, size);
     memcpy(own, theirs, given < size ? given : size);
+    memcpy(own, &size, sizeof size); /* it is one of this library's now */
     return CVG_OK;
 }
 

@@ -185,6 +185,12 @@ static void check_growing_structs(void)
     cvg_options_init(&newer.known, sizeof newer);
     check(newer.known.struct_size == sizeof newer && newer.known.error_growth == CVG_ERROR_GROWTH && !newer.more[23], "options_init");
     check(cvg_plan_create(&plan, &conv, &newer.known, &error) == CVG_OK, "options of a newer program: %s", error.text);
+    char text[1024];
+    const size_t length = cvg_plan_export(plan, text, sizeof text);
+    cvg_plan_destroy(plan);
+    check(cvg_plan_import(&plan, text, length, &conv, &newer.known, &error) == CVG_OK, "import, newer: %s", error.text);
+    cvg_plan_destroy(plan);
+    check(cvg_plan_measure(&plan, &conv, &newer.known, 0, &error) == CVG_OK, "measure, newer: %s", error.text);
     cvg_plan_destroy(plan);
     newer.more[20] = 1;
     check(cvg_plan_create(&plan, &conv, &newer.known, &error) == CVG_INVALID_ARGUMENT && strstr(error.text, "must be 0"),
