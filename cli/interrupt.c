@@ -65,12 +65,19 @@ static int wait_for_end(void)
 
 static void *wait_for_signal(void *unused)
 {
-    const int number = wait_for_end();
-    int status = EXIT_WRONG;
+    int number, status = EXIT_WRONG;
     (void)unused;
-    signal(SIGINT, SIG_DFL); /* a second one ends the program, whatever this waits for */
-    signal(SIGTERM, SIG_DFL);
-    interrupt_hold();
+    for (;;) {
+        number = wait_for_end();
+        if (number) { /* a second one ends the program, whatever this waits for */
+            signal(SIGINT, SIG_DFL);
+            signal(SIGTERM, SIG_DFL);
+        }
+        interrupt_hold();
+        if (number || limit <= seconds())
+            break;
+        interrupt_release(); /* the command ended by itself just now */
+    }
     progress_clear();
     if (tell)
         status = tell(tell_context, number);
@@ -114,6 +121,7 @@ void interrupt_watch(void)
 /* ---- progress ---- */
 
 enum { COLUMNS = 79 };
+static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER; /* held while progress is read or changed */
 static struct {
     double begin, drawn; /* seconds */
     int64_t done, total; /* steps; total 0: not begun */
@@ -122,43 +130,56 @@ static struct {
 
 void progress_begin(int64_t total)
 {
+    pthread_mutex_lock(&drawing);
     progress.begin = seconds();
     progress.drawn = -INFINITY;
     progress.done = 0;
     progress.total = isatty(STDERR_FILENO) ? total : 0;
+    pthread_mutex_unlock(&drawing);
 }
 
-void progress_says(const char *format, ...)
+static void draw(const char *format, va_list args)
 {
     char text[COLUMNS + 1], left[40] = "";
     const double now = seconds();
-    va_list args;
     if (!progress.total || now < progress.drawn + 0.1)
         return;
     if (progress.done > 0) {
         const double rest = (now - progress.begin) / (double)progress.done * (double)(progress.total - progress.done);
         snprintf(left, sizeof left, ", %.0f:%02.0f left", floor(fmin(rest, 1e6) / 60), fmod(floor(fmin(rest, 1e6)), 60));
     }
-    int length = snprintf(text, sizeof text, "%lld of %lld%s: ", (long long)progress.done + 1, (long long)progress.total, left);
-    va_start(args, format);
+    const int length = snprintf(text, sizeof text, "%lld of %lld%s: ", (long long)progress.done + 1, (long long)progress.total, left);
     if (length < COLUMNS)
         vsnprintf(text + length, sizeof text - (size_t)length, format, args);
-    va_end(args);
     fprintf(stderr, "\r%-*s", COLUMNS, text);
     fflush(stderr);
     progress.drawn = now;
     progress.visible = 1;
 }
 
+void progress_says(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&drawing);
+    draw(format, args);
+    pthread_mutex_unlock(&drawing);
+    va_end(args);
+}
+
 void progress_step(int64_t steps)
 {
+    pthread_mutex_lock(&drawing);
     progress.done += steps;
+    pthread_mutex_unlock(&drawing);
 }
 
 void progress_clear(void)
 {
+    pthread_mutex_lock(&drawing);
     if (progress.visible)
         fprintf(stderr, "\r%*s\r", COLUMNS, "");
     progress.visible = 0;
     progress.drawn = -INFINITY;
+    pthread_mutex_unlock(&drawing);
 }

@@ -146,9 +146,9 @@ typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context,
  * Structure.  1 leaves only algorithms that add the products of the definition.  Their results keep
  * its structure to the bit: an element outside the sum of a result adds nothing to it, sums of
  * non-negative products are never negative, and an infinity or NaN stays where the definition takes
- * it.  (Zeros of padding count as elements: an infinite weight times such a zero may be NaN.)
- * Winograd's algorithms mix neighbours, so a large element leaves a rounding error of its own size
- * next to its place.  CVG_AUTO takes such an algorithm only for rank 2 and 3, and only where it
+ * it.  (Zeros of padding count as elements: an infinite weight or grad_output times such a zero may
+ * be NaN.)  Winograd's algorithms mix neighbours, so a large element leaves a rounding error in
+ * proportion to it beside its place.  CVG_AUTO takes such an algorithm only for rank 2 and 3, and only where it
  * expects it to be 1.25 times as fast as every other one.  An error_growth above the default drops
  * both conditions.  A pinned algorithm is taken whatever its error.
  */

@@ -23,8 +23,12 @@ static void write_axes(struct cvg_text *w, const char *label, const char *betwee
 static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_pass pass,
                            const struct cvg_algorithm *other)
 {
-    const double ratio = other->cost(&plan->shape, pass) / plan->pass[pass].algorithm->cost(&plan->shape, pass);
-    if (cvg_plan_handicap(plan, other) > 1 && ratio < 1)
+    const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
+    const double ratio = other->cost(&plan->shape, pass) / taken->cost(&plan->shape, pass);
+    if (ratio < 1 && taken->mixes)
+        cvg_write(w, "expected to be only %.2f times as fast; its error grows more, and each unit must bring 1 %%\n",
+                  1 / ratio);
+    else if (ratio < 1 && cvg_plan_handicap(plan, other) > 1)
         cvg_write(w, "expected to be only %.2f times as fast; one that mixes neighbours must be %g times\n", 1 / ratio,
                   CVG_PAYS);
     else

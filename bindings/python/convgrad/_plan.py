@@ -163,7 +163,8 @@ class Plan:
     error_growth     how much larger than that of direct sums the error may be
     exact            only algorithms that add the products of the definition (error_growth 1).  They keep structure:
                      an element outside a sum adds exactly nothing to it, sums of non-negative products are never
-                     negative, an infinity or NaN reaches only results that read it.  Otherwise Winograd's algorithms,
+                     negative, an infinity or NaN reaches only results that read it (zeros of padding count as
+                     elements: an infinite weight or grad_output times such a zero may be NaN).  Otherwise Winograd's algorithms,
                      which mix neighbours, are taken where they are much faster, never in rank 1.
     gradient_scale   multiplies every gradient
     workspace_limit  bytes for a pass; 0: no limit
