@@ -180,6 +180,9 @@ static int list_of(const char *option, const char *text, const char *const *name
             fprintf(stderr, ", with commas between\n");
             exit(EXIT_BAD_INPUT);
         }
+        for (int i = 0; i < count; i++)
+            if (items[i] == found)
+                die(EXIT_BAD_INPUT, "%s is \"%s\"; names %s twice", option, text, names[found]);
         items[count++] = found;
         if (!at[length])
             return count;
@@ -243,6 +246,17 @@ int args_threads(const struct args *args, const char *standard, int *threads, in
         die(EXIT_BAD_INPUT, "--threads is \"%s\"; must be %s from 0 to 4096", text,
             most > 1 ? "numbers with commas between," : "a number");
     return count;
+}
+
+int64_t args_count(const struct args *args, enum option option, int64_t standard, int64_t least)
+{
+    const char *text = args->option[option];
+    int64_t value;
+    if (!text)
+        return standard;
+    if (numbers_parse(text, &value, 1) != 1 || value < least)
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a whole number of at least %" PRId64, option_names[option], text, least);
+    return value;
 }
 
 double args_number(const struct args *args, enum option option, double standard, double least)

@@ -81,6 +81,9 @@ int args_passes(const struct args *args, cvg_pass passes[CVG_PASS_COUNT]);
 /* Thread counts of --threads, at most most; standard if it is absent. */
 int args_threads(const struct args *args, const char *standard, int *threads, int most);
 
+/* A whole number, at least least, that fits in 64 bits; standard if it is absent. */
+int64_t args_count(const struct args *args, enum option option, int64_t standard, int64_t least);
+
 /* A number option at least least; standard if it is absent. */
 double args_number(const struct args *args, enum option option, double standard, double least);
 

@@ -77,6 +77,16 @@ int command_info(const struct args *args)
         die(EXIT_BAD_INPUT, "--measure is \"%s\"; a plan that --import reads is not measured", args->option[OPT_MEASURE]);
     if (args->option[OPT_EXPORT] && count * type_count != 1)
         die(EXIT_BAD_INPUT, "--export is \"%s\"; it writes the plan of one problem and type", args->option[OPT_EXPORT]);
+    static const struct {
+        enum option option;
+        const char *name;
+    } of_plans[] = {{OPT_ALGO, "--algo"}, {OPT_IMPORT, "--import"}, {OPT_MEASURE, "--measure"}};
+    for (size_t i = 0; !count && i < sizeof of_plans / sizeof *of_plans; i++)
+        if (args->option[of_plans[i].option])
+            die(EXIT_BAD_INPUT, "%s is \"%s\"; it needs a problem", of_plans[i].name, args->option[of_plans[i].option]);
+    if (args->option[OPT_MEASURE] && algos[0] != CVG_AUTO)
+        die(EXIT_BAD_INPUT, "--measure is \"%s\"; with --algo %s there is nothing to choose", args->option[OPT_MEASURE],
+            args->option[OPT_ALGO]);
     args_threads(args, "0", &threads, 1);
     cvg_plan **plans = cli_alloc((size_t)(count * type_count), sizeof *plans);
     for (int i = 0; i < count * type_count; i++) {

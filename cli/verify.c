@@ -184,6 +184,7 @@ static void check_drawn(struct verify *v, const cvg_conv *conv)
         cvg_report report;
         v->algo = v->algos[a];
         v->at_threads = v->threads[v->thread_count - 1];
+        v->at_set = 0;
         if (v->algo == CVG_REFERENCE)
             continue; /* the definition itself */
         progress_says("%s, %s, %s, drawn elements", v->problem, type_name(v->type), cvg_algo_name(v->algo));
@@ -367,7 +368,7 @@ static int standard_problems(struct problem **problems)
 
 int command_verify(const struct args *args)
 {
-    struct verify v = {.seed = (uint64_t)args_number(args, OPT_SEED, 1, 0), .doing = "", .macs_a_second = 3e8};
+    struct verify v = {.seed = (uint64_t)args_count(args, OPT_SEED, 1, 0), .doing = "", .macs_a_second = 3e8};
     struct problem *problems;
 
     v.thread_count = args_threads(args, "1,2,3,7", v.threads, 16);
@@ -375,7 +376,7 @@ int command_verify(const struct args *args)
     v.type_count = args_types(args, -1, v.types);
     const double limit = args_number(args, OPT_TIME_LIMIT, INFINITY, 0);
     const int limited = limit < INFINITY;
-    int64_t drawn = (int64_t)args_number(args, OPT_RANDOM, 0, 1);
+    int64_t drawn = args_count(args, OPT_RANDOM, 0, 1);
     int count = args_problems(args, &problems);
     if (!count && !drawn) {
         count = standard_problems(&problems);

@@ -195,6 +195,13 @@ bad 2 '--type is "f16"' verify --type f16
 bad 2 '--threads is "two"' verify --threads two
 bad 2 '--threads is "-1"' verify --threads -1
 bad 2 '--seed is "x"' verify --seed x
+bad 2 '--random is "1e30"; must be a whole number' verify --random 1e30
+bad 2 '--random is "1.7"; must be a whole number' verify --random 1.7
+bad 2 '--algo is "auto,direct,auto"; names auto twice' bench --algo auto,direct,auto
+bad 2 '--pass is "forward,forward"; names forward twice' bench --pass forward,forward
+bad 2 '--measure is "5"; it needs a problem' info --measure 5
+bad 2 '--import is "none.txt"; it needs a problem' info --import none.txt
+bad 2 '--measure is "1"; with --algo direct there is nothing' info mb1ic2ih5oc3kh3 --algo direct --measure 1
 bad 2 '--pass is "sideways"' bench --pass sideways
 bad 2 '--min-time is "-1"' bench --min-time -1
 bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
