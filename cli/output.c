@@ -15,11 +15,13 @@ void output_open(struct output *output, const char *option, const char *path)
     output->replaces = lstat(path, &old) || S_ISREG(old.st_mode);
     if (snprintf(output->part, sizeof output->part, "%s%s", path, output->replaces ? ".part" : "") >= (int)sizeof output->part)
         die(EXIT_BAD_INPUT, "%s is longer than 4000 characters", option);
+    interrupt_hold(); /* whoever ends the program finds it in the list */
     output->file = fopen(output->part, "w");
     if (!output->file)
         die(EXIT_WRONG, "%s: %s: %s", option, path, strerror(errno));
     output->next = open_outputs;
     open_outputs = output;
+    interrupt_release();
 }
 
 void output_close(struct output *output)
@@ -29,6 +31,7 @@ void output_close(struct output *output)
     const int why = errno; /* closing may succeed, and say so */
     const int closed = fclose(output->file) == 0;
     output->file = NULL;
+    interrupt_hold();
     if (!flushed || !closed || (output->replaces && rename(output->part, output->path)))
         die(EXIT_WRONG, "%s: %s: %s", output->option, output->path,
             !flushed && why ? strerror(why) : errno ? strerror(errno) : "cannot be written");
@@ -37,6 +40,7 @@ void output_close(struct output *output)
             *at = output->next;
             break;
         }
+    interrupt_release();
 }
 
 void outputs_drop(void)

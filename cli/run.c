@@ -102,10 +102,12 @@ static void write_results(const struct args *args, struct results *r)
 
     r->directory = args->option[OPT_OUTPUT];
     interrupt_tells(drop_parts, r);
+    interrupt_hold();
     if (mkdir(r->directory, 0777) == 0)
         r->made_directory = 1;
     else if (errno != EEXIST)
         die(EXIT_WRONG, "-o: %s: %s", r->directory, strerror(errno));
+    interrupt_release();
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, ".part", part);
         if (!array_write(r->array[i], part, &error))
@@ -119,6 +121,7 @@ static void write_results(const struct args *args, struct results *r)
             give_up(r, r->count, 0, why);
         }
     }
+    interrupt_hold(); /* all take their places, or none */
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, ".part", part);
         path_of(r, i, "", path);
@@ -127,6 +130,7 @@ static void write_results(const struct args *args, struct results *r)
             give_up(r, r->count, i, why);
         }
     }
+    interrupt_release();
     interrupt_tells(NULL, NULL);
     for (int i = 0; i < r->count; i++) {
         path_of(r, i, "", path);

@@ -335,8 +335,8 @@ class _Layer:
         self.exact = exact
 
     @classmethod
-    def from_torch(cls: Type[_L], layer: torch.nn.Module, exact: bool = False) -> _L:
-        """A layer that shares another one's parameters, with hooks of its own from then on.
+    def from_torch(cls: Type[_L], layer: torch.nn.Module, exact: Optional[bool] = None) -> _L:
+        """A layer that shares another one's parameters, with hooks of its own from then on; exact as that one is, if None.
 
         Raises TypeError if the other layer is of another class, computes in its own way, or has no weights yet.
         """
@@ -353,7 +353,7 @@ class _Layer:
         made = cls.__new__(cls)
         made.__dict__.update((name, value.copy() if isinstance(value, dict) else value) for name, value in layer.__dict__.items())
         made.__dict__.pop("_compiled_call_impl", None)
-        made.exact = exact
+        made.exact = getattr(layer, "exact", False) if exact is None else exact
         return made
 
     def _conv_forward(self, input, weight, bias):
@@ -458,6 +458,8 @@ def patch(exact: bool = False) -> Iterator[None]:
 
     exact    only algorithms that keep structure (see `convgrad.Plan`), as long as a patch() that asks for it is open
     """
+    if not isinstance(exact, bool):
+        raise TypeError(f"exact is {exact!r}; must be True or False")
     with _Patched.lock:
         if _Patched.depth == 0:
             _Patched.before = {(place, name): getattr(place, name) for place, name in _PLACES}
@@ -466,13 +468,13 @@ def patch(exact: bool = False) -> Iterator[None]:
                 setattr(place, name, ours)
             _memory.open = True
         _Patched.depth += 1
-        _Patched.exact += bool(exact)
+        _Patched.exact += exact
     try:
         yield
     finally:
         with _Patched.lock:
             _Patched.depth -= 1
-            _Patched.exact -= bool(exact)
+            _Patched.exact -= exact
             if _Patched.depth == 0:
                 for (place, name), theirs in _Patched.before.items():
                     if getattr(place, name) is _Patched.ours[place, name]:  # else somebody put another one there
