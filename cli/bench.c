@@ -119,7 +119,7 @@ struct bench {
     cvg_pass passes[CVG_PASS_COUNT];
     int pass_count;
     struct candidate candidates[CANDIDATES_MOST];
-    int count;
+    int count, measured; /* passes of layers */
     struct report report;
     /* --check-planner: how far AUTO's choice is from the best, as a part of its time. */
     int check, regrets;
@@ -327,6 +327,7 @@ static void bench_pass(struct bench *bench, int row, const cvg_conv *conv, cvg_p
         }
         pass_name = "";
     }
+    bench->measured++;
     if (bench->check)
         check_planner(bench, r->problem, conv, pass, ready, count);
     fflush(stdout);
@@ -449,9 +450,11 @@ static void print_end(const struct bench *bench)
 
 static int tell_interrupted(void *context, int number)
 {
+    const struct bench *bench = context;
     (void)number;
-    print_end(context);
-    printf("bench: interrupted; what was measured stands above, no file was written\n");
+    if (bench->measured)
+        print_end(bench);
+    printf("bench: interrupted; %s\n", bench->measured ? "what was measured stands above" : "nothing was measured yet");
     return EXIT_WRONG;
 }
 
