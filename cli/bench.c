@@ -129,6 +129,7 @@ struct bench {
 
 static void print_header(const struct bench *bench)
 {
+    about_print(bench->report.about);
     printf("speed: %s is 1.00x; error: root mean square, in parts of that of the result\n", bench->report.names[0]);
     printf("  %-11s %-15s %10s %10s %8s %6s %7s %8s %9s\n", "pass", "algorithm", "min ms", "median ms", "GFLOP/s", "% peak",
            "speed", "error", "workspace");
@@ -152,7 +153,8 @@ static void print_line(const struct candidate *c, const struct candidate *base, 
     if (c->error_rms >= 0)
         snprintf(error, sizeof error, "%.1e", c->error_rms);
     if (!c->peer)
-        snprintf(room, sizeof room, bytes < 1 << 20 ? "%.1f KiB" : "%.1f MiB", (double)bytes / (bytes < 1 << 20 ? 1 << 10 : 1 << 20));
+        snprintf(room, sizeof room, bytes < 1 << 20 ? "%.1f KiB" : "%.1f MiB",
+                 (double)bytes / (bytes < 1 << 20 ? 1 << 10 : 1 << 20));
     printf("  %-11s %-15s %10.4f %10.4f %8.2f %6.1f %7s %8s %9s\n", pass_name, name, c->times[0] * 1e3,
            c->times[c->runs / 2] * 1e3, flops / c->times[0] * 1e-9, 100 * flops / c->times[0] / peak, speed, error, room);
 }
@@ -179,13 +181,6 @@ static void json_line(struct bench *bench, const struct report_row *row, const c
     fprintf(out, "}\n");
 }
 
-/* A plan of the candidate's algorithm for this pass; the others are as AUTO has them. */
-static void open_ours(struct bench *bench, struct candidate *c, const cvg_conv *conv, cvg_pass pass)
-{
-    c->plan = plan_of_pass(conv, pass, c->algo, bench->threads, &c->why);
-    c->workspace = c->plan ? workspace_of(c->plan) : NULL;
-}
-
 /* Prepares the candidates for a pass; leaves those that can do it in ready. */
 static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass,
                            struct layer *layer, struct candidate **ready)
@@ -194,11 +189,13 @@ static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass p
     for (int i = 0; i < bench->count; i++) {
         struct candidate *c = &bench->candidates[i];
         c->runs = 0;
-        if (c->peer)
+        if (c->peer) {
             c->workspace = c->peer->open(conv, pass, layer, bench->threads, &c->why);
-        else
-            open_ours(bench, c, conv, pass);
-        if (c->peer ? c->workspace != NULL : c->plan != NULL)
+        } else { /* an algorithm that refuses another pass is still timed in this one */
+            c->plan = plan_of_pass(conv, pass, c->algo, bench->threads, &c->why);
+            c->workspace = c->plan ? workspace_of(c->plan) : NULL;
+        }
+        if (c->workspace)
             ready[count++] = c;
     }
     return count;
@@ -269,7 +266,7 @@ static void compare_results(const struct bench *bench, const cvg_conv *conv, str
     free(want);
 }
 
-/* Compares what AUTO chooses with the best of the candidates that it may choose: one that mixes neighbours if it pays. */
+/* Compares what AUTO chooses with the best of what it may choose; one that mixes neighbours must pay. */
 static void check_planner(struct bench *bench, const char *text, const cvg_conv *conv, cvg_pass pass,
                           struct candidate *const *ready, int count)
 {
@@ -351,6 +348,8 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
     progress_clear();
     interrupt_hold();
     const int row = report_row(&bench->report, *problem->name ? problem->name : text, text, &conv, peak);
+    if (row == 0) /* not before: there may be no memory for the first layer */
+        print_header(bench);
     printf("%s%s%s, %s, FMA peak %.1f GFLOP/s\n", problem->name, *problem->name ? ": " : "", text, type_name(type), peak * 1e-9);
     fflush(stdout);
     interrupt_release();
@@ -432,7 +431,7 @@ static void page_close(struct bench *bench, const struct args *args)
 {
     if (!bench->page.file)
         return;
-    report_page(&bench->report, bench->page.file, bench->threads);
+    report_page(&bench->report, bench->page.file);
     if (args->option[OPT_OUTPUT])
         output_close(&bench->page);
     else if (fflush(bench->page.file) || ferror(bench->page.file) || fclose(bench->page.file))
@@ -484,8 +483,6 @@ int command_bench(const struct args *args)
     page_open(&bench.page, args);
     bench.report.about = about_now(bench.threads);
     bench.report.rows = cli_alloc((size_t)(count * type_count), sizeof *bench.report.rows);
-    about_print(bench.report.about);
-    print_header(&bench);
     interrupt_tells(tell_interrupted, &bench);
     progress_begin((int64_t)count * type_count * bench.pass_count);
     for (int i = 0; i < count; i++)

@@ -39,6 +39,6 @@ void report_add(struct report *report, int row, cvg_pass pass, int candidate, do
 void report_print(const struct report *report);
 
 /* The same as a page of charts. */
-void report_page(const struct report *report, FILE *out, int threads);
+void report_page(const struct report *report, FILE *out);
 
 #endif

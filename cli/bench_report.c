@@ -90,12 +90,12 @@ static void json_strings(FILE *out, const char *name, const char *const *texts, 
     fputc(']', out);
 }
 
-void report_page(const struct report *report, FILE *out, int threads)
+void report_page(const struct report *report, FILE *out)
 {
     fputs(page_bench.before, out);
     fprintf(out, "{\"bytes\": ");
-    json_number(out, peak_bytes(threads));
-    fprintf(out, ", \"threads\": %d", threads);
+    json_number(out, peak_bytes(report->about->threads));
+    fprintf(out, ", \"threads\": %d", report->about->threads);
     about_json(report->about, out);
     json_strings(out, "passes", pass_names, CVG_PASS_COUNT);
     json_strings(out, "names", report->names, report->count);

@@ -234,7 +234,8 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
 
 /*
  * The transposed convolution: its forward is grad_input with a bias, its gradient of the input the forward without one.
- * half: a plan that scales gradients by 1/2.  The first elements of the input stand for its bias, which has an element for each of C.
+ * half: a plan that scales gradients by 1/2.  The first elements of the input stand for its bias, which has an element
+ * for each of C.
  */
 static void transposes(struct verify *v, const cvg_conv *conv, const cvg_plan *half, const struct set *before,
                        const struct set *want, struct set *work)

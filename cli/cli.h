@@ -111,6 +111,9 @@ cvg_plan *plan_of_pass(const cvg_conv *conv, cvg_pass pass, cvg_algo algo, int t
 extern double plan_error_growth;
 extern const char *plan_isa;
 
+/* Options with these and so many threads. */
+cvg_options options_asked_for(int threads);
+
 /* A cvg_parallel_for of plain threads, made and joined at each call. */
 void thread_each(void *pool, int count, void (*task)(void *context, int index), void *context);
 

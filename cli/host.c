@@ -99,19 +99,24 @@ static const char *isa_of_environment(void)
     die(EXIT_BAD_INPUT, "CVG_ISA is \"%s\"; this processor has no such instruction set", named);
 }
 
-/* The plan of options but for threads, accuracy and instruction set. */
-static cvg_plan *plan_with(const cvg_conv *conv, cvg_options options, int threads, cvg_error *error)
+cvg_options options_asked_for(int threads)
 {
-    cvg_plan *plan;
-
+    cvg_options options = CVG_OPTIONS_INIT;
     options.threads = threads;
     options.error_growth = plan_error_growth;
     options.isa = plan_isa ? plan_isa : isa_of_environment();
+    return options;
+}
+
+static cvg_plan *plan_with(const cvg_conv *conv, cvg_options options, cvg_error *error)
+{
+    cvg_plan *plan;
+
     /* More threads than processors would mostly wait, and OpenMP's burn time while they do. */
-    if (threads > sysconf(_SC_NPROCESSORS_ONLN))
+    if (options.threads > sysconf(_SC_NPROCESSORS_ONLN))
         options.parallel_for = thread_each;
     cvg_status status = cvg_plan_create(&plan, conv, &options, error);
-    if (!status && threads > cvg_plan_threads(plan, CVG_FORWARD)) {
+    if (!status && options.threads > cvg_plan_threads(plan, CVG_FORWARD)) {
         cvg_plan_destroy(plan);
         options.parallel_for = thread_each;
         status = cvg_plan_create(&plan, conv, &options, error);
@@ -123,17 +128,17 @@ static cvg_plan *plan_with(const cvg_conv *conv, cvg_options options, int thread
 
 cvg_plan *plan_try(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale, cvg_error *error)
 {
-    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_options options = options_asked_for(threads);
     options.algo[CVG_FORWARD] = options.algo[CVG_GRAD_INPUT] = options.algo[CVG_GRAD_WEIGHT] = algo;
     options.gradient_scale = gradient_scale;
-    return plan_with(conv, options, threads, error);
+    return plan_with(conv, options, error);
 }
 
 cvg_plan *plan_of_pass(const cvg_conv *conv, cvg_pass pass, cvg_algo algo, int threads, cvg_error *error)
 {
-    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_options options = options_asked_for(threads);
     options.algo[pass] = algo;
-    return plan_with(conv, options, threads, error);
+    return plan_with(conv, options, error);
 }
 
 cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradient_scale)

@@ -13,16 +13,13 @@
 static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, cvg_algo algo, int threads)
 {
     const char *import = args->option[OPT_IMPORT];
-    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_options options = options_asked_for(threads);
     char text[4096];
     cvg_plan *plan;
     cvg_error error;
     cvg_status status;
 
     options.algo[0] = options.algo[1] = options.algo[2] = algo;
-    options.threads = threads;
-    options.error_growth = plan_error_growth;
-    options.isa = getenv("CVG_ISA");
     if (import) {
         FILE *file = fopen(import, "rb");
         if (!file)

@@ -112,7 +112,8 @@ static int find_option(const char *word, const char **value)
 
 static int is_flag(enum option option)
 {
-    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_EXACT || option == OPT_HELP || option == OPT_MEAN;
+    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_EXACT || option == OPT_HELP ||
+           option == OPT_MEAN;
 }
 
 static void parse(int argc, char **argv, int command, struct args *args)

@@ -72,9 +72,9 @@ static int time_is_up(const struct verify *v)
 }
 
 /* Runs of one problem: by each algorithm, on both kinds of data, by all thread counts and instruction sets. */
-static int steps_of(const struct verify *v)
+static int steps_of(const struct verify *v, int thread_count)
 {
-    return 2 * v->type_count * v->algo_count * (v->thread_count + v->set_count - 1);
+    return 2 * v->type_count * v->algo_count * (thread_count + v->set_count - 1);
 }
 
 static void step(struct verify *v)
@@ -176,7 +176,7 @@ static int exact_range(const cvg_conv *conv, cvg_type type)
     return most * 16 <= exact ? 2 : most * 4 <= exact ? 1 : 0;
 }
 
-/* A problem whose definition would take too long: the library holds drawn elements of each algorithm's results to it. */
+/* A problem whose definition would take too long: the library holds drawn elements of all results to it. */
 static void check_drawn(struct verify *v, const cvg_conv *conv)
 {
     for (int a = 0; a < v->algo_count && !time_is_up(v); a++) {
@@ -256,7 +256,7 @@ static void check_problem(struct verify *v, const struct problem *problem, doubl
     interrupt_hold();
     *v->problem = 0;
     interrupt_release();
-    progress_step(steps_of(v) - v->steps);
+    progress_step(steps_of(v, v->thread_count) - v->steps);
 }
 
 /* When the user names no problem: each of these is there for a reason. */
@@ -391,9 +391,9 @@ int command_verify(const struct args *args)
         interrupt_at(v.deadline + 0.5); /* unless it ends by itself before */
     if (limited)
         qsort(problems, (size_t)count, sizeof *problems, by_macs); /* what small ones leave is for large ones */
-    struct verify random = v;
-    random.thread_count = args->option[OPT_THREADS] ? v.thread_count : 2;
-    progress_begin(drawn < INT64_MAX ? count * (int64_t)steps_of(&v) + drawn * steps_of(&random) : 0);
+    const int64_t named = steps_of(&v, v.thread_count);
+    const int64_t random = steps_of(&v, args->option[OPT_THREADS] ? v.thread_count : 2);
+    progress_begin(drawn < INT32_MAX ? count * named + drawn * random : 0); /* no total for more than a life takes */
     int begun = 0;
     for (; begun < count && !time_is_up(&v); begun++)
         check_problem(&v, &problems[begun], (v.deadline - seconds()) / (count - begun));

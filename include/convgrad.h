@@ -148,9 +148,9 @@ typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context,
  * non-negative products are never negative, and an infinity or NaN stays where the definition takes
  * it.  (Zeros of padding count as elements: an infinite weight or grad_output times such a zero may
  * be NaN.)  Winograd's algorithms mix neighbours, so a large element leaves a rounding error in
- * proportion to it beside its place.  CVG_AUTO takes such an algorithm only for rank 2 and 3, and only where it
- * expects it to be 1.25 times as fast as every other one.  An error_growth above the default drops
- * both conditions.  A pinned algorithm is taken whatever its error.
+ * proportion to it beside its place.  CVG_AUTO takes such an algorithm only for rank 2 and 3, and
+ * only where it expects it to be 1.25 times as fast as every other one.  An error_growth above the
+ * default drops both conditions.  A pinned algorithm is taken whatever its error.
  */
 #define CVG_ERROR_GROWTH 12.0 /* the default */
 
@@ -198,7 +198,10 @@ CVG_API const char *cvg_status_string(cvg_status status);
  */
 CVG_API const char *cvg_isa_name(int index);
 
-/* Whether an algorithm mixes neighbours (cvg_options): 1 for Winograd's, 0 for those that add the definition's products. */
+/*
+ * Whether an algorithm mixes neighbours (cvg_options): 1 for Winograd's, 0 for those that add the
+ * definition's products.
+ */
 CVG_API int cvg_algo_mixes(cvg_algo algo);
 
 /* "auto", "reference", "direct", "im2col", "winograd4" ...; NULL for a number that is no algorithm. */
@@ -299,8 +302,9 @@ CVG_API double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass);
 /*
  * Describes a plan in plain text: the problem, the kernels, and for each pass
  * the algorithm, its workspace and threads, whether it keeps structure, and why each other
- * algorithm was not taken, with the times of those that cvg_plan_measure() timed.  Like snprintf: writes at most size bytes, always ends with a 0 if
- * size > 0, and returns the length of the full text.  That of a NULL plan is empty.
+ * algorithm was not taken, with the times of those that cvg_plan_measure() timed.  Like snprintf:
+ * writes at most size bytes, always ends with a 0 if size > 0, and returns the length of the full
+ * text.  That of a NULL plan is empty.
  */
 CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);
 

@@ -103,15 +103,22 @@ cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *
     return CVG_OK;
 }
 
+/* The sums of a tensor's channels, of so many elements each in an image: the gradient of a bias. */
+static void sum_channels(const cvg_plan *plan, const void *grad_output, int64_t channels, int64_t size, void *grad_bias,
+                         cvg_mode mode)
+{
+    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
+    task.grad_output = grad_output;
+    if (!is_empty(&task, channels))
+        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, channels, size);
+}
+
 cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
                          cvg_mode mode)
 {
     if (!plan || missing(plan, grad_output) || !grad_bias || !is_mode(mode))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
-    task.grad_output = grad_output;
-    if (!is_empty(&task, plan->shape.K))
-        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, plan->shape.K, plan->shape.out_size);
+    sum_channels(plan, grad_output, plan->shape.K, plan->shape.out_size, grad_bias, mode);
     return CVG_OK;
 }
 
@@ -179,11 +186,7 @@ cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const
     }
     if (grad_weight)
         cvg_grad_weight(plan, grad_output, input, grad_weight, mode, workspace);
-    if (grad_bias) {
-        struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
-        task.grad_output = grad_output;
-        if (!is_empty(&task, plan->shape.C))
-            plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, plan->shape.C, plan->shape.in_size);
-    }
+    if (grad_bias)
+        sum_channels(plan, grad_output, plan->shape.C, plan->shape.in_size, grad_bias, mode);
     return CVG_OK;
 }

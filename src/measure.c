@@ -114,9 +114,7 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
     cvg_status status = cvg_plan_create(&plan, conv, options, error);
     if (status)
         return status;
-    cvg_options_init(&chosen, sizeof chosen);
-    if (options)
-        cvg_struct_read(&chosen, sizeof chosen, 0, options, "options", NULL); /* which were good enough for a plan */
+    cvg_options_read(&chosen, options, NULL); /* which were good enough for a plan */
     const struct cvg_shape *s = &plan->shape;
     const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size),
                               tensor(plan->kernels, s->K * s->taps), tensor(plan->kernels, s->N * s->K * s->out_size)};

@@ -153,8 +153,7 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
 
 enum { MOST_THREADS = 4096 }; /* far beyond any machine; keeps workspace arithmetic small */
 
-/* The caller's options, or the defaults; each with its sentence if it is wrong. */
-static cvg_status read_options(cvg_options *options, const cvg_options *given, cvg_error *error)
+cvg_status cvg_options_read(cvg_options *options, const cvg_options *given, cvg_error *error)
 {
     static const char *const pass_names[] = {"CVG_FORWARD", "CVG_GRAD_INPUT", "CVG_GRAD_WEIGHT"};
 
@@ -189,7 +188,7 @@ cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_optio
     if (!out)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
     *out = NULL;
-    if ((status = cvg_shape_init(&draft.shape, conv, error)) || (status = read_options(&known, options, error)))
+    if ((status = cvg_shape_init(&draft.shape, conv, error)) || (status = cvg_options_read(&known, options, error)))
         return status;
     options = &known;
     draft.gradient_scale = options->gradient_scale;

@@ -28,6 +28,9 @@ struct cvg_plan {
 /* "forward", "grad_input", "grad_weight" */
 extern const char *const cvg_pass_names[CVG_PASS_COUNT];
 
+/* The caller's options as this library has them, defaults if they are NULL; each has its sentence if it is wrong. */
+cvg_status cvg_options_read(cvg_options *options, const cvg_options *given, cvg_error *error);
+
 /* The algorithms in the order in which AUTO looks at them; NULL past the last. */
 const struct cvg_algorithm *cvg_algorithm_at(int index);
 

@@ -242,9 +242,7 @@ cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, cons
     cvg_status status = cvg_plan_create(&plan, conv, options, error); /* all but the choices */
     if (status)
         return status;
-    cvg_options_init(&chosen, sizeof chosen);
-    if (options)
-        cvg_struct_read(&chosen, sizeof chosen, 0, options, "options", NULL); /* which were good enough for a plan */
+    cvg_options_read(&chosen, options, NULL); /* which were good enough for a plan */
     status = check_head(text, length, plan, &at, error);
     cvg_plan_destroy(plan);
     if (status || (status = read_choices(text, length, at, chosen.algo, error)))

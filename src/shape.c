@@ -108,17 +108,19 @@ static cvg_status check_tensor(cvg_error *error, const char *name, const char *a
                     name, a_field, a, b_field, b, plane);
 }
 
-cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error)
+cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name,
+                           cvg_error *error)
 {
     size_t given;
     memcpy(&given, theirs, sizeof given); /* struct_size, the first field of each */
     if (given < least || given > MOST_STRUCT)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; must be %zu (start from cvg_%s_init())", name, given,
-                        size, name);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "%s.struct_size is %zu; must be %zu (start from cvg_%s_init())", name, given, size, name);
     for (size_t i = size; i < given; i++)
         if (((const char *)theirs)[i])
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; what stands past the %zu bytes that this library "
-                            "knows must be 0", name, given, size);
+            return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                            "%s.struct_size is %zu; what stands past the %zu bytes that this library knows must be 0",
+                            name, given, size);
     memcpy(own, theirs, given < size ? given : size);
     memcpy(own, &size, sizeof size); /* it is one of this library's now */
     return CVG_OK;

@@ -31,6 +31,7 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
  * A struct of the caller's, which may be that of an older or a newer program: fields that it lacks keep what own holds,
  * those that this library does not know must be 0.  least: the size of the first version.  name: for sentences.
  */
-cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error);
+cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name,
+                           cvg_error *error);
 
 #endif

@@ -34,7 +34,6 @@ struct verify {
     char *operand[OPERANDS], *before[OPERANDS]; /* before: a copy */
     char *result[RESULTS], *again[RESULTS];     /* with guards around each */
     char *workspace;                            /* the same */
-    size_t workspace_size;
     double largest[OPERANDS];
     uint64_t random;
     enum kind kind; /* of the operands now */
@@ -124,10 +123,7 @@ static int allocate(struct verify *v)
         v->again[i] = guarded(bytes_of(v, results[i]));
         good &= v->result[i] && v->again[i];
     }
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        if (v->plan->pass[pass].workspace > v->workspace_size)
-            v->workspace_size = v->plan->pass[pass].workspace;
-    v->workspace = guarded(v->workspace_size);
+    v->workspace = guarded(cvg_plan_workspace_most(v->plan));
     return good && v->workspace;
 }
 

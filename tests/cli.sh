@@ -204,6 +204,7 @@ bad 2 '--import is "none.txt"; it needs a problem' info --import none.txt
 bad 2 '--measure is "1"; with --algo direct there is nothing' info mb1ic2ih5oc3kh3 --algo direct --measure 1
 bad 2 '--pass is "sideways"' bench --pass sideways
 bad 2 '--min-time is "-1"' bench --min-time -1
+bad 1 'does not fit in memory' bench mb99999999ic512ih999oc512kh3
 bad 2 '--peer is "nobody"; this build knows' bench --peer nobody
 bad 2 '--plot is gone; bench --format html -o FILE draws' bench --plot x.png
 bad 2 'there is no example "simpel"; there are simple and complex' explain simpel

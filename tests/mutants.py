@@ -36,7 +36,7 @@ MUTANTS = [
     ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1", "0", "rank 1 mixes neighbours by default"),
     ("api.c", "    task.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
     ("api.c", "cvg_at(t, t->bias, job % t->shape->C)", "cvg_at(t, t->bias, 0)", "one bias for all channels of a transposed convolution"),
-    ("api.c", "grad_bias(&task, plan->shape.C, plan->shape.in_size)", "grad_bias(&task, plan->shape.C, plan->shape.in_size - 1)", "grad_bias of a transposed convolution leaves a pixel out"),
+    ("api.c", "plan->shape.C, plan->shape.in_size, grad_bias", "plan->shape.C, plan->shape.in_size - 1, grad_bias", "grad_bias of a transposed convolution leaves a pixel out"),
     ("algo/im2col.c", "t->bias ? cvg_at(t, t->bias, channel) : t->accumulate ? result : NULL;", "t->bias ? cvg_at(t, t->bias, channel) : NULL;", "im2col's forward does not accumulate"),
     # Method 1
     ("algo/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),

@@ -31,11 +31,11 @@ struct cvg_algorithm {
     const char *name;
     /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
     const char *(*refuses)(const struct cvg_shape *shape, cvg_pass pass);
+    int mixes; /* neighbours: an element leaves a rounding error in results that do not read it */
     /*
      * How much larger than by direct sums the error is likely to be, and the a-priori bound of
      * cvg_plan_error_bound() (docs/numerics.md).  NULL: 1, and that of any order of the sums.
      */
-    int mixes; /* neighbours: an element leaves a rounding error in results that do not read it */
     double (*error_growth)(const struct cvg_shape *shape, cvg_pass pass);
     double (*error_bound)(const struct cvg_shape *shape, cvg_pass pass);
     /* The time that AUTO expects, in multiplications at the processor's peak (docs/algorithms.md, AUTO). */
