@@ -32,32 +32,33 @@ static int is_mode(cvg_mode mode)
     return mode == CVG_OVERWRITE || mode == CVG_ACCUMULATE;
 }
 
-static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result, cvg_mode mode,
-                               void *workspace)
+static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result, cvg_mode mode)
 {
     return (struct cvg_task){
         .shape = &plan->shape,
         .kernels = plan->kernels,
-        .threads = &plan->threads,
-        .workers = plan->pass[pass].workers,
         .result = result,
-        .scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale,
-        .accumulate = mode == CVG_ACCUMULATE,
-        .workspace = workspace,
+        .finish = {.scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale, .accumulate = mode == CVG_ACCUMULATE},
     };
 }
 
 /*
- * Batch 0 ends here, so no algorithm meets it: output and grad_input have no
+ * Runs a pass.  Batch 0 ends here, so no algorithm meets it: output and grad_input have no
  * elements, and the sums behind grad_weight and grad_bias no terms.
  */
-static int is_empty(const struct cvg_task *task, int64_t sums)
+static void run(const cvg_plan *plan, cvg_pass pass, const struct cvg_work *work, const struct cvg_task *task,
+                int64_t sums, void *workspace)
 {
     if (task->shape->N > 0)
-        return 0;
-    if (sums && !task->accumulate)
+        cvg_work_run(work, task, &plan->threads, plan->pass[pass].workers, workspace);
+    else if (sums && !task->finish.accumulate)
         memset(task->result, 0, (size_t)sums * task->kernels->size);
-    return 1;
+}
+
+static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
+{
+    run(plan, pass, &plan->pass[pass].work, task, pass == CVG_GRAD_WEIGHT ? plan->shape.K * plan->shape.taps : 0,
+        workspace);
 }
 
 cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
@@ -66,12 +67,11 @@ cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weig
     if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
         lacks_workspace(plan, CVG_FORWARD, workspace))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE, workspace);
+    struct cvg_task task = task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE);
     task.input = input;
     task.weight = weight;
-    task.bias = bias;
-    if (!is_empty(&task, 0))
-        plan->pass[CVG_FORWARD].algorithm->run[CVG_FORWARD](&task);
+    task.finish.bias = bias;
+    run_pass(plan, CVG_FORWARD, &task, workspace);
     return CVG_OK;
 }
 
@@ -81,11 +81,10 @@ cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const v
     if (!plan || missing(plan, grad_output) || !weight || missing(plan, grad_input) ||
         !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, grad_input, mode, workspace);
+    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, grad_input, mode);
     task.grad_output = grad_output;
     task.weight = weight;
-    if (!is_empty(&task, 0))
-        plan->pass[CVG_GRAD_INPUT].algorithm->run[CVG_GRAD_INPUT](&task);
+    run_pass(plan, CVG_GRAD_INPUT, &task, workspace);
     return CVG_OK;
 }
 
@@ -95,11 +94,10 @@ cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *
     if (!plan || missing(plan, input) || missing(plan, grad_output) || !grad_weight ||
         !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_weight, mode, workspace);
+    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_weight, mode);
     task.input = input;
     task.grad_output = grad_output;
-    if (!is_empty(&task, plan->shape.K * plan->shape.taps))
-        plan->pass[CVG_GRAD_WEIGHT].algorithm->run[CVG_GRAD_WEIGHT](&task);
+    run_pass(plan, CVG_GRAD_WEIGHT, &task, workspace);
     return CVG_OK;
 }
 
@@ -107,10 +105,14 @@ cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *
 static void sum_channels(const cvg_plan *plan, const void *grad_output, int64_t channels, int64_t size, void *grad_bias,
                          cvg_mode mode)
 {
-    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode, NULL);
+    struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode);
     task.grad_output = grad_output;
-    if (!is_empty(&task, channels))
-        plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias(&task, channels, size);
+    struct cvg_work work;
+    cvg_work_init(&work);
+    cvg_work_phase(&work, channels, plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias);
+    struct cvg_channels *tensor = cvg_work_state(&work, sizeof *tensor);
+    *tensor = (struct cvg_channels){channels, size};
+    run(plan, CVG_GRAD_WEIGHT, &work, &task, channels, NULL);
 }
 
 cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
@@ -139,33 +141,18 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
     return CVG_OK;
 }
 
-/* Job: one channel of one image. */
-static void fill_bias(void *context, int64_t job, int worker)
-{
-    const struct cvg_task *t = context;
-    const int64_t size = t->shape->in_size;
-    (void)worker;
-    t->kernels->put(cvg_at(t, t->result, job * size), 1, cvg_at(t, t->bias, job % t->shape->C), 0, size, 1, NULL, 0);
-}
-
 cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
                                  void *output, void *workspace)
 {
     if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
         lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, output, bias ? CVG_ACCUMULATE : CVG_OVERWRITE, workspace);
+    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, output, CVG_OVERWRITE);
     task.grad_output = input;
     task.weight = weight;
-    task.scale = 1;
-    if (is_empty(&task, 0))
-        return CVG_OK;
-    if (bias) { /* the sums are added to it */
-        task.bias = bias;
-        cvg_parallel(task.threads, task.workers, plan->shape.N * plan->shape.C, fill_bias, &task);
-        task.bias = NULL;
-    }
-    plan->pass[CVG_GRAD_INPUT].algorithm->run[CVG_GRAD_INPUT](&task);
+    task.finish.bias = bias;
+    task.finish.scale = 1;
+    run_pass(plan, CVG_GRAD_INPUT, &task, workspace);
     return CVG_OK;
 }
 
@@ -177,12 +164,11 @@ cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const
         (grad_weight && (missing(plan, input) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))))
         return CVG_INVALID_ARGUMENT;
     if (grad_input) { /* the convolution itself, scaled and added as gradients are */
-        struct cvg_task task = task_of(plan, CVG_FORWARD, grad_input, mode, workspace);
+        struct cvg_task task = task_of(plan, CVG_FORWARD, grad_input, mode);
         task.input = grad_output;
         task.weight = weight;
-        task.scale = plan->gradient_scale;
-        if (!is_empty(&task, 0))
-            plan->pass[CVG_FORWARD].algorithm->run[CVG_FORWARD](&task);
+        task.finish.scale = plan->gradient_scale;
+        run_pass(plan, CVG_FORWARD, &task, workspace);
     }
     if (grad_weight)
         cvg_grad_weight(plan, grad_output, input, grad_weight, mode, workspace);

@@ -60,12 +60,12 @@ static double time_pass(const cvg_plan *plan, cvg_pass pass, const struct tensor
 /* Which algorithms are worth timing for a pass; returns how many. */
 static int candidates(const struct cvg_plan *plan, cvg_pass pass, cvg_algo list[CVG_ALGO_COUNT])
 {
-    const double least = plan->pass[pass].algorithm->cost(&plan->shape, pass);
+    const double least = plan->pass[pass].algorithm->cost(plan->pass[pass].algorithm, &plan->shape, pass);
     int count = 0;
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++) {
         const struct cvg_algorithm *algorithm = cvg_algorithm_of((cvg_algo)i);
         char why[CVG_WHY];
-        if (!cvg_plan_leaves_out(plan, algorithm, pass, why) && algorithm->cost(&plan->shape, pass) <= WORTH * least)
+        if (!cvg_plan_leaves_out(plan, algorithm, pass, why) && algorithm->cost(algorithm, &plan->shape, pass) <= WORTH * least)
             list[count++] = (cvg_algo)i;
     }
     return count;

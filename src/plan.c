@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct cvg_algorithm *const algorithms[] = {
     &cvg_direct,
@@ -51,10 +52,12 @@ static size_t limit_of(const struct cvg_plan *plan)
     return plan->workspace_limit ? plan->workspace_limit : PTRDIFF_MAX;
 }
 
-static size_t workspace(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm,
-                        cvg_pass pass, int workers)
+/* Prepares a pass by an algorithm, for so many workers. */
+static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
-    return algorithm->workspace(&plan->shape, plan->kernels, pass, workers);
+    cvg_work_init(work);
+    algorithm->prepare(algorithm, &plan->shape, plan->kernels, pass, workers, work);
 }
 
 int cvg_plan_keeps_structure(const struct cvg_plan *plan)
@@ -62,21 +65,33 @@ int cvg_plan_keeps_structure(const struct cvg_plan *plan)
     return plan->error_growth <= CVG_ERROR_GROWTH;
 }
 
-const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
-                                char text[CVG_WHY])
+/* Why AUTO leaves an algorithm out, whatever its workspace. */
+static const char *unfit(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
+                         char text[CVG_WHY])
 {
-    const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
+    const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->shape, pass) : NULL;
     if (refusal)
         return refusal;
-    const double growth = cvg_growth(algorithm, &plan->shape, pass);
     if (algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1)
         return "it mixes neighbours, which rank 1 must not without an error_growth above the default";
+    const double growth = cvg_growth(algorithm, &plan->shape, pass);
     if (growth > plan->error_growth) {
         snprintf(text, CVG_WHY, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
                  plan->error_growth);
         return text;
     }
-    const size_t need = workspace(plan, algorithm, pass, 1);
+    return NULL;
+}
+
+const char *cvg_plan_leaves_out(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
+                                char text[CVG_WHY])
+{
+    const char *why = unfit(plan, algorithm, pass, text);
+    if (why)
+        return why;
+    struct cvg_work work;
+    prepare(plan, algorithm, pass, 1, &work);
+    const size_t need = cvg_work_size(&work, 1);
     if (need == SIZE_MAX)
         return "its workspace does not fit in the address space";
     if (need > limit_of(plan)) {
@@ -92,34 +107,50 @@ double cvg_plan_handicap(const struct cvg_plan *plan, const struct cvg_algorithm
     return algorithm->mixes && cvg_plan_keeps_structure(plan) ? CVG_PAYS : 1;
 }
 
-/* The algorithm of least cost that AUTO may take: of those that mix neighbours, or of the others; NULL if none. */
-static const struct cvg_algorithm *cheapest_of(const struct cvg_plan *plan, cvg_pass pass, int mixes, double at_most)
+/*
+ * The algorithm of least cost that AUTO may take: of those that mix neighbours, or of the others; NULL if none.
+ * without: a bit for each that is known not to fit.
+ */
+static int cheapest_of(const struct cvg_plan *plan, cvg_pass pass, int mixes, double at_most, unsigned without)
 {
-    const struct cvg_algorithm *best = NULL;
     double least = HUGE_VAL;
+    int best = -1;
     for (int i = 0; i < ALGORITHMS; i++) {
         char why[CVG_WHY];
-        if (algorithms[i]->mixes != mixes || cvg_plan_leaves_out(plan, algorithms[i], pass, why))
+        if (algorithms[i]->mixes != mixes || without >> i & 1 ||
+            (algorithms[i]->refuses && algorithms[i]->refuses(algorithms[i], &plan->shape, pass)))
             continue;
-        const double cost = algorithms[i]->cost(&plan->shape, pass);
+        const double cost = algorithms[i]->cost(algorithms[i], &plan->shape, pass);
+        if (cost >= least || cost * cvg_plan_handicap(plan, algorithms[i]) > at_most ||
+            unfit(plan, algorithms[i], pass, why))
+            continue;
         /* A unit of error growth must bring 1 %. */
         const double weighed = cost * (1 + (cvg_growth(algorithms[i], &plan->shape, pass) - 1) / 100);
-        if (cost * cvg_plan_handicap(plan, algorithms[i]) <= at_most && weighed < least) {
-            best = algorithms[i];
+        if (weighed < least) {
+            best = i;
             least = weighed;
         }
     }
     return best;
 }
 
-/* What AUTO takes.  The reference can always be had. */
-static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pass pass)
+/*
+ * What AUTO takes, prepared for all threads: the cheapest algorithm whose workspace for one worker is within the
+ * limit.  The reference can always be had.
+ */
+static const struct cvg_algorithm *cheapest(struct cvg_plan *plan, cvg_pass pass)
 {
-    const struct cvg_algorithm *exact = cheapest_of(plan, pass, 0, HUGE_VAL);
-    if (!exact)
-        exact = &cvg_reference;
-    const struct cvg_algorithm *mixing = cheapest_of(plan, pass, 1, exact->cost(&plan->shape, pass));
-    return mixing ? mixing : exact;
+    for (unsigned without = 0;;) {
+        const int exact = cheapest_of(plan, pass, 0, HUGE_VAL, without);
+        const struct cvg_algorithm *base = exact < 0 ? &cvg_reference : algorithms[exact];
+        const int mixing = cheapest_of(plan, pass, 1, base->cost(base, &plan->shape, pass), without);
+        const struct cvg_algorithm *taken = mixing < 0 ? base : algorithms[mixing];
+        struct cvg_work *work = &plan->pass[pass].work;
+        prepare(plan, taken, pass, plan->threads.count, work);
+        if (cvg_work_size(work, 1) <= limit_of(plan) || taken == &cvg_reference)
+            return taken;
+        without |= 1u << (mixing < 0 ? exact : mixing);
+    }
 }
 
 /*
@@ -129,26 +160,42 @@ static const struct cvg_algorithm *cheapest(const struct cvg_plan *plan, cvg_pas
  */
 static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, cvg_error *error)
 {
-    const struct cvg_algorithm *algorithm = wanted == CVG_AUTO ? cheapest(plan, pass) : cvg_algorithm_of(wanted);
-    const char *refusal = algorithm->refuses ? algorithm->refuses(&plan->shape, pass) : NULL;
-    if (refusal)
-        return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name, refusal);
-    const size_t need = workspace(plan, algorithm, pass, 1), limit = limit_of(plan);
+    const struct cvg_algorithm *algorithm = cvg_algorithm_of(wanted);
+    struct cvg_work *work = &plan->pass[pass].work;
+    if (!algorithm) {
+        algorithm = cheapest(plan, pass);
+    } else {
+        const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->shape, pass) : NULL;
+        if (refusal)
+            return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name, refusal);
+        prepare(plan, algorithm, pass, plan->threads.count, work);
+    }
+    const size_t need = cvg_work_size(work, 1), limit = limit_of(plan);
     if (need == SIZE_MAX)
         return cvg_fail(error, CVG_UNSUPPORTED, "%s by %s needs more workspace than fits in the address space",
                         cvg_pass_names[pass], algorithm->name);
     if (need > limit)
         return cvg_fail(error, CVG_UNSUPPORTED, "workspace_limit is %zu; %s by %s needs at least %zu bytes", limit,
                         cvg_pass_names[pass], algorithm->name, need);
-    const size_t each = plan->threads.count > 1 ? workspace(plan, algorithm, pass, 2) - need : 0; /* one worker more */
     size_t fit = (size_t)plan->threads.count;
-    if (each && (limit - need) / each < fit - 1)
-        fit = 1 + (limit - need) / each;
+    if (work->each && (limit - need) / work->each < fit - 1) {
+        fit = 1 + (limit - need) / work->each;
+        prepare(plan, algorithm, pass, (int)fit, work);
+    }
     plan->pass[pass].algorithm = algorithm;
     plan->pass[pass].reason = wanted == CVG_AUTO ? CVG_EXPECTED : CVG_PINNED;
     plan->pass[pass].workers = (int)fit;
-    plan->pass[pass].workspace = need + (fit - 1) * each;
+    plan->pass[pass].workspace = cvg_work_size(work, (int)fit);
     return CVG_OK;
+}
+
+void cvg_plan_alone(struct cvg_plan *alone, const struct cvg_plan *plan)
+{
+    *alone = *plan;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
+        alone->pass[pass].workers = 1;
+        prepare(plan, plan->pass[pass].algorithm, (cvg_pass)pass, 1, &alone->pass[pass].work);
+    }
 }
 
 enum { MOST_THREADS = 4096 }; /* far beyond any machine; keeps workspace arithmetic small */
@@ -178,37 +225,44 @@ cvg_status cvg_options_read(cvg_options *options, const cvg_options *given, cvg_
     return CVG_OK;
 }
 
+/* All of a plan but its memory. */
+static cvg_status make(struct cvg_plan *plan, const cvg_conv *conv, const cvg_options *given, cvg_error *error)
+{
+    cvg_options options;
+    cvg_status status;
+    if ((status = cvg_shape_init(&plan->shape, conv, error)) || (status = cvg_options_read(&options, given, error)))
+        return status;
+    plan->gradient_scale = options.gradient_scale;
+    plan->workspace_limit = options.workspace_limit;
+    plan->error_growth = options.error_growth;
+    plan->threads = cvg_threads_from(&options);
+    plan->kernels = cvg_cpu_kernels(plan->shape.type, options.isa, error);
+    if (!plan->kernels)
+        return CVG_INVALID_ARGUMENT;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        if ((status = choose(plan, (cvg_pass)pass, options.algo[pass], error)))
+            return status;
+    return CVG_OK;
+}
+
 cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options,
                            cvg_error *error)
 {
-    struct cvg_plan draft = {0};
-    cvg_options known;
-    cvg_status status;
-
     if (!out)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
     *out = NULL;
-    if ((status = cvg_shape_init(&draft.shape, conv, error)) || (status = cvg_options_read(&known, options, error)))
-        return status;
-    options = &known;
-    draft.gradient_scale = options->gradient_scale;
-    draft.workspace_limit = options->workspace_limit;
-    draft.error_growth = options->error_growth;
-    draft.threads = cvg_threads_from(options);
-    draft.kernels = cvg_cpu_kernels(draft.shape.type, options->isa, error);
-    if (!draft.kernels)
-        return CVG_INVALID_ARGUMENT;
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        if ((status = choose(&draft, (cvg_pass)pass, options->algo[pass], error)))
-            return status;
-
     struct cvg_plan *plan = malloc(sizeof *plan);
     if (!plan)
         return cvg_fail(error, CVG_OUT_OF_MEMORY, "the plan's %zu bytes could not be allocated",
                         sizeof *plan);
-    *plan = draft;
-    *out = plan;
-    return CVG_OK;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        memset(plan->pass[pass].seconds, 0, sizeof plan->pass[pass].seconds);
+    const cvg_status status = make(plan, conv, options, error);
+    if (status)
+        free(plan);
+    else
+        *out = plan;
+    return status;
 }
 
 void cvg_plan_destroy(cvg_plan *plan)
@@ -269,6 +323,6 @@ double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
         return 0;
     const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
     const double products = cvg_products(&plan->shape, pass);
-    return algorithm->error_bound ? algorithm->error_bound(&plan->shape, pass)
+    return algorithm->error_bound ? algorithm->error_bound(algorithm, &plan->shape, pass)
                                   : cvg_gamma(plan->shape.type, products + 3) * products;
 }

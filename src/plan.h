@@ -1,4 +1,4 @@
-/* The plan: a validated problem and the algorithm chosen for each pass. */
+/* The plan: a validated problem, and for each pass the algorithm chosen and what it prepared. */
 #ifndef CVG_PLAN_H
 #define CVG_PLAN_H
 
@@ -22,6 +22,7 @@ struct cvg_plan {
         size_t workspace;
         int workers;
         double seconds[CVG_ALGO_COUNT]; /* as measured; 0 if not */
+        struct cvg_work work;
     } pass[CVG_PASS_COUNT];
 };
 
@@ -39,6 +40,9 @@ const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
 
 /* What AUTO asks of an algorithm that mixes neighbours: to be so many times as fast as the others. */
 #define CVG_PAYS 1.25
+
+/* The plan as it is with one worker, as long as plan lives: what several are held to. */
+void cvg_plan_alone(struct cvg_plan *alone, const struct cvg_plan *plan);
 
 /* Whether AUTO asks that, and leaves rank 1 to exact algorithms: unless error_growth is above the default. */
 int cvg_plan_keeps_structure(const struct cvg_plan *plan);

@@ -24,7 +24,7 @@ static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_
                            const struct cvg_algorithm *other)
 {
     const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-    const double ratio = other->cost(&plan->shape, pass) / taken->cost(&plan->shape, pass);
+    const double ratio = other->cost(other, &plan->shape, pass) / taken->cost(taken, &plan->shape, pass);
     if (ratio < 1 && taken->mixes)
         cvg_write(w, "expected to be only %.2f times as fast; its error grows more, and each unit must bring 1 %%\n",
                   1 / ratio);
@@ -97,7 +97,7 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
                 write_measured(&w, plan, (cvg_pass)pass, other);
             else if (plan->pass[pass].reason == CVG_MEASURED)
                 cvg_write(&w, "not timed; expected to take %.2f times as long as %s\n",
-                          other->cost(s, (cvg_pass)pass) / taken->cost(s, (cvg_pass)pass), taken->name);
+                          other->cost(other, s, (cvg_pass)pass) / taken->cost(taken, s, (cvg_pass)pass), taken->name);
             else
                 write_expected(&w, plan, (cvg_pass)pass, other);
         }

@@ -192,7 +192,7 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
         allowed = 0;
     if (algorithm->error_bound && result != GRAD_BIAS) {
         static const int operands[CVG_PASS_COUNT][2] = {{INPUT, WEIGHT}, {GRAD_OUTPUT, WEIGHT}, {INPUT, GRAD_OUTPUT}};
-        allowed += algorithm->error_bound(s, pass) *
+        allowed += algorithm->error_bound(algorithm, s, pass) *
                    (v->largest[operands[pass][0]] * v->largest[operands[pass][1]] + (result ? 0 : v->largest[BIAS]));
     }
     const double got = plan->kernels->load(v->result[result], index), want = scale * sum.value;
@@ -216,9 +216,9 @@ static void check_elements(struct verify *v, int result, double times)
 
 static void check_pass(struct verify *v, cvg_pass pass)
 {
-    cvg_plan single = *v->plan;
+    cvg_plan single;
     const int results[2] = {pass, pass == CVG_GRAD_WEIGHT ? GRAD_BIAS : pass};
-    single.pass[pass].workers = 1;
+    cvg_plan_alone(&single, v->plan);
     for (int i = results[0]; i <= results[1]; i++) {
         poison(v->result[i], bytes_of(v, v->result_count[i]));
         poison(v->again[i], bytes_of(v, v->result_count[i]));

@@ -54,6 +54,14 @@ static struct offsets offsets_of(int lanes, struct random *random)
     return o;
 }
 
+/* A finish that halves, with base 0 none, 1 a bias, 2 the old value. */
+static const struct cvg_finish *finish_of(const void *bias, int base)
+{
+    static struct cvg_finish finish;
+    finish = (struct cvg_finish){.scale = 0.5, .bias = base == 1 ? bias : NULL, .accumulate = base == 2};
+    return &finish;
+}
+
 static void check_tile(struct space *s, const struct cvg_tile *tile, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
@@ -146,20 +154,17 @@ static void check_rows(struct space *s, struct random *random)
                 good &= array_get(&s->acc, i) == array_get(i < count ? &s->a : &s->old, i < count ? i * step : i);
             check(good, "%s %s: gather of %d by %d", k->isa, type_name(k->type), count, step);
 
-            /* put: no base, a base of its own steps (0 too), and dst as base; steps on both sides */
-            for (int base = 0; base < 4; base++)
+            /* put with each base; steps on both sides */
+            for (int base = 0; base < 3; base++)
                 for (int src_step = 1; src_step <= 2; src_step++) {
-                    const void *from = base == 0 ? NULL : base == 3 ? s->acc.data : s->b.data;
-                    const int base_step = base == 1 ? 0 : base == 2 ? 1 : step;
                     memcpy(s->acc.data, s->old.data, MOST * k->size);
-                    k->put(s->acc.data, step, s->a.data, src_step, count, 0.5, from, base_step);
+                    k->put(s->acc.data, step, s->a.data, src_step, count, finish_of(s->b.data, base));
                     good = 1;
                     for (int64_t i = 0; i < MOST; i++) {
                         double want = array_get(&s->old, i);
                         if (i % step == 0 && i / step < count)
                             want = 0.5 * array_get(&s->a, i / step * src_step) +
-                                   (base == 0 ? 0
-                                              : array_get(base == 3 ? &s->old : &s->b, i / step * base_step));
+                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
                         good &= array_get(&s->acc, i) == want;
                     }
                     check(good, "%s %s: put of %d by %d, base %d", k->isa, type_name(k->type), count, step, base);
@@ -188,8 +193,7 @@ static void check_turn(struct space *s, int lanes, struct random *random)
             check(good, "%s %s: turn of %d x %d to %d lanes", k->isa, type_name(k->type), width, count, lanes);
             for (int base = 0; base < 3; base++) {
                 memcpy(s->acc.data, s->old.data, MOST * k->size);
-                k->unturn(s->acc.data, 41, s->a.data, lanes, width, count, 0.5, base == 1 ? s->b.data : NULL,
-                          base == 2);
+                k->unturn(s->acc.data, 41, s->a.data, lanes, width, count, finish_of(s->b.data, base));
                 good = 1;
                 for (int64_t at = 0; at < MOST; at++) {
                     const int64_t l = at / 41, i = at % 41;
@@ -226,8 +230,7 @@ static void check_plane(struct space *s, struct random *random)
                 check(good, "%s %s: copy of %d x %d by %d", k->isa, type_name(k->type), rows, count, step);
                 for (int base = 0; base < 3; base++) {
                     memcpy(s->acc.data, s->old.data, MOST * k->size);
-                    k->put_rows(s->acc.data, 130, step, s->a.data, 41, rows, count, 0.5,
-                                base == 1 ? s->b.data : NULL, base == 2);
+                    k->put_rows(s->acc.data, 130, step, s->a.data, 41, rows, count, finish_of(s->b.data, base));
                     good = 1;
                     for (int64_t at = 0; at < MOST; at++) {
                         const int64_t r = at / 130, i = at % 130;
@@ -301,9 +304,9 @@ static void check_points(struct space *s, struct random *random)
     enum { OUTER = 2, COUNT = 3, STEP = 37, ITEM = 300, NEXT = 1000 };
     for (int n = 4; n <= CVG_POINTS; n += 2)
         for (int r = 2; r < n; r++) {
-            const struct cvg_winograd_axis axis = cvg_winograd_axis_of(n, r);
+            const struct cvg_winograd_size size = cvg_winograd_size_of(n, r);
             struct cvg_winograd_maps maps;
-            cvg_winograd_maps_of(&axis, k, &maps);
+            cvg_winograd_maps_of(&size, k, &maps);
             const struct cvg_points *all[] = {&maps.spread_input, &maps.evaluate_output, &maps.evaluate_weight,
                                               &maps.collect_output, &maps.collect_weight};
             for (int which = 0; which < 5; which++) {
@@ -392,8 +395,8 @@ static void check_stencil(struct space *s, struct random *random)
                     for (int i = count + 3; i < SRC_ROW; i++)
                         array_set(&s->b, r * SRC_ROW + i, NAN);
                 memcpy(s->old.data, s->acc.data, MOST * k->size);
-                k->stencil(rows, count, &terms, s->a.data, s->b.data, SRC_ROW, s->acc.data, DST_ROW, 0.5,
-                           base == 1 ? (char *)s->a.data + 7 * k->size : NULL, base == 2);
+                k->stencil(rows, count, &terms, s->a.data, s->b.data, SRC_ROW, s->acc.data, DST_ROW,
+                           finish_of((char *)s->a.data + 7 * k->size, base));
                 for (int64_t at = 0; at < MOST; at++) {
                     const int64_t r = at / DST_ROW, i = at % DST_ROW;
                     double want = array_get(&s->old, at);
@@ -415,21 +418,23 @@ static void check_zip(struct space *s, struct random *random)
     for (int step = 1; step <= 3; step++)
         for (int count = 0; count <= 41; count++)
             for (int rows = 0; rows <= 3; rows++)
-                for (int accumulate = 0; accumulate < 2; accumulate++) {
+                for (int base = 0; base < 3; base++) {
                     int good = 1;
                     fill(&s->a, random);
+                    fill(&s->b, random);
                     fill(&s->acc, random);
                     memcpy(s->old.data, s->acc.data, MOST * k->size);
-                    k->zip(s->acc.data, 50, s->a.data, 200, 45, step, rows, count, accumulate);
+                    k->zip(s->acc.data, 50, s->a.data, 200, 45, step, rows, count, finish_of(s->b.data, base));
                     for (int64_t at = 0; at < MOST; at++) {
                         const int64_t r = at / 50, i = at % 50;
                         double want = array_get(&s->old, at);
                         if (r < rows && i < count)
-                            want = (accumulate ? want : 0) + array_get(&s->a, i % step * 200 + r * 45 + i / step);
+                            want = 0.5 * array_get(&s->a, i % step * 200 + r * 45 + i / step) +
+                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
                         good &= array_get(&s->acc, at) == want;
                     }
-                    check(good, "%s %s: zip of %d x %d by %d, accumulate %d", k->isa, type_name(k->type), rows, count,
-                          step, accumulate);
+                    check(good, "%s %s: zip of %d x %d by %d, base %d", k->isa, type_name(k->type), rows, count,
+                          step, base);
                 }
 }
 

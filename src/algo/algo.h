@@ -3,8 +3,7 @@
 #define CVG_ALGO_H
 
 #include "../kernels/kernels.h"
-#include "../memory.h"
-#include "../parallel.h"
+#include "../run/job.h"
 #include "../shape.h"
 
 #include <math.h>
@@ -13,45 +12,38 @@
 struct cvg_task {
     const struct cvg_shape *shape;
     const struct cvg_kernels *kernels;
-    const struct cvg_threads *threads;
-    int workers; /* scratch exists for so many */
-    const void *input, *weight, *bias, *grad_output; /* those that the pass reads */
+    const void *input, *weight, *grad_output; /* those that the pass reads */
     void *result; /* output, grad_input, grad_weight or grad_bias */
-    double scale; /* of the gradient; 1 for forward */
-    int accumulate;
-    void *workspace;
+    struct cvg_finish finish; /* of the result's sums; a bias has an element for each channel of the result */
 };
 
 /*
- * An algorithm: one constant object in its own file, listed once in plan.c.
+ * An algorithm: one constant object in its own file, listed once in plan.c.  Every function is given that object.
  * Sums may be split by shape only, never by workers, lanes or tile_rows.
  */
 struct cvg_algorithm {
     cvg_algo id;
     const char *name;
+    int points; /* of Winograd's algorithms, along an axis */
+    int mixes;  /* neighbours: an element leaves a rounding error in results that do not read it */
     /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
-    const char *(*refuses)(const struct cvg_shape *shape, cvg_pass pass);
-    int mixes; /* neighbours: an element leaves a rounding error in results that do not read it */
+    const char *(*refuses)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
     /*
      * How much larger than by direct sums the error is likely to be, and the a-priori bound of
      * cvg_plan_error_bound() (docs/numerics.md).  NULL: 1, and that of any order of the sums.
      */
-    double (*error_growth)(const struct cvg_shape *shape, cvg_pass pass);
-    double (*error_bound)(const struct cvg_shape *shape, cvg_pass pass);
+    double (*error_growth)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
+    double (*error_bound)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
     /* The time that AUTO expects, in multiplications at the processor's peak (docs/algorithms.md, AUTO). */
-    double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
+    double (*cost)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
     /*
-     * The workspace of a pass with so many workers, the same for every batch;
-     * SIZE_MAX if it fits in no address space.
+     * Decides how a pass runs: phases, workspace and its own state, into empty work.  Only phases may depend on the
+     * workers; the workspace may not grow with the batch.
      */
-    size_t (*workspace)(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
-                        cvg_pass pass, int workers);
-    void (*run[CVG_PASS_COUNT])(const struct cvg_task *task);
-    /*
-     * Goes with grad_weight, without workspace: for each channel the sum over task->grad_output, a tensor of
-     * N x channels x size.
-     */
-    void (*grad_bias)(const struct cvg_task *task, int64_t channels, int64_t size);
+    void (*prepare)(const struct cvg_algorithm *self, const struct cvg_shape *shape, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work);
+    /* Goes with grad_weight: job = one channel of task->grad_output, the sum over its elements. */
+    cvg_job_fn *grad_bias;
 };
 
 extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col, cvg_winograd4, cvg_winograd6, cvg_winograd8;
@@ -73,11 +65,16 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
 /* How much larger than by direct sums an algorithm's error is likely to be. */
 static inline double cvg_growth(const struct cvg_algorithm *algorithm, const struct cvg_shape *shape, cvg_pass pass)
 {
-    return algorithm->error_growth ? algorithm->error_growth(shape, pass) : 1;
+    return algorithm->error_growth ? algorithm->error_growth(algorithm, shape, pass) : 1;
 }
 
+/* A tensor whose channels are summed, N x channels x size elements: the state of grad_bias. */
+struct cvg_channels {
+    int64_t channels, size;
+};
+
 /* grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c). */
-void cvg_grad_bias_sums(const struct cvg_task *task, int64_t channels, int64_t size);
+void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel);
 
 static inline int64_t cvg_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t cvg_max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -146,13 +143,16 @@ static inline void *cvg_at(const struct cvg_task *task, const void *array, int64
     return (char *)array + index * (int64_t)task->kernels->size;
 }
 
-/* Writes a finished row of sums to result[index], result[index + step], ...: scaled, added. */
-static inline void cvg_put_result(const struct cvg_task *task, int64_t index, int64_t step,
-                                  const void *sums, int64_t sums_step, int64_t count)
+/* What becomes of sums that are no result yet. */
+static const struct cvg_finish cvg_plain = {.scale = 1};
+
+/* What becomes of the sums of a channel of the result, and of those after it. */
+static inline struct cvg_finish cvg_finish_of(const struct cvg_task *task, int64_t channel)
 {
-    void *to = cvg_at(task, task->result, index);
-    task->kernels->put(to, step, sums, sums_step, count, task->scale,
-                       task->accumulate ? to : NULL, step);
+    struct cvg_finish finish = task->finish;
+    if (finish.bias)
+        finish.bias = cvg_at(task, finish.bias, channel);
+    return finish;
 }
 
 #endif

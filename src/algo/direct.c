@@ -71,8 +71,9 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
  * What AUTO expects, in multiplications at the processor's peak; the constants are fitted to
  * measured times, see docs/algorithms.md.
  */
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
+    (void)self;
     const struct cvg_form *form = form_of(s, pass);
     const double N = (double)s->N, products = N * (double)s->K * (double)s->out_size * (double)s->taps;
     const double read = N * (double)s->C * (double)s->in_size, written = N * (double)s->K * (double)s->out_size;
@@ -100,34 +101,17 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
            OVERHEAD;
 }
 
-static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                        int workers)
+static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work)
 {
-    struct cvg_arena arena = cvg_arena_on(NULL);
-    form_of(s, pass)->layout(s, kernels, pass, workers, &arena);
-    return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
-}
-
-static void forward(const struct cvg_task *task)
-{
-    form_of(task->shape, CVG_FORWARD)->run(task, CVG_FORWARD);
-}
-
-static void grad_input(const struct cvg_task *task)
-{
-    form_of(task->shape, CVG_GRAD_INPUT)->run(task, CVG_GRAD_INPUT);
-}
-
-static void grad_weight(const struct cvg_task *task)
-{
-    form_of(task->shape, CVG_GRAD_WEIGHT)->run(task, CVG_GRAD_WEIGHT);
+    (void)self, (void)workers;
+    form_of(s, pass)->prepare(s, kernels, pass, work);
 }
 
 const struct cvg_algorithm cvg_direct = {
     .id = CVG_DIRECT,
     .name = "direct",
     .cost = cost,
-    .workspace = workspace,
-    .run = {forward, grad_input, grad_weight},
+    .prepare = prepare,
     .grad_bias = cvg_grad_bias_sums,
 };

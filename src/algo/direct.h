@@ -9,11 +9,10 @@
 
 #include "gather.h"
 
-/* One form of a pass: what it takes from an arena, and how it runs. */
+/* One form of a pass: how it is prepared (struct cvg_algorithm). */
 struct cvg_form {
-    void (*layout)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass,
-                   int workers, struct cvg_arena *arena);
-    void (*run)(const struct cvg_task *task, cvg_pass pass);
+    void (*prepare)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass,
+                    struct cvg_work *work);
 };
 
 /* Up to as many destination channels, the weight is read in place. */

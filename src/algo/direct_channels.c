@@ -11,8 +11,11 @@
  * zeros of a stuffed gradient.  The source is read in place, or, for the
  * caches' sake, from a window: a copy of the rows that the region meets.
  */
+#include "../text.h"
 #include "direct.h"
 #include "window.h"
+
+#include <inttypes.h>
 
 enum {
     POSITIONS = 512,        /* destinations of one region */
@@ -24,7 +27,6 @@ enum {
     CHANNELS = 128,         /* m of one job, at most */
     LEAST_CHANNELS = 32,
     ENOUGH_JOBS = 16,
-    MANY = 1 << 20,         /* a batch that needs the most scratch */
     CLASS = 12,             /* destinations that a class must have, on average */
     TALL = 12,              /* rows of a tile that has not registers for as many addresses */
 };
@@ -39,6 +41,7 @@ struct cut {
     int clip[3];  /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once; /* the weight, for all regions */
+    int64_t weight_size; /* elements of one group's packed weight */
 };
 
 /* Products between two stores of a tile, about. */
@@ -91,11 +94,15 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
         cut.l_count = cvg_min(cut.l_count,
-                              cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions)));
+                              cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
     cut.pack_once = cut.regions.count >= FEW_REGIONS;
+    cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
     return cut;
 }
+
+/* Pieces of a worker's scratch. */
+enum { WINDOW, WEIGHT, SUMS, ROW, PLACE, A, B };
 
 struct scratch {
     char *window, *weight, *sums;
@@ -103,89 +110,58 @@ struct scratch {
     int64_t *a, *b;       /* of each term */
 };
 
-/* The scratch of one worker, enough for any batch. */
-static struct scratch carve(const struct cvg_shape *shape, cvg_pass pass,
-                            const struct cvg_kernels *kernels, struct cvg_arena *arena)
+static struct scratch scratch_of(const struct cvg_job *job)
 {
-    struct cvg_shape s = *shape;
-    s.N = MANY;
-    const struct cut cut = cut_of(&s, kernels, pass);
-    const int64_t *part = cut.regions.part;
-    const int64_t positions = cut.regions.images * part[0] * part[1] * part[2];
-    const int64_t terms = cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut.view.L, s.filter_size)), s.filter_size);
-    const int64_t channel = cvg_window_size(&cut.regions);
-    const int64_t window = s.filter_size == 1 && !cut.padded
+    return (struct scratch){
+        cvg_own_piece(job, WINDOW), cvg_own_piece(job, WEIGHT), cvg_own_piece(job, SUMS), cvg_own_piece(job, ROW),
+        cvg_own_piece(job, PLACE),  cvg_own_piece(job, A),      cvg_own_piece(job, B),
+    };
+}
+
+/* Shares the packed weight, [group][panel][l][tap][lane], and lays out scratch; enough for any batch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
+                    struct cvg_work *work)
+{
+    const struct cvg_regions largest = cvg_regions_of(s, cut->view.gradient, POSITIONS);
+    const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
+    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
+    const int64_t terms = cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
+    const int64_t window = s->filter_size == 1 && !cut->padded
                                ? 0 /* in place at any batch */
-                               : cvg_min(cvg_max(channel, WINDOW_ELEMENTS),
-                                         cvg_times(cut.view.L, channel));
-    struct scratch x;
-    x.window = cvg_arena_take(arena, window, kernels->size);
-    x.weight = cvg_arena_take(arena, cvg_times(terms, cvg_panel_lanes(kernels, cut.m_count)),
-                              kernels->size);
-    x.sums = cvg_arena_take(arena, positions * cvg_panel_lanes(kernels, cut.m_count),
-                            kernels->size);
-    x.row = cvg_arena_take(arena, positions, sizeof *x.row);
-    x.place = cvg_arena_take(arena, positions, sizeof *x.place);
-    x.a = cvg_arena_take(arena, terms, sizeof *x.a);
-    x.b = cvg_arena_take(arena, terms, sizeof *x.b);
-    return x;
+                               : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
+    cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
+    cvg_work_piece(work, window, kernels->size);
+    cvg_work_piece(work, cvg_times(terms, lanes), kernels->size);
+    cvg_work_piece(work, positions * lanes, kernels->size);
+    cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, terms, sizeof(int64_t));
+    cvg_work_piece(work, terms, sizeof(int64_t));
 }
-
-/* Elements of the packed weight of one group. */
-static int64_t packed_size(const struct cvg_shape *s, const struct cut *cut,
-                           const struct cvg_kernels *kernels)
-{
-    return cvg_times(cvg_panel_lanes(kernels, cut->view.M), cvg_times(cut->view.L, s->filter_size));
-}
-
-static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                   int workers, struct cvg_arena *arena)
-{
-    struct cvg_shape many = *s;
-    many.N = MANY;
-    const struct cut cut = cut_of(&many, kernels, pass);
-    cvg_arena_take(arena, cvg_times(s->G, packed_size(s, &cut, kernels)), kernels->size);
-    const size_t begin = arena->used;
-    carve(s, pass, kernels, arena);
-    cvg_arena_repeat(arena, begin, workers);
-}
-
-/* What all jobs of a call share. */
-struct call {
-    const struct cvg_task *task;
-    struct cut cut;
-    const void *source, *bias;
-    char *weight; /* packed: [group][panel][l][tap][lane] */
-    int64_t weight_size;
-    size_t scratch_base, scratch_size;
-};
 
 /* ---- packing the weight ---- */
 
 /* Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other. */
-static void pack_panels(const struct call *call, int64_t g, int64_t begin, int64_t end, int64_t l,
-                        int64_t l_count, char *to)
+static void pack_panels(const struct cvg_task *t, const struct cvg_gather *view, int64_t g, int64_t begin, int64_t end,
+                        int64_t l, int64_t l_count, char *to)
 {
-    const struct cvg_task *t = call->task;
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, end - m)->lanes;
-        cvg_pack_weight(t, &call->cut.view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
+        cvg_pack_weight(t, view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
         m += lanes;
     }
 }
 
 /* Job: a group and block of m, for the whole call. */
-static void pack_job(void *context, int64_t job, int worker)
+static void pack_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const struct cvg_gather *view = &call->cut.view;
-    const int64_t g = job / call->cut.m_blocks, begin = job % call->cut.m_blocks * call->cut.m_count;
-    (void)worker;
-    pack_panels(call, g, begin, cvg_min(begin + call->cut.m_count, view->M), 0, view->L,
-                cvg_at(t, call->weight,
-                       g * call->weight_size + begin * view->L * t->shape->filter_size));
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
+    const struct cvg_gather *view = &cut->view;
+    const int64_t g = index / cut->m_blocks, begin = index % cut->m_blocks * cut->m_count;
+    pack_panels(t, view, g, begin, cvg_min(begin + cut->m_count, view->M), 0, view->L,
+                cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
 
 /* ---- classes: destinations that sum the same taps ---- */
@@ -314,109 +290,130 @@ static void add_class(const struct cvg_kernels *kernels, const struct class *cla
         add_rows(kernels, terms, class->first + done, count, split, source, tile, weight, sums, x, first);
 }
 
-/* Writes the sums of a panel, channels m on of the destination, to the region. */
-static void write_panel(const struct call *call, const struct cvg_region *region, int64_t channel,
-                        int width, int lanes, const char *sums)
+/* One job: a region, a group and a block of m. */
+struct block {
+    const struct cvg_job *job;
+    const struct cut *cut;
+    struct cvg_region region;
+    struct cvg_window window;
+    int64_t g, begin, end; /* m */
+    struct scratch x;
+};
+
+/* The source of channels l, in place or in the window. */
+static void read_source(struct block *b, int64_t l, int64_t l_count)
 {
-    const struct cvg_task *t = call->task;
-    const struct cvg_gather *view = &call->cut.view;
-    const int64_t *extent = view->dst_extent, *count = region->count;
+    const struct cvg_task *t = b->job->task;
+    const struct cvg_gather *view = &b->cut->view;
+    const int64_t channels = t->shape->G * view->L, channel = b->g * view->L + l;
+    const void *source = view->gradient ? t->grad_output : t->input;
+    if (b->cut->in_place) {
+        b->window.base = cvg_at(t, source, b->region.n * b->window.image + channel * b->window.channel);
+        return;
+    }
+    cvg_window_fill(&b->cut->regions, &b->region, &b->window, t->kernels, source, channels, channel, l_count, b->x.window);
+    b->window.base = b->x.window;
+}
+
+/* Adds the products of channels l, which have been read, to all sums. */
+static void multiply(const struct block *b, int64_t l, int64_t l_count)
+{
+    const struct cvg_task *t = b->job->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_gather *view = &b->cut->view;
     const int64_t size = (int64_t)t->kernels->size;
+    /* Where the weight of these l lies: its panel of m, and between channels m. */
+    const char *weight = b->x.weight;
+    int64_t panel = l_count * s->filter_size;
+    if (b->cut->pack_once) {
+        weight = cvg_at(t, b->job->base, b->g * b->cut->weight_size + b->begin * view->L * s->filter_size);
+        panel = view->L * s->filter_size;
+    } else {
+        pack_panels(t, view, b->g, b->begin, b->end, l, l_count, b->x.weight);
+    }
+    for (struct classes c = classes_of(b->cut, &b->region); next_class(&c);) {
+        struct cvg_terms terms = {.count = 0, .a = b->x.a, .b = b->x.b, .blocks = 1};
+        int lanes = 0; /* for which the terms are listed */
+        for (int64_t m = b->begin; m < b->end; m += lanes) {
+            const struct cvg_tile *tile = cvg_panel_tile(t->kernels, t->kernels->main, b->end - m);
+            const int64_t at = (m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * tile->lanes : 0);
+            if (lanes != tile->lanes)
+                terms.count = l_count * list_terms(s, &c.now, &b->window, l_count, tile->lanes, &b->x);
+            lanes = tile->lanes;
+            add_class(t->kernels, &c.now, &terms, b->window.base, tile, weight + at * size,
+                      b->x.sums + (m - b->begin) * b->region.positions * size, &b->x, l == 0);
+        }
+    }
+}
+
+/* Writes the sums of a panel, channels m on of the destination, to the region. */
+static void write_panel(const struct block *b, int64_t m, int width, int lanes, const char *sums)
+{
+    const struct cvg_task *t = b->job->task;
+    const struct cvg_gather *view = &b->cut->view;
+    const struct cvg_region *region = &b->region;
+    const int64_t *extent = view->dst_extent, *count = region->count;
+    const int64_t size = (int64_t)t->kernels->size, channel = b->g * view->M + m;
     /* Rows as long as can be: whole ones, and whole planes, follow each other in memory. */
     const int rows_join = count[2] == extent[2];
     const int planes_join = rows_join && count[1] == extent[1];
     const int64_t length = count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1);
     const int64_t rows = rows_join ? 1 : count[1], planes = planes_join ? 1 : count[0];
-    const void *bias = call->bias ? cvg_at(t, call->bias, channel) : NULL;
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
 
     for (int64_t n = 0; n < region->images; n++)
         for (int64_t d = 0; d < planes; d++)
             for (int64_t h = 0; h < rows; h++, sums += length * lanes * size) {
-                const int64_t to = ((region->n + n) * t->shape->G * view->M + channel) *
-                                       view->dst_size +
-                                   ((region->begin[0] + d) * extent[1] + region->begin[1] + h) *
-                                       extent[2] + region->begin[2];
-                t->kernels->unturn(cvg_at(t, t->result, to), view->dst_size, sums, lanes, width,
-                                   length, t->scale, bias, t->accumulate);
+                const int64_t to = ((region->n + n) * t->shape->G * view->M + channel) * view->dst_size +
+                                   ((region->begin[0] + d) * extent[1] + region->begin[1] + h) * extent[2] +
+                                   region->begin[2];
+                t->kernels->unturn(cvg_at(t, t->result, to), view->dst_size, sums, lanes, width, length, &finish);
             }
 }
 
-static void region_job(void *context, int64_t job, int worker)
+static void region_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const struct cvg_shape *s = t->shape;
-    const struct cut *cut = &call->cut;
-    const struct cvg_gather *view = &cut->view;
-    const int64_t size = (int64_t)t->kernels->size;
-    const int64_t begin = job % cut->m_blocks * cut->m_count;
-    const int64_t end = cvg_min(begin + cut->m_count, view->M);
-    const int64_t g = job / cut->m_blocks % s->G;
-    const struct cvg_region region = cvg_region_at(&cut->regions, job / cut->m_blocks / s->G);
-    struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place,
-                                        s->G * view->L);
-    struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
-    const struct scratch x = carve(s, view->gradient ? CVG_GRAD_INPUT : CVG_FORWARD, t->kernels, &arena);
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
+    const int64_t size = (int64_t)t->kernels->size, L = cut->view.L;
+    struct block b = {.job = job, .cut = cut, .x = scratch_of(job)};
+    b.begin = index % cut->m_blocks * cut->m_count;
+    b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
+    b.g = index / cut->m_blocks % t->shape->G;
+    b.region = cvg_region_at(&cut->regions, index / cut->m_blocks / t->shape->G);
+    b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, t->shape->G * L);
 
-    for (struct classes c = classes_of(cut, &region); next_class(&c);)
-        list_destinations(&c.now, &w, &region, &x);
-    for (int64_t l = 0; l < view->L; l += cut->l_count) {
-        const int64_t l_count = cvg_min(cut->l_count, view->L - l), channel = g * view->L + l;
-        if (cut->in_place) {
-            w.base = cvg_at(t, call->source, region.n * w.image + channel * w.channel);
-        } else {
-            cvg_window_fill(&cut->regions, &region, &w, t->kernels, call->source, s->G * view->L,
-                            channel, l_count, x.window);
-            w.base = x.window;
-        }
-        /* Where the weight of this block of l lies: its panel of m, and between channels m. */
-        const char *weight = x.weight;
-        int64_t panel = l_count * s->filter_size;
-        if (cut->pack_once) {
-            weight = call->weight + (g * call->weight_size + begin * view->L * s->filter_size) * size;
-            panel = view->L * s->filter_size;
-        } else {
-            pack_panels(call, g, begin, end, l, l_count, x.weight);
-        }
-        for (struct classes c = classes_of(cut, &region); next_class(&c);) {
-            struct cvg_terms terms = {.count = 0, .a = x.a, .b = x.b, .blocks = 1};
-            int lanes = 0; /* for which the terms are listed */
-            for (int64_t m = begin; m < end; m += lanes) {
-                const struct cvg_tile *tile = cvg_panel_tile(t->kernels, t->kernels->main, end - m);
-                const int64_t at = (m - begin) * panel +
-                                   (cut->pack_once ? l * s->filter_size * tile->lanes : 0);
-                if (lanes != tile->lanes)
-                    terms.count = l_count * list_terms(s, &c.now, &w, l_count, tile->lanes, &x);
-                lanes = tile->lanes;
-                add_class(t->kernels, &c.now, &terms, w.base, tile, weight + at * size,
-                          x.sums + (m - begin) * region.positions * size, &x, l == 0);
-            }
-        }
+    for (struct classes c = classes_of(cut, &b.region); next_class(&c);)
+        list_destinations(&c.now, &b.window, &b.region, &b.x);
+    for (int64_t l = 0; l < L; l += cut->l_count) {
+        const int64_t l_count = cvg_min(cut->l_count, L - l);
+        read_source(&b, l, l_count);
+        multiply(&b, l, l_count);
     }
-    for (int64_t m = begin; m < end;) {
-        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, end - m)->lanes;
-        write_panel(call, &region, g * view->M + m, (int)cvg_min(lanes, end - m), lanes,
-                    x.sums + (m - begin) * region.positions * size);
+    for (int64_t m = b.begin; m < b.end;) {
+        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, b.end - m)->lanes;
+        write_panel(&b, m, (int)cvg_min(lanes, b.end - m), lanes, b.x.sums + (m - b.begin) * b.region.positions * size);
         m += lanes;
     }
 }
 
-static void run(const struct cvg_task *task, cvg_pass pass)
+static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cvg_shape *s = task->shape;
-    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass)};
-    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
-    call.source = call.cut.view.gradient ? task->grad_output : task->input;
-    call.bias = task->bias;
-    call.weight_size = packed_size(s, &call.cut, task->kernels);
-    call.weight = cvg_arena_take(&arena, s->G * call.weight_size, task->kernels->size);
-    call.scratch_base = arena.used;
-    carve(s, pass, task->kernels, &one);
-    call.scratch_size = one.used;
-    if (call.cut.pack_once)
-        cvg_parallel(task->threads, task->workers, s->G * call.cut.m_blocks, pack_job, &call);
-    cvg_parallel(task->threads, task->workers, jobs(s, &call.cut), region_job, &call);
+    const struct cut *cut = (const void *)work->state.bytes;
+    cvg_write(w, "lanes of channels; %" PRId64 " channels and %" PRId64 " places a job, %s, weight packed %s",
+              cut->m_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
+              cut->in_place ? "source in place" : "source copied to a window", cut->pack_once ? "once" : "by each job");
 }
 
-const struct cvg_form cvg_direct_channels = {layout, run};
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+{
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    *cut = cut_of(s, kernels, pass);
+    lay_out(s, kernels, cut, work);
+    if (cut->pack_once)
+        cvg_work_phase(work, s->G * cut->m_blocks, pack_job);
+    cvg_work_phase(work, jobs(s, cut), region_job);
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_channels = {prepare};

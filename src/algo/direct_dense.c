@@ -9,8 +9,10 @@
  * its part of the source to panels of [l][lane]: read in place, its channels lie pages apart.
  * The weight is packed once, to panels of [l][row].
  */
+#include "../text.h"
 #include "direct.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -18,7 +20,6 @@ enum {
     ENOUGH_JOBS = 16,
     AHEAD = 2,            /* channels to prefetch while one is copied */
     TILE_BYTES = 24576,   /* of the source, read between two stores of a tile, about */
-    MANY = 1 << 20,       /* a batch that needs the most scratch */
 };
 
 /* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
@@ -34,26 +35,37 @@ struct cut {
     int64_t m_count, m_blocks; /* whole panels */
     int64_t l_count;
     int64_t jobs;
+    int64_t weight_size; /* elements of one group's packed weight */
 };
+
+/* Channels m of a job, whole panels of rows, of about so many. */
+static int64_t even_panels(int64_t M, int64_t rows, int64_t channels)
+{
+    const int64_t panels = cvg_ceil_div(M, rows), most = cvg_max(1, channels / rows); /* panels of one job */
+    return cvg_ceil_div(panels, cvg_ceil_div(panels, most)) * rows;
+}
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const struct cvg_tile *tile = cvg_main_tile(kernels);
     struct cut cut = {.view = cvg_gather_of(s, pass)};
-    const int64_t M = cut.view.M, panels = cvg_ceil_div(M, tile->rows);
-    cut.rows = cvg_ceil_div(M, panels);
+    const int64_t M = cut.view.M;
+    cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, tile->rows));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && cut.jobs < ENOUGH_JOBS; i++) {
-        const int64_t most = cvg_max(1, sizes[i].channels / cut.rows); /* panels of one job */
         cut.pixels = sizes[i].pixels;
-        cut.m_count = cvg_ceil_div(panels, cvg_ceil_div(panels, most)) * cut.rows;
+        cut.m_count = even_panels(M, cut.rows, sizes[i].channels);
         cut.m_blocks = cvg_ceil_div(M, cut.m_count);
         cut.pixel_blocks = cvg_ceil_div(s->out_size, cut.pixels);
         cut.jobs = cvg_times(cvg_times(s->N * s->G, cut.pixel_blocks), cut.m_blocks);
     }
     const int64_t fit = TILE_BYTES / (tile->lanes * (int64_t)kernels->size);
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, fit));
+    cut.weight_size = cvg_times(cvg_ceil_div(M, cut.rows) * cut.rows, cut.view.L);
     return cut;
 }
+
+/* Pieces of a worker's scratch. */
+enum { PANELS, REST, BLOCK, A, B };
 
 struct scratch {
     char *panels; /* of the source */
@@ -62,60 +74,35 @@ struct scratch {
     int64_t *a, *b; /* of each l: its weight; for each tile, its source in a panel */
 };
 
-static struct scratch carve(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels,
-                            struct cvg_arena *arena)
+static struct scratch scratch_of(const struct cvg_job *job)
 {
-    struct cvg_shape many = *s;
-    many.N = MANY;
-    const struct cut cut = cut_of(&many, kernels, pass);
+    return (struct scratch){cvg_own_piece(job, PANELS), cvg_own_piece(job, REST), cvg_own_piece(job, BLOCK),
+                            cvg_own_piece(job, A), cvg_own_piece(job, B)};
+}
+
+/* Shares the packed weight, [group][panel][l][row], and lays out scratch; enough for any batch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
+                    struct cvg_work *work)
+{
     const int64_t lanes = cvg_narrow_tile(kernels)->lanes;
-    struct scratch x;
-    x.panels = cvg_arena_take(arena, cut.l_count * (PIXELS + lanes), kernels->size);
-    x.rest = cvg_arena_take(arena, cut.m_count * lanes, kernels->size);
-    x.block = cvg_arena_take(arena, cut.m_count * PIXELS, kernels->size);
-    x.a = cvg_arena_take(arena, cut.l_count, sizeof *x.a);
-    x.b = cvg_arena_take(arena, CVG_TILES * cut.l_count, sizeof *x.b);
-    return x;
+    const int64_t channels = even_panels(cut->view.M, cut->rows, sizes[0].channels);
+    cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
+    cvg_work_piece(work, cut->l_count * (PIXELS + lanes), kernels->size);
+    cvg_work_piece(work, channels * lanes, kernels->size);
+    cvg_work_piece(work, channels * PIXELS, kernels->size);
+    cvg_work_piece(work, cut->l_count, sizeof(int64_t));
+    cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
 }
-
-/* Elements of the packed weight of one group. */
-static int64_t packed_size(const struct cut *cut)
-{
-    return cvg_times(cvg_ceil_div(cut->view.M, cut->rows) * cut->rows, cut->view.L);
-}
-
-static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                   int workers, struct cvg_arena *arena)
-{
-    const struct cut cut = cut_of(s, kernels, pass);
-    cvg_arena_take(arena, cvg_times(s->G, packed_size(&cut)), kernels->size);
-    const size_t begin = arena->used;
-    carve(s, pass, kernels, arena);
-    cvg_arena_repeat(arena, begin, workers);
-}
-
-/* What all jobs of a call share. */
-struct call {
-    const struct cvg_task *task;
-    cvg_pass pass;
-    struct cut cut;
-    const void *source, *bias;
-    char *weight; /* packed: [group][panel][l][row] */
-    int64_t weight_size;
-    size_t scratch_base, scratch_size;
-};
 
 /* Packs the weight; job = group and panel. */
-static void pack_job(void *context, int64_t job, int worker)
+static void pack_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
     const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
-    const int64_t g = job / panels, m = job % panels * cut->rows;
-    (void)worker;
-    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L,
-                    (int)cut->rows, cvg_at(t, call->weight, g * call->weight_size + m * cut->view.L));
+    const int64_t g = index / panels, m = index % panels * cut->rows;
+    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L, (int)cut->rows,
+                    cvg_at(t, job->base, g * cut->weight_size + m * cut->view.L));
 }
 
 /* One job's block of a plane, and the channels l that are being added. */
@@ -139,10 +126,9 @@ static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64
  * Adds the products of channels m .. m + rows - 1 and all pixels, panel after panel: so the sums
  * are written along few rows at a time, as caches like it.
  */
-static void add_rows(const struct call *call, const struct block *block, int64_t m, int rows,
-                     const char *weight, const struct scratch *x)
+static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, const struct block *block, int64_t m,
+                     int rows, const char *weight, const struct scratch *x)
 {
-    const struct cvg_kernels *kernels = call->task->kernels;
     const int64_t size = (int64_t)kernels->size;
     const char *panel = x->panels;
     for (int64_t pixel = 0; pixel < block->pixels;) {
@@ -151,7 +137,7 @@ static void add_rows(const struct call *call, const struct block *block, int64_t
         const struct cvg_terms terms = {
             .count = block->l_count,
             .a = x->a,
-            .b = x->b + (tile - kernels->tile) * call->cut.l_count,
+            .b = x->b + (tile - kernels->tile) * cut->l_count,
             .blocks = 1,
             .tiles = panels,
             .b_tile = block->l_count * tile->lanes,
@@ -204,19 +190,19 @@ static void copy_channel(const struct cvg_task *t, const char *channel, int64_t 
     }
 }
 
-/* Copies pixels of l_count channels to panels, one after the other. */
-static void copy_panels(const struct call *call, const char *source, int64_t l_count, int64_t pixel,
+/* Copies pixels of l_count channels, step apart, to panels, one after the other. */
+static void copy_panels(const struct cvg_task *t, const char *source, int64_t step, int64_t l_count, int64_t pixel,
                         int64_t pixels, char *to)
 {
-    const struct cvg_kernels *kernels = call->task->kernels;
-    const int64_t size = (int64_t)kernels->size, step = call->cut.view.source_size;
+    const struct cvg_kernels *kernels = t->kernels;
+    const int64_t size = (int64_t)kernels->size;
     while (pixels > 0) {
         const int64_t lanes = next_tile(kernels, pixels)->lanes;
         const int64_t panels = cvg_max(1, pixels / lanes), count = cvg_min(panels * lanes, pixels);
         if (count < lanes)
             memset(to, 0, (size_t)(l_count * lanes * size));
         for (int64_t l = 0; l < l_count; l++) /* along the channel */
-            copy_channel(call->task, source + l * step * size, pixel, count, lanes, l_count * lanes,
+            copy_channel(t, source + l * step * size, pixel, count, lanes, l_count * lanes,
                          to + l * lanes * size);
         to += panels * l_count * lanes * size;
         pixel += panels * lanes;
@@ -224,66 +210,70 @@ static void copy_panels(const struct call *call, const char *source, int64_t l_c
     }
 }
 
-static void dense_job(void *context, int64_t job, int worker)
+/* Lists where the weights of every l lie, and its source in the panels of each tile. */
+static void list_terms(const struct cvg_kernels *kernels, const struct cut *cut, const struct scratch *x)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
+    for (int64_t l = 0; l < cut->l_count; l++) {
+        x->a[l] = l * cut->rows;
+        for (int i = kernels->main; i < kernels->tiles; i++)
+            x->b[i * cut->l_count + l] = l * kernels->tile[i].lanes;
+    }
+}
+
+static void dense_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
     const struct cvg_kernels *kernels = t->kernels;
-    const struct cut *cut = &call->cut;
+    const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
+    const void *source = view->gradient ? t->grad_output : t->input;
     const int64_t size = (int64_t)kernels->size, plane = view->dst_size, G = t->shape->G;
-    const int64_t m = job % cut->m_blocks * cut->m_count;
-    const int64_t pixel = job / cut->m_blocks % cut->pixel_blocks * cut->pixels;
-    const int64_t pair = job / cut->m_blocks / cut->pixel_blocks; /* of image and group */
+    const int64_t m = index % cut->m_blocks * cut->m_count;
+    const int64_t pixel = index / cut->m_blocks % cut->pixel_blocks * cut->pixels;
+    const int64_t pair = index / cut->m_blocks / cut->pixel_blocks; /* of image and group */
     const int64_t pixels = cvg_min(cut->pixels, plane - pixel);
     const int64_t whole = pixels / cvg_narrow_tile(kernels)->lanes * cvg_narrow_tile(kernels)->lanes;
-    struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
-    const struct scratch x = carve(t->shape, call->pass, kernels, &arena);
+    const struct scratch x = scratch_of(job);
     struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .pixels = pixels};
 
     /* Sums grow in the result itself, unless they are added to what is there. */
     char *result = cvg_at(t, t->result, (pair * view->M + m) * plane + pixel);
-    char *sums = block.sums = t->accumulate ? x.block : result;
-    const int64_t sums_step = block.sums_step = t->accumulate ? PIXELS : plane;
-    for (int64_t l = 0; l < cut->l_count; l++) {
-        x.a[l] = l * cut->rows;
-        for (int i = kernels->main; i < kernels->tiles; i++)
-            x.b[i * cut->l_count + l] = l * kernels->tile[i].lanes;
-    }
+    char *sums = block.sums = t->finish.accumulate ? x.block : result;
+    const int64_t sums_step = block.sums_step = t->finish.accumulate ? PIXELS : plane;
+    list_terms(kernels, cut, &x);
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
-        block.weight = call->weight + (pair % G * call->weight_size + m * view->L + block.l * cut->rows) * size;
-        copy_panels(call, cvg_at(t, call->source, (pair * view->L + block.l) * view->source_size),
+        block.weight = cvg_at(t, job->base, pair % G * cut->weight_size + m * view->L + block.l * cut->rows);
+        copy_panels(t, cvg_at(t, source, (pair * view->L + block.l) * view->source_size), view->source_size,
                     block.l_count, pixel, pixels, x.panels);
         for (int64_t i = 0; i < block.m_count; i += cut->rows)
-            add_rows(call, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
+            add_rows(kernels, cut, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);
     }
     for (int64_t i = 0; i < block.m_count; i++, result += plane * size, sums += sums_step * size) {
-        const void *bias = call->bias ? cvg_at(t, call->bias, pair % G * view->M + m + i) : NULL;
-        if (bias || t->scale != 1 || t->accumulate)
-            kernels->put_rows(result, 0, 1, sums, 0, 1, whole, t->scale, bias, t->accumulate);
+        const struct cvg_finish finish = cvg_finish_of(t, pair % G * view->M + m + i);
+        if (finish.bias || finish.scale != 1 || finish.accumulate)
+            kernels->put_rows(result, 0, 1, sums, 0, 1, whole, &finish);
         kernels->put_rows(result + whole * size, 0, 1, x.rest + i * cvg_narrow_tile(kernels)->lanes * size, 0, 1,
-                          pixels - whole, t->scale, bias, t->accumulate);
+                          pixels - whole, &finish);
     }
 }
 
-static void run(const struct cvg_task *task, cvg_pass pass)
+static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cvg_shape *s = task->shape;
-    struct call call = {.task = task, .pass = pass, .cut = cut_of(s, task->kernels, pass)};
-    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
-    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
-    call.bias = task->bias;
-    call.weight_size = packed_size(&call.cut);
-    call.weight = cvg_arena_take(&arena, s->G * call.weight_size, task->kernels->size);
-    call.scratch_base = arena.used;
-    carve(s, pass, task->kernels, &one);
-    call.scratch_size = one.used;
-    cvg_parallel(task->threads, task->workers, s->G * cvg_ceil_div(call.cut.view.M, call.cut.rows), pack_job,
-                 &call);
-    cvg_parallel(task->threads, task->workers, call.cut.jobs, dense_job, &call);
+    const struct cut *cut = (const void *)work->state.bytes;
+    cvg_write(w, "a matrix product; %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
+              " source channels at a time", cut->m_count, cut->pixels, cut->l_count);
 }
 
-const struct cvg_form cvg_direct_dense = {layout, run};
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+{
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    *cut = cut_of(s, kernels, pass);
+    lay_out(s, kernels, cut, work);
+    cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
+    cvg_work_phase(work, cut->jobs, dense_job);
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_dense = {prepare};

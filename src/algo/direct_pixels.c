@@ -7,9 +7,11 @@
  * packed once for the whole call, to panels of [l][tap][row]; that of few channels is read in
  * place.
  */
+#include "../text.h"
 #include "box.h"
 #include "direct.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -34,6 +36,7 @@ struct cut {
     int packed;      /* the weight */
     int64_t rows;    /* of a panel */
     int64_t m_count, m_blocks; /* of one job: whole panels */
+    int64_t weight_size;       /* elements of one group's packed weight */
 };
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
@@ -70,6 +73,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         if (jobs(s, &cut) >= LEAST_JOBS)
             break;
     }
+    cut.weight_size = cut.packed ? cvg_times(cvg_ceil_div(M, cut.rows) * cut.rows, cvg_times(cut.view.L, s->filter_size))
+                                 : 0;
     return cut;
 }
 
@@ -82,78 +87,51 @@ static int64_t span(const struct cvg_box *box, const struct cvg_kernels *kernels
     return cvg_panel_lanes(kernels, last + 1);
 }
 
-/* Elements of the packed weight of one group. */
-static int64_t packed_size(const struct cvg_shape *s, const struct cut *cut)
-{
-    return cut->packed ? cvg_times(cvg_ceil_div(cut->view.M, cut->rows) * cut->rows,
-                                   cvg_times(cut->view.L, s->filter_size))
-                       : 0;
-}
+/* Pieces of a worker's scratch. */
+enum { BOX, SUM, A, B };
 
-/* What one worker needs. */
 struct scratch {
     char *box, *sums;
     int64_t *a, *b; /* of each term */
 };
 
-static struct scratch carve(const struct cvg_shape *s, const struct cut *cut,
-                            const struct cvg_kernels *kernels, struct cvg_arena *arena)
+static struct scratch scratch_of(const struct cvg_job *job)
+{
+    return (struct scratch){cvg_own_piece(job, BOX), cvg_own_piece(job, SUM), cvg_own_piece(job, A),
+                            cvg_own_piece(job, B)};
+}
+
+/* Shares the packed weight, [group][panel][l][tap][row], and lays out scratch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
+                    struct cvg_work *work)
 {
     const struct cvg_box *bound = &cut->pieces.bound;
-    const int64_t box = cvg_times(cut->l_count, bound->channel);
-    const int64_t terms = cvg_times(cut->table, s->filter_size);
-    const int64_t lanes = cvg_plus(bound->cells, cvg_narrow_tile(kernels)->lanes);
+    const int64_t terms = cvg_times(cut->table, s->filter_size), slack = cvg_narrow_tile(kernels)->lanes;
     /* A larger batch has fewer blocks of m. */
-    const int64_t most = cut->packed ? cvg_min(cut->view.M + cut->rows, CHANNELS + cut->rows) : cut->view.M;
-    struct scratch x;
+    const int64_t most = cut->packed ? cvg_min(cut->view.M, CHANNELS) + cut->rows : cut->view.M;
+    cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
     /* The last vectors of a box run past it, into slack. */
-    x.box = cvg_arena_take(arena, cvg_plus(box, cvg_narrow_tile(kernels)->lanes), kernels->size);
-    x.sums = cvg_arena_take(arena, cvg_times(most, lanes), kernels->size);
-    x.a = cvg_arena_take(arena, terms, sizeof *x.a);
-    x.b = cvg_arena_take(arena, terms, sizeof *x.b);
-    return x;
+    cvg_work_piece(work, cvg_plus(cvg_times(cut->l_count, bound->channel), slack), kernels->size);
+    cvg_work_piece(work, cvg_times(most, cvg_plus(bound->cells, slack)), kernels->size);
+    cvg_work_piece(work, terms, sizeof(int64_t));
+    cvg_work_piece(work, terms, sizeof(int64_t));
 }
-
-static void layout(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                   int workers, struct cvg_arena *arena)
-{
-    const struct cut cut = cut_of(s, kernels, pass);
-    cvg_arena_take(arena, cvg_times(s->G, packed_size(s, &cut)), kernels->size);
-    const size_t begin = arena->used;
-    carve(s, &cut, kernels, arena);
-    cvg_arena_repeat(arena, begin, workers);
-}
-
-/* What all jobs of a call share. */
-struct call {
-    const struct cvg_task *task;
-    struct cut cut;
-    const void *source, *bias;
-    char *weight; /* packed: [group][panel][l][tap][row] */
-    int64_t weight_size;
-    size_t scratch_base, scratch_size; /* of worker 0, and of each */
-};
 
 /* Packs the weight; job = group and panel. */
-static void pack_job(void *context, int64_t job, int worker)
+static void pack_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const struct cvg_shape *s = t->shape;
-    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
     const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
-    const int64_t g = job / panels, m = job % panels * cut->rows;
-    (void)worker;
-    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0,
-                    cut->view.L, (int)cut->rows,
-                    cvg_at(t, call->weight, g * call->weight_size + m * cut->view.L * s->filter_size));
+    const int64_t g = index / panels, m = index % panels * cut->rows;
+    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L, (int)cut->rows,
+                    cvg_at(t, job->base, g * cut->weight_size + m * cut->view.L * t->shape->filter_size));
 }
 
 /* Fills the table of terms for channels l; returns the terms of one channel. */
-static int64_t list_terms(const struct call *call, const struct cvg_box *box, const struct scratch *scratch)
+static int64_t list_terms(const struct cvg_shape *s, const struct cut *cut, const struct cvg_box *box,
+                          const struct scratch *scratch)
 {
-    const struct cvg_shape *s = call->task->shape;
-    const struct cut *cut = &call->cut;
     const int64_t l_step = cut->packed ? s->filter_size * cut->rows : cut->view.l_step;
     return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : 1, l_step, cut->table, scratch->a,
                          scratch->b) / cut->table;
@@ -177,14 +155,14 @@ struct block {
 };
 
 /* Adds the products of a block to the sums of its channels m, lanes apart. */
-static void add_block(const struct call *call, const struct cvg_box *box, int64_t taps,
-                      const struct block *block, int64_t lanes, const struct scratch *scratch)
+static void add_block(const struct cvg_job *job, const struct cvg_box *box, int64_t taps, const struct block *block,
+                      int64_t lanes, const struct scratch *scratch)
 {
-    const struct cvg_kernels *kernels = call->task->kernels;
-    const struct cut *cut = &call->cut;
+    const struct cvg_kernels *kernels = job->task->kernels;
+    const struct cut *cut = cvg_state(job);
     const int64_t size = (int64_t)kernels->size, table = cvg_min(cut->table, block->l_count);
     const int64_t blocks = block->l_count / table, rest = block->l_count % table;
-    const int64_t filter_size = call->task->shape->filter_size;
+    const int64_t filter_size = job->task->shape->filter_size;
     const int64_t l_step = cut->packed ? filter_size * cut->rows : cut->view.l_step;
     const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
     const int64_t a_step = table * l_step, b_step = table * box->channel;
@@ -219,15 +197,13 @@ static void add_block(const struct call *call, const struct cvg_box *box, int64_
 }
 
 /* Writes the sums of count channels m, from channel on, to the destinations of image n. */
-static void write_sums(const struct call *call, const struct cvg_box *box, int64_t n,
-                       int64_t channel, int64_t count, int64_t lanes,
-                       const struct scratch *scratch)
+static void write_sums(const struct cvg_task *t, const struct cvg_gather *view, const struct cvg_box *box, int64_t n,
+                       int64_t channel, int64_t count, int64_t lanes, const struct scratch *scratch)
 {
-    const struct cvg_task *t = call->task;
-    const struct cvg_gather *view = &call->cut.view;
     const struct cvg_axis *x = box->axis;
     const int64_t size = (int64_t)t->kernels->size, channels = view->M * t->shape->G;
-    for (int64_t m = 0; m < count; m++)
+    for (int64_t m = 0; m < count; m++) {
+        const struct cvg_finish finish = cvg_finish_of(t, channel + m);
         for (int64_t a = 0; a < x[0].count; a++) {
             const int64_t d = x[0].first + a * x[0].step;
             const int64_t to = (n * channels + channel + m) * view->dst_size +
@@ -236,32 +212,30 @@ static void write_sums(const struct call *call, const struct cvg_box *box, int64
             t->kernels->put_rows(
                 cvg_at(t, t->result, to), x[1].step * view->dst_extent[2], x[2].step,
                 scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
-                x[1].count, x[2].count, t->scale,
-                call->bias ? cvg_at(t, call->bias, channel + m) : NULL, t->accumulate);
+                x[1].count, x[2].count, &finish);
         }
+    }
 }
 
 /* Job: one piece and block of m of some pairs of image and group. */
-static void pixels_job(void *context, int64_t job, int worker)
+static void pixels_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
+    const struct cvg_task *t = job->task;
     const struct cvg_shape *s = t->shape;
-    const struct cut *cut = &call->cut;
+    const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
+    const void *source = view->gradient ? t->grad_output : t->input;
     const int64_t size = (int64_t)t->kernels->size;
-    const int64_t m = job % cut->m_blocks * cut->m_count;
-    const int64_t piece = job / cut->m_blocks % cut->pieces.count;
-    const int64_t begin = job / cut->m_blocks / cut->pieces.count * cut->pairs;
+    const int64_t m = index % cut->m_blocks * cut->m_count;
+    const int64_t piece = index / cut->m_blocks % cut->pieces.count;
+    const int64_t begin = index / cut->m_blocks / cut->pieces.count * cut->pairs;
     const int64_t end = cvg_min(begin + cut->pairs, s->N * s->G);
     struct cvg_box box;
 
     if (!cvg_piece(s, &cut->pieces, piece, &box))
         return;
-    struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
-    const struct scratch scratch = carve(s, cut, t->kernels, &arena);
-    const int64_t taps = list_terms(call, &box, &scratch), lanes = span(&box, t->kernels);
+    const struct scratch scratch = scratch_of(job);
+    const int64_t taps = list_terms(s, cut, &box, &scratch), lanes = span(&box, t->kernels);
 
     /* The padding is the same for all pairs; the slack is read, but never used. */
     memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + cvg_narrow_tile(t->kernels)->lanes) * size));
@@ -272,33 +246,33 @@ static void pixels_job(void *context, int64_t job, int worker)
             block.l_count = cvg_min(cut->l_count, view->L - l);
             block.first = l == 0;
             block.weight = cut->packed
-                ? cvg_at(t, call->weight, g * call->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
+                ? cvg_at(t, job->base, g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
                 : cvg_at(t, t->weight, g * s->Kg * s->taps + l * view->l_step);
-            cvg_box_pack(&box, t->kernels,
-                         cvg_at(t, call->source, (pair * view->L + l) * view->source_size),
+            cvg_box_pack(&box, t->kernels, cvg_at(t, source, (pair * view->L + l) * view->source_size),
                          view->source_size, block.l_count, scratch.box);
-            add_block(call, &box, taps, &block, lanes, &scratch);
+            add_block(job, &box, taps, &block, lanes, &scratch);
         }
-        write_sums(call, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
+        write_sums(t, view, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
     }
 }
 
-static void run(const struct cvg_task *task, cvg_pass pass)
+static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cvg_shape *s = task->shape;
-    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass)};
-    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
-    call.weight_size = packed_size(s, &call.cut);
-    call.weight = cvg_arena_take(&arena, s->G * call.weight_size, task->kernels->size);
-    call.scratch_base = arena.used;
-    carve(s, &call.cut, task->kernels, &one);
-    call.scratch_size = one.used;
-    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
-    call.bias = task->bias;
-    if (call.cut.packed)
-        cvg_parallel(task->threads, task->workers, s->G * cvg_ceil_div(call.cut.view.M, call.cut.rows),
-                     pack_job, &call);
-    cvg_parallel(task->threads, task->workers, jobs(s, &call.cut), pixels_job, &call);
+    const struct cut *cut = (const void *)work->state.bytes;
+    cvg_write(w, "lanes of pixels; %" PRId64 " channels and %" PRId64 " places a job, %" PRId64
+              " source channels in a padded box", cut->m_count,
+              cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2], cut->l_count);
 }
 
-const struct cvg_form cvg_direct_pixels = {layout, run};
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+{
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    *cut = cut_of(s, kernels, pass);
+    lay_out(s, kernels, cut, work);
+    if (cut->packed)
+        cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
+    cvg_work_phase(work, jobs(s, cut), pixels_job);
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_pixels = {prepare};

@@ -1,28 +1,16 @@
 /* grad_bias for the fast algorithms: bound by memory, so one plain pass over grad_output. */
 #include "algo.h"
 
-struct call {
-    const struct cvg_task *task;
-    int64_t channels, size;
-};
-
-static void job(void *context, int64_t channel, int worker)
+void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel)
 {
-    const struct call *call = context;
-    const struct cvg_task *t = call->task;
-    const double sum = t->kernels->sum(cvg_at(t, t->grad_output, channel * call->size), t->shape->N,
-                                       call->channels * call->size, call->size);
+    const struct cvg_task *t = job->task;
+    const struct cvg_channels *tensor = cvg_state(job);
+    const double sum = t->kernels->sum(cvg_at(t, t->grad_output, channel * tensor->size), t->shape->N,
+                                       tensor->channels * tensor->size, tensor->size);
     union {
         float f32;
         double f64;
     } element;
-    (void)worker;
     t->kernels->store(&element, 0, sum);
-    cvg_put_result(t, channel, 1, &element, 1, 1);
-}
-
-void cvg_grad_bias_sums(const struct cvg_task *task, int64_t channels, int64_t size)
-{
-    struct call call = {task, channels, size};
-    cvg_parallel(task->threads, task->workers, channels, job, &call);
+    t->kernels->put(cvg_at(t, t->result, channel), 1, &element, 1, 1, &t->finish);
 }

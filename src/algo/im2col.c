@@ -14,9 +14,11 @@
  * This is the transpose of the textbook's col_x, whose rows are pixels: with
  * pixels as columns, whole rows of the image are copied at a time.
  */
+#include "../text.h"
 #include "algo.h"
 #include "parts.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -53,15 +55,37 @@ static struct blocks blocks_of(const struct cvg_shape *s)
     return b;
 }
 
+/* What is decided when the plan is made. */
+struct cut {
+    struct blocks blocks;
+    int64_t blocks_of_channels; /* of k; in grad_input of c */
+    int64_t channels;           /* of one of these */
+    int64_t units;              /* of the sum of grad_weight: blocks of pixels of all images */
+};
+
+/* Pieces of a worker's scratch. */
+enum { COLUMNS, BY_COLUMN, BY_ROW, SUMS, PACKED };
+
 /* One job's problem and memory. */
 struct piece {
+    const struct cvg_job *job;
     const struct cvg_task *task;
+    const struct cut *cut;
     struct blocks blocks;
     char *col;    /* blocks.taps rows */
     char *sums;   /* the product */
     char *lanes;  /* grad_output, packed */
     int64_t *by_col, *by_row; /* offsets for the microkernel */
 };
+
+static struct piece piece_of(const struct cvg_job *job)
+{
+    const struct cut *cut = cvg_state(job);
+    return (struct piece){
+        job, job->task, cut, cut->blocks, cvg_own_piece(job, COLUMNS), cvg_own_piece(job, SUMS),
+        cvg_own_piece(job, PACKED), cvg_own_piece(job, BY_COLUMN), cvg_own_piece(job, BY_ROW),
+    };
+}
 
 /*
  * sums[i][j] (+)= sum over l of a[i*a_row + l*a_col] * b[panel of j][l][j], i < m, l < inner.
@@ -171,34 +195,23 @@ static void col2im_run(const struct cvg_task *t, int64_t element, char *row, str
     if (run.high > run.low) {
         void *to = cvg_at(t, t->result, element);
         t->kernels->put(to, run.step, row + (size_t)run.low * t->kernels->size, 1,
-                        run.high - run.low, t->scale, to, run.step);
+                        run.high - run.low, &(struct cvg_finish){.scale = t->finish.scale, .accumulate = 1});
     }
 }
 
 /* ---- forward: job = image, group, block of k, block of pixels ---- */
 
-static struct piece forward_carve(const struct cvg_task *t, struct cvg_arena *arena)
+static void forward_job(const struct cvg_job *job, int64_t index)
 {
-    const struct cvg_kernels *kernels = t->kernels;
-    struct piece x = {.task = t, .blocks = blocks_of(t->shape)};
-    x.col = cvg_arena_take(arena, x.blocks.taps * x.blocks.ld, kernels->size);
-    x.sums = cvg_arena_take(arena, cvg_min(t->shape->Kg, CHANNELS) *
-                                       cvg_to_lanes(kernels, x.blocks.pixels), kernels->size);
-    x.by_col = cvg_arena_take(arena, x.blocks.taps, sizeof *x.by_col);
-    x.by_row = cvg_arena_take(arena, x.blocks.taps, sizeof *x.by_row);
-    return x;
-}
-
-static void forward_piece(struct piece *x, int64_t job)
-{
+    const struct piece piece = piece_of(job), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
-    const int64_t k_blocks = cvg_ceil_div(s->Kg, CHANNELS);
-    const int64_t pixel = job % x->blocks.pixel_blocks * x->blocks.pixels;
-    const int64_t k = job / x->blocks.pixel_blocks % k_blocks * CHANNELS;
-    const int64_t g = job / x->blocks.pixel_blocks / k_blocks % s->G;
-    const int64_t n = job / x->blocks.pixel_blocks / k_blocks / s->G;
+    const int64_t k_blocks = x->cut->blocks_of_channels;
+    const int64_t pixel = index % x->blocks.pixel_blocks * x->blocks.pixels;
+    const int64_t k = index / x->blocks.pixel_blocks % k_blocks * CHANNELS;
+    const int64_t g = index / x->blocks.pixel_blocks / k_blocks % s->G;
+    const int64_t n = index / x->blocks.pixel_blocks / k_blocks / s->G;
     const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
     const int64_t k_count = cvg_min(CHANNELS, s->Kg - k);
     const int64_t ld = cvg_to_lanes(kernels, pixels), lanes = cvg_main_tile(kernels)->lanes;
@@ -214,48 +227,42 @@ static void forward_piece(struct piece *x, int64_t job)
         const int64_t channel = g * s->Kg + k + i;
         const int64_t to = (n * s->K + channel) * s->out_size + pixel;
         void *result = cvg_at(t, t->result, to);
-        const void *base = t->bias ? cvg_at(t, t->bias, channel) : t->accumulate ? result : NULL;
-        kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, t->scale, base, t->bias ? 0 : 1);
+        const struct cvg_finish finish = cvg_finish_of(t, channel);
+        kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);
     }
 }
 
 /* ---- grad_input: job = image, group, block of whole channels c, which it alone writes ---- */
 
-/* Channels of one job: whole ones, so that no two jobs add to one element. */
-static int64_t job_channels(const struct cvg_shape *s)
+/* What the columns of some channels are added to: their bias, zeros, or what is there. */
+static void begin_image(const struct cvg_task *t, int64_t channel, int64_t channels)
 {
-    const struct blocks b = blocks_of(s);
-    return cvg_max(1, cvg_min(b.taps / s->filter_size, s->Cg));
+    const int64_t size = t->shape->in_size;
+    if (!t->finish.bias && !t->finish.accumulate)
+        memset(cvg_at(t, t->result, channel * size), 0, (size_t)(channels * size) * t->kernels->size);
+    for (int64_t i = channel; t->finish.bias && i < channel + channels; i++) {
+        void *const to = cvg_at(t, t->result, i * size);
+        const struct cvg_finish bias = {.bias = cvg_at(t, t->finish.bias, i % t->shape->C)};
+        memset(to, 0, (size_t)size * t->kernels->size);
+        t->kernels->put(to, 1, to, 1, size, &bias); /* 0 x 0 and the bias */
+    }
 }
 
-static struct piece grad_input_carve(const struct cvg_task *t, struct cvg_arena *arena)
+static void grad_input_job(const struct cvg_job *job, int64_t index)
 {
-    const struct cvg_kernels *kernels = t->kernels;
-    struct piece x = {.task = t, .blocks = blocks_of(t->shape)};
-    const int64_t k_step = cvg_min(t->shape->Kg, CHANNELS);
-    x.col = cvg_arena_take(arena, x.blocks.taps * x.blocks.ld, kernels->size);
-    x.lanes = cvg_arena_take(arena, k_step * x.blocks.ld, kernels->size);
-    x.by_col = cvg_arena_take(arena, k_step, sizeof *x.by_col);
-    x.by_row = cvg_arena_take(arena, k_step, sizeof *x.by_row);
-    return x;
-}
-
-static void grad_input_piece(struct piece *x, int64_t job)
-{
+    const struct piece piece = piece_of(job), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
     const int64_t size = (int64_t)kernels->size, ld = x->blocks.ld;
     const int64_t lanes = cvg_main_tile(kernels)->lanes;
-    const int64_t channels = job_channels(s), c_blocks = cvg_ceil_div(s->Cg, channels);
-    const int64_t c = job % c_blocks * channels, g = job / c_blocks % s->G;
-    const int64_t n = job / c_blocks / s->G, first_channel = n * s->C + g * s->Cg;
+    const int64_t channels = x->cut->channels, c_blocks = x->cut->blocks_of_channels;
+    const int64_t c = index % c_blocks * channels, g = index / c_blocks % s->G;
+    const int64_t n = index / c_blocks / s->G, first_channel = n * s->C + g * s->Cg;
     const int64_t tap_begin = c * s->filter_size;
     const int64_t tap_end = cvg_min(c + channels, s->Cg) * s->filter_size;
 
-    if (!t->accumulate)
-        memset(cvg_at(t, t->result, (first_channel + c) * s->in_size), 0,
-               (size_t)((tap_end - tap_begin) / s->filter_size * s->in_size * size));
+    begin_image(t, first_channel + c, (tap_end - tap_begin) / s->filter_size);
     for (int64_t pixel = 0; pixel < s->out_size; pixel += x->blocks.pixels) {
         const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
         for (int64_t tap = tap_begin; tap < tap_end; tap += x->blocks.taps) {
@@ -279,49 +286,23 @@ static void grad_input_piece(struct piece *x, int64_t job)
 
 /* ---- grad_weight: job = part of the sum, group, block of k, block of taps ---- */
 
-struct weight_cut {
-    int64_t k_blocks, jobs, units; /* jobs of one part; units of the sum */
-    int64_t parts;
-};
-
-static struct weight_cut weight_cut_of(const struct cvg_shape *s)
+static void grad_weight_job(const struct cvg_job *job, int64_t index)
 {
-    const struct blocks b = blocks_of(s);
-    struct weight_cut cut = {.k_blocks = cvg_ceil_div(s->Kg, WEIGHT_CHANNELS)};
-    cut.jobs = s->G * b.tap_blocks * cut.k_blocks;
-    cut.units = cvg_times(s->N, b.pixel_blocks);
-    cut.parts = cvg_parts(s, cut.jobs, cut.units);
-    return cut;
-}
-
-static struct piece grad_weight_carve(const struct cvg_task *t, struct cvg_arena *arena)
-{
-    const struct cvg_kernels *kernels = t->kernels;
-    struct piece x = {.task = t, .blocks = blocks_of(t->shape)};
-    const int64_t k_lanes = cvg_to_lanes(kernels, cvg_min(t->shape->Kg, WEIGHT_CHANNELS));
-    x.col = cvg_arena_take(arena, x.blocks.taps * x.blocks.ld, kernels->size);
-    x.lanes = cvg_arena_take(arena, k_lanes * x.blocks.pixels, kernels->size);
-    x.sums = cvg_arena_take(arena, k_lanes * x.blocks.taps, kernels->size);
-    x.by_col = cvg_arena_take(arena, x.blocks.pixels, sizeof *x.by_col);
-    x.by_row = cvg_arena_take(arena, x.blocks.pixels, sizeof *x.by_row);
-    return x;
-}
-
-static void grad_weight_piece(struct piece *x, int64_t job, char *partial)
-{
+    const struct piece piece = piece_of(job), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
-    const struct weight_cut cut = weight_cut_of(s);
+    const int64_t k_blocks = x->cut->blocks_of_channels, units = x->cut->units, parts = job->work->parts;
     const int64_t size = (int64_t)kernels->size, lanes = cvg_main_tile(kernels)->lanes;
-    const int64_t tap = job % x->blocks.tap_blocks * x->blocks.taps;
-    const int64_t k = job / x->blocks.tap_blocks % cut.k_blocks * WEIGHT_CHANNELS;
-    const int64_t g = job / x->blocks.tap_blocks / cut.k_blocks % s->G;
-    const int64_t part = job / x->blocks.tap_blocks / cut.k_blocks / s->G;
+    const int64_t tap = index % x->blocks.tap_blocks * x->blocks.taps;
+    const int64_t k = index / x->blocks.tap_blocks % k_blocks * WEIGHT_CHANNELS;
+    const int64_t g = index / x->blocks.tap_blocks / k_blocks % s->G;
+    const int64_t part = index / x->blocks.tap_blocks / k_blocks / s->G;
     const int64_t taps = cvg_min(x->blocks.taps, s->taps - tap);
     const int64_t k_count = cvg_min(WEIGHT_CHANNELS, s->Kg - k);
-    const int64_t per_part = cvg_ceil_div(cut.units, cut.parts);
-    const int64_t begin = part * per_part, end = cvg_min(cut.units, begin + per_part);
+    const int64_t per_part = cvg_ceil_div(units, parts);
+    const int64_t begin = part * per_part, end = cvg_min(units, begin + per_part);
+    char *const partial = cvg_parts_at(job, part);
 
     if (begin >= end)
         memset(x->sums, 0, (size_t)(cvg_to_lanes(kernels, k_count) * taps * size));
@@ -341,115 +322,67 @@ static void grad_weight_piece(struct piece *x, int64_t job, char *partial)
     for (int64_t i = 0; i < k_count; i++) {
         const char *from = x->sums + (i / lanes * taps * lanes + i % lanes) * size;
         const int64_t to = (g * s->Kg + k + i) * s->taps + tap;
-        if (cut.parts > 1)
-            kernels->put(partial + (part * s->K * s->taps + to) * size, 1, from, lanes, taps, 1,
-                         NULL, 0);
+        if (partial)
+            kernels->put(partial + to * size, 1, from, lanes, taps, &cvg_plain);
         else
-            cvg_put_result(t, to, 1, from, lanes, taps);
+            kernels->put(cvg_at(t, t->result, to), 1, from, lanes, taps, &t->finish);
     }
 }
 
 /* ---- the contract ---- */
 
-/* One run of a pass: the task, and how its workspace is shared out. */
-struct call {
-    const struct cvg_task *task;
-    char *partial;     /* sums of the whole weight */
-    size_t base, each; /* where the scratch of worker 0 begins, and the size of one */
-};
-
-typedef struct piece carve_fn(const struct cvg_task *task, struct cvg_arena *arena);
-static carve_fn *const carve[CVG_PASS_COUNT] = {forward_carve, grad_input_carve, grad_weight_carve};
-
-/* Shares out the workspace: partial sums first, then scratch for each worker. */
-static struct call share(const struct cvg_task *task, cvg_pass pass, struct cvg_arena *arena)
+static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cvg_shape *s = task->shape;
-    struct cvg_arena one = cvg_arena_on(NULL);
-    struct call call = {.task = task};
-    carve[pass](task, &one);
+    const struct cut *cut = (const void *)work->state.bytes;
+    cvg_write(w, "a column matrix of %" PRId64 " taps x %" PRId64 " pixels at a time, %" PRId64 " channels a job",
+              cut->blocks.taps, cut->blocks.pixels, cut->channels);
+}
+
+/* Lays out a worker's scratch: the column matrix, and what its product needs. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
+                    const struct blocks *b, struct cvg_work *work)
+{
+    const int64_t k = cvg_min(s->Kg, CHANNELS), k_lanes = cvg_to_lanes(kernels, cvg_min(s->Kg, WEIGHT_CHANNELS));
+    const int64_t inner[] = {b->taps, k, b->pixels}; /* of the product */
+    const int64_t sums[] = {k * cvg_to_lanes(kernels, b->pixels), 0, k_lanes * b->taps};
+    const int64_t packed[] = {0, k * b->ld, k_lanes * b->pixels};
+    cvg_work_piece(work, b->taps * b->ld, kernels->size);
+    cvg_work_piece(work, inner[pass], sizeof(int64_t));
+    cvg_work_piece(work, inner[pass], sizeof(int64_t));
+    cvg_work_piece(work, sums[pass], kernels->size);
+    cvg_work_piece(work, packed[pass], kernels->size);
+}
+
+static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work)
+{
+    static cvg_job_fn *const run[] = {forward_job, grad_input_job, grad_weight_job};
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    const struct blocks b = blocks_of(s);
+    /* Of grad_input whole channels, so that no two jobs add to one element. */
+    const int64_t most[] = {CHANNELS, cvg_max(1, b.taps / s->filter_size), WEIGHT_CHANNELS};
+    const int64_t of = pass == CVG_GRAD_INPUT ? s->Cg : s->Kg;
+    (void)self, (void)workers;
+    *cut = (struct cut){b, cvg_ceil_div(of, cvg_min(most[pass], of)), cvg_min(most[pass], of),
+                        cvg_times(s->N, b.pixel_blocks)};
+    const int64_t blocks = s->G * cut->blocks_of_channels;
     if (pass == CVG_GRAD_WEIGHT) {
-        const int64_t most = cvg_parts_most(s, weight_cut_of(s).jobs);
-        if (most > 1)
-            call.partial = cvg_arena_take(arena, cvg_times(most, s->K * s->taps),
-                                          task->kernels->size);
+        const int64_t jobs = blocks * b.tap_blocks;
+        cvg_parts_share(s, kernels, cvg_parts_most(s, jobs), work);
+        work->parts = cvg_parts(s, jobs, cut->units);
+        cvg_work_phase(work, work->parts * jobs, run[pass]);
+        cvg_parts_phase(s, work);
+    } else {
+        cvg_work_phase(work, s->N * blocks * (pass == CVG_FORWARD ? b.pixel_blocks : 1), run[pass]);
     }
-    call.base = arena->used;
-    call.each = one.used;
-    arena->overflow |= one.overflow;
-    const size_t begin = arena->used;
-    carve[pass](task, arena);
-    cvg_arena_repeat(arena, begin, task->workers);
-    return call;
-}
-
-static struct piece scratch_of(const struct call *call, cvg_pass pass, int worker)
-{
-    struct cvg_arena arena = cvg_arena_on(call->task->workspace);
-    arena.used = call->base + (size_t)worker * call->each;
-    return carve[pass](call->task, &arena);
-}
-
-static void forward_job(void *context, int64_t job, int worker)
-{
-    struct piece x = scratch_of(context, CVG_FORWARD, worker);
-    forward_piece(&x, job);
-}
-
-static void grad_input_job(void *context, int64_t job, int worker)
-{
-    struct piece x = scratch_of(context, CVG_GRAD_INPUT, worker);
-    grad_input_piece(&x, job);
-}
-
-static void grad_weight_job(void *context, int64_t job, int worker)
-{
-    const struct call *call = context;
-    struct piece x = scratch_of(call, CVG_GRAD_WEIGHT, worker);
-    grad_weight_piece(&x, job, call->partial);
-}
-
-static void forward(const struct cvg_task *task)
-{
-    const struct cvg_shape *s = task->shape;
-    struct cvg_arena arena = cvg_arena_on(task->workspace);
-    struct call call = share(task, CVG_FORWARD, &arena);
-    cvg_parallel(task->threads, task->workers,
-                 s->N * s->G * cvg_ceil_div(s->Kg, CHANNELS) * blocks_of(s).pixel_blocks,
-                 forward_job, &call);
-}
-
-static void grad_input(const struct cvg_task *task)
-{
-    const struct cvg_shape *s = task->shape;
-    struct cvg_arena arena = cvg_arena_on(task->workspace);
-    struct call call = share(task, CVG_GRAD_INPUT, &arena);
-    cvg_parallel(task->threads, task->workers,
-                 s->N * s->G * cvg_ceil_div(s->Cg, job_channels(s)), grad_input_job, &call);
-}
-
-static void grad_weight(const struct cvg_task *task)
-{
-    const struct weight_cut cut = weight_cut_of(task->shape);
-    struct cvg_arena arena = cvg_arena_on(task->workspace);
-    struct call call = share(task, CVG_GRAD_WEIGHT, &arena);
-    cvg_parallel(task->threads, task->workers, cut.parts * cut.jobs, grad_weight_job, &call);
-    if (cut.parts > 1)
-        cvg_parts_add(task, cut.parts, call.partial);
-}
-
-static size_t workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                        int workers)
-{
-    const struct cvg_task task = {.shape = s, .kernels = kernels, .workers = workers};
-    struct cvg_arena arena = cvg_arena_on(NULL);
-    share(&task, pass, &arena);
-    return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
+    lay_out(s, kernels, pass, &b, work);
+    work->describe = describe;
 }
 
 /* Products, and a column element for each tap and pixel, as measured (docs/algorithms.md). */
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
+    (void)self;
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
@@ -467,7 +400,6 @@ const struct cvg_algorithm cvg_im2col = {
     .id = CVG_IM2COL,
     .name = "im2col",
     .cost = cost,
-    .workspace = workspace,
-    .run = {forward, grad_input, grad_weight},
+    .prepare = prepare,
     .grad_bias = cvg_grad_bias_sums,
 };

@@ -18,32 +18,35 @@ int64_t cvg_parts(const struct cvg_shape *s, int64_t jobs, int64_t units)
     return cvg_max(1, cvg_min(cvg_min(cvg_parts_most(s, jobs), worth), units));
 }
 
-struct sum_job {
-    const struct cvg_task *task;
-    int64_t parts;
-    char *partial;
-};
-
-/* Job: the weights of one k. */
-static void add_job(void *context, int64_t k, int worker)
+void cvg_parts_share(const struct cvg_shape *s, const struct cvg_kernels *kernels, int64_t most, struct cvg_work *work)
 {
-    const struct sum_job *sum = context;
-    const struct cvg_task *t = sum->task;
-    const struct cvg_shape *s = t->shape;
-    const int64_t weights = s->K * s->taps, count = s->taps;
-    (void)worker;
-
-    for (int64_t apart = 1; apart < sum->parts; apart *= 2)
-        for (int64_t i = 0; i + apart < sum->parts; i += 2 * apart) {
-            void *to = cvg_at(t, sum->partial, i * weights + k * count);
-            const void *from = cvg_at(t, sum->partial, (i + apart) * weights + k * count);
-            t->kernels->put(to, 1, from, 1, count, 1, to, 1);
-        }
-    cvg_put_result(t, k * count, 1, cvg_at(t, sum->partial, k * count), 1, count);
+    if (most > 1)
+        cvg_work_share(work, cvg_times(most, s->K * s->taps), kernels->size);
 }
 
-void cvg_parts_add(const struct cvg_task *task, int64_t parts, void *partial)
+char *cvg_parts_at(const struct cvg_job *job, int64_t part)
 {
-    struct sum_job sum = {task, parts, partial};
-    cvg_parallel(task->threads, task->workers, task->shape->K, add_job, &sum);
+    const struct cvg_shape *s = job->task->shape;
+    return job->work->parts > 1 ? cvg_at(job->task, job->base, part * s->K * s->taps) : NULL;
+}
+
+/* Job: the weights of one k. */
+static void add_job(const struct cvg_job *job, int64_t k)
+{
+    const struct cvg_task *t = job->task;
+    static const struct cvg_finish add = {.scale = 1, .accumulate = 1};
+    const int64_t weights = t->shape->K * t->shape->taps, count = t->shape->taps, parts = job->work->parts;
+    for (int64_t apart = 1; apart < parts; apart *= 2)
+        for (int64_t i = 0; i + apart < parts; i += 2 * apart) {
+            void *to = cvg_at(t, job->base, i * weights + k * count);
+            const void *from = cvg_at(t, job->base, (i + apart) * weights + k * count);
+            t->kernels->put(to, 1, from, 1, count, &add);
+        }
+    t->kernels->put(cvg_at(t, t->result, k * count), 1, cvg_at(t, job->base, k * count), 1, count, &t->finish);
+}
+
+void cvg_parts_phase(const struct cvg_shape *s, struct cvg_work *work)
+{
+    if (work->parts > 1)
+        cvg_work_phase(work, s->K, add_job);
 }

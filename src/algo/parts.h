@@ -15,7 +15,14 @@ int64_t cvg_parts_most(const struct cvg_shape *shape, int64_t jobs);
 /* The parts of a weight of so many jobs and a sum over so many units: 1 to cvg_parts_most. */
 int64_t cvg_parts(const struct cvg_shape *shape, int64_t jobs, int64_t units);
 
-/* Adds partial[parts][weights] into result; partial[0] is overwritten. */
-void cvg_parts_add(const struct cvg_task *task, int64_t parts, void *partial);
+/* Shares room for the partial sums of most parts, if there may be several. */
+void cvg_parts_share(const struct cvg_shape *shape, const struct cvg_kernels *kernels, int64_t most,
+                     struct cvg_work *work);
+
+/* The last phase: adds work->parts partial sums into the result, if there are several. */
+void cvg_parts_phase(const struct cvg_shape *shape, struct cvg_work *work);
+
+/* Where the sums of a part are written: partial sums, or NULL for the result itself. */
+char *cvg_parts_at(const struct cvg_job *job, int64_t part);
 
 #endif

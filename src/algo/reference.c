@@ -4,88 +4,60 @@
  */
 #include "definition.h"
 
-static void finish(const struct cvg_task *t, int64_t index, double sum)
+/* Writes element index of the result, in a channel of it. */
+static void finish(const struct cvg_task *t, int64_t channel, int64_t index, double sum)
 {
-    const double old = t->accumulate ? t->kernels->load(t->result, index) : 0;
-    t->kernels->store(t->result, index, old + t->scale * sum);
+    const struct cvg_finish *f = &t->finish;
+    const double base = f->bias         ? t->kernels->load(f->bias, channel)
+                        : f->accumulate ? t->kernels->load(t->result, index)
+                                        : 0;
+    t->kernels->store(t->result, index, base + f->scale * sum);
 }
 
 /* Job: one channel of one image of the output. */
-static void forward_job(void *context, int64_t job, int worker)
+static void forward_job(const struct cvg_job *job, int64_t channel)
 {
-    const struct cvg_task *t = context;
-    const double bias = t->bias ? t->kernels->load(t->bias, job % t->shape->K) : 0;
-    (void)worker;
-    for (int64_t i = job * t->shape->out_size; i < (job + 1) * t->shape->out_size; i++)
-        finish(t, i, bias + cvg_definition(t, CVG_FORWARD, i).value);
+    const struct cvg_task *t = job->task;
+    for (int64_t i = channel * t->shape->out_size; i < (channel + 1) * t->shape->out_size; i++)
+        finish(t, channel % t->shape->K, i, cvg_definition(t, CVG_FORWARD, i).value);
 }
 
 /* Job: one channel of one image of the input. */
-static void grad_input_job(void *context, int64_t job, int worker)
+static void grad_input_job(const struct cvg_job *job, int64_t channel)
 {
-    const struct cvg_task *t = context;
-    (void)worker;
-    for (int64_t i = job * t->shape->in_size; i < (job + 1) * t->shape->in_size; i++)
-        finish(t, i, cvg_definition(t, CVG_GRAD_INPUT, i).value);
+    const struct cvg_task *t = job->task;
+    for (int64_t i = channel * t->shape->in_size; i < (channel + 1) * t->shape->in_size; i++)
+        finish(t, channel % t->shape->C, i, cvg_definition(t, CVG_GRAD_INPUT, i).value);
 }
 
 /* Job: the filter of one k and c. */
-static void grad_weight_job(void *context, int64_t job, int worker)
+static void grad_weight_job(const struct cvg_job *job, int64_t filter)
 {
-    const struct cvg_task *t = context;
-    (void)worker;
-    for (int64_t i = job * t->shape->filter_size; i < (job + 1) * t->shape->filter_size; i++)
-        finish(t, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
+    const struct cvg_task *t = job->task;
+    for (int64_t i = filter * t->shape->filter_size; i < (filter + 1) * t->shape->filter_size; i++)
+        finish(t, 0, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
 }
 
-struct bias_call {
-    const struct cvg_task *task;
-    int64_t channels, size;
-};
-
-/* Job: one channel. */
-static void grad_bias_job(void *context, int64_t channel, int worker)
+static void grad_bias_job(const struct cvg_job *job, int64_t channel)
 {
-    const struct bias_call *call = context;
-    (void)worker;
-    finish(call->task, channel, cvg_definition_grad_bias(call->task, channel, call->channels, call->size).value);
+    const struct cvg_channels *tensor = cvg_state(job);
+    finish(job->task, channel, channel, cvg_definition_grad_bias(job->task, channel, tensor->channels, tensor->size).value);
 }
 
-static size_t workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
-                        cvg_pass pass, int workers)
+static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work)
 {
-    (void)shape, (void)kernels, (void)pass, (void)workers;
-    return 0;
-}
-
-static void forward(const struct cvg_task *task)
-{
-    const struct cvg_shape *s = task->shape;
-    cvg_parallel(task->threads, task->workers, s->N * s->K, forward_job, (void *)task);
-}
-
-static void grad_input(const struct cvg_task *task)
-{
-    const struct cvg_shape *s = task->shape;
-    cvg_parallel(task->threads, task->workers, s->N * s->C, grad_input_job, (void *)task);
-}
-
-static void grad_weight(const struct cvg_task *task)
-{
-    const struct cvg_shape *s = task->shape;
-    cvg_parallel(task->threads, task->workers, s->K * s->Cg, grad_weight_job, (void *)task);
-}
-
-static void grad_bias(const struct cvg_task *task, int64_t channels, int64_t size)
-{
-    struct bias_call call = {task, channels, size};
-    cvg_parallel(task->threads, task->workers, channels, grad_bias_job, &call);
+    static cvg_job_fn *const run[] = {forward_job, grad_input_job, grad_weight_job};
+    const int64_t jobs[] = {s->N * s->K, s->N * s->C, s->K * s->Cg};
+    (void)self, (void)kernels, (void)workers;
+    cvg_work_phase(work, jobs[pass], run[pass]);
 }
 
 /* A slow product in double for each of the definition's, and for each tap of an element that finds none. */
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
     const double N = (double)s->N, K = (double)s->K, taps = (double)s->taps;
+    (void)self;
     return 200 * N * K * taps * (double)(pass == CVG_GRAD_INPUT ? s->in_size : s->out_size);
 }
 
@@ -93,7 +65,6 @@ const struct cvg_algorithm cvg_reference = {
     .id = CVG_REFERENCE,
     .name = "reference",
     .cost = cost,
-    .workspace = workspace,
-    .run = {forward, grad_input, grad_weight},
-    .grad_bias = grad_bias,
+    .prepare = prepare,
+    .grad_bias = grad_bias_job,
 };

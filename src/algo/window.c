@@ -22,14 +22,16 @@ struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64
     r.part[2] = even(r.extent[2], one_row ? positions : cvg_min(positions, REGION_COLUMNS));
     r.part[1] = even(r.extent[1], cvg_max(1, positions / r.part[2]));
     r.part[0] = even(r.extent[0], cvg_max(1, positions / (r.part[1] * r.part[2])));
-    r.images = 1;
+    r.images = r.most_images = 1;
     r.count = 1;
     for (int i = 0; i < 3; i++) {
         r.parts[i] = cvg_ceil_div(r.extent[i], r.part[i]);
         r.count = cvg_times(r.count, r.parts[i]);
     }
-    if (r.count == 1 && s->N > 0)
-        r.images = even(s->N, cvg_max(1, positions / (r.part[0] * r.part[1] * r.part[2])));
+    if (r.count == 1) {
+        r.most_images = cvg_max(1, positions / (r.part[0] * r.part[1] * r.part[2]));
+        r.images = even(cvg_max(1, s->N), r.most_images);
+    }
     r.count = cvg_times(r.count, cvg_ceil_div(s->N, r.images));
     return r;
 }
@@ -86,9 +88,14 @@ static int64_t window_extent(const struct cvg_regions *r, int axis)
     return cvg_min(cvg_plus(cvg_plus(far, across), 1), cvg_plus(r->source_extent[axis], cvg_times(2, far)));
 }
 
-int64_t cvg_window_size(const struct cvg_regions *r)
+int64_t cvg_most_positions(const struct cvg_regions *r)
 {
-    int64_t elements = r->images;
+    return r->most_images * r->part[0] * r->part[1] * r->part[2];
+}
+
+int64_t cvg_window_size(const struct cvg_regions *r, int64_t images)
+{
+    int64_t elements = images;
     for (int i = 0; i < 3; i++)
         elements = cvg_times(elements, window_extent(r, i));
     /* An odd number of cache lines, so that channels differ in their cache sets. */
@@ -99,7 +106,7 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
                                 const int clip[3], int in_place, int64_t image_channels)
 {
     const int64_t *extent = regions->source_extent;
-    struct cvg_window w = {.channel = cvg_window_size(regions)};
+    struct cvg_window w = {.channel = cvg_window_size(regions, regions->images)};
     for (int i = 0; i < 3; i++) {
         int64_t high;
         cvg_runs_extent(cvg_region_runs(regions, region, i, clip[i]), &w.first[i], &high);

@@ -13,7 +13,8 @@ struct cvg_regions {
     const struct cvg_shape *shape;
     int gradient; /* 0: the destination is the output; 1: the input, as in grad_input */
     const int64_t *extent, *source_extent; /* of one channel */
-    int64_t images;            /* of one region */
+    int64_t images;            /* of one region; */
+    int64_t most_images;       /* at any batch */
     int64_t part[3], parts[3]; /* positions of one region, and regions, along each axis */
     int64_t count;             /* of regions */
 };
@@ -43,8 +44,11 @@ struct cvg_window {
     int64_t image, channel, step[3];
 };
 
-/* The elements of one channel, at most, in a copied window of any region. */
-int64_t cvg_window_size(const struct cvg_regions *regions);
+/* The elements of one channel, at most, in a copied window of any region of so many images. */
+int64_t cvg_window_size(const struct cvg_regions *regions, int64_t images);
+
+/* The positions of a region, at most, at any batch. */
+int64_t cvg_most_positions(const struct cvg_regions *regions);
 
 /*
  * The window of a region, its base yet unset.  An axis that is not clipped has its padding, too.

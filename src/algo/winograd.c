@@ -36,9 +36,10 @@ static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out,
     return (struct cvg_points){.kind = kind, .in = in, .out = out, .matrix = room, .outer = 1};
 }
 
-void cvg_winograd_maps_of(const struct cvg_winograd_axis *a, const struct cvg_kernels *kernels,
+void cvg_winograd_maps_of(const struct cvg_winograd_size *size, const struct cvg_kernels *kernels,
                           struct cvg_winograd_maps *maps)
 {
+    const struct cvg_winograd_axis axis = cvg_winograd_axis_of(size->n, size->r), *a = &axis;
     maps->spread_input = map_of(CVG_SPREAD, a->n, a->n, a->spread_input, 0, kernels, maps->room[0]);
     maps->evaluate_output = map_of(CVG_EVALUATE, a->m, a->n, a->evaluate_output, 0, kernels, maps->room[1]);
     maps->evaluate_weight = map_of(CVG_EVALUATE, a->r, a->n, a->evaluate_weight, 0, kernels, maps->room[2]);
@@ -98,7 +99,7 @@ struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass p
     for (int i = 0; i < 2; i++) {
         const int axis = i + 1;
         w.filter[i] = s->filter[axis];
-        w.axis[i] = cvg_winograd_axis_of(n, (int)cvg_ceil_div(w.filter[i], w.split[i]));
+        w.axis[i] = cvg_winograd_size_of(n, (int)cvg_ceil_div(w.filter[i], w.split[i]));
         w.source[i] = pass == CVG_GRAD_INPUT ? s->out[axis] : s->in[axis];
         w.dst[i] = pass == CVG_GRAD_INPUT ? s->in[axis] : s->out[axis];
         w.lead[i] = pass == CVG_GRAD_INPUT ? s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];
@@ -153,14 +154,14 @@ struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_
 }
 
 struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, const struct cvg_kernels *kernels,
-                                                  int64_t tiles, int64_t channels, struct cvg_arena *arena)
+                                                  int64_t tiles, int64_t channels, struct cvg_work *work)
 {
     /* Powers of two would meet in few sets of the caches. */
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size, lanes = cvg_max(kernels->vector, line);
     struct cvg_winograd_planes planes;
     planes.row = cvg_odd_lines(cvg_times(cvg_ceil_div(channels, lanes), lanes), line);
     planes.plane = cvg_plus(cvg_odd_lines(cvg_times(tiles, planes.row), line), 2 * line);
-    planes.base = cvg_arena_take(arena, cvg_times(w->points, planes.plane), kernels->size);
+    cvg_work_piece(work, cvg_times(w->points, planes.plane), kernels->size);
     return planes;
 }
 
@@ -261,9 +262,10 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
 
 /* ---- the algorithms ---- */
 
-/* Why a problem is none for n points; NULL if it is one. */
-static const char *refuses(const struct cvg_shape *s, int n)
+/* Why a problem is none for an algorithm's points; NULL if it is one. */
+static const char *refuses(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
+    (void)pass;
     if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1 || s->pad[0] != 0)
         return "its filters are of rank 1 and 2";
     for (int i = 1; i < 3; i++) {
@@ -272,7 +274,7 @@ static const char *refuses(const struct cvg_shape *s, int n)
         if (s->dilation[i] != 1 && s->filter[i] > 1)
             return "the filter has gaps";
     }
-    if (!split_of(n, s->filter[1]) || !split_of(n, s->filter[2]))
+    if (!split_of(self->points, s->filter[1]) || !split_of(self->points, s->filter[2]))
         return "the filter is too large for its points";
     return s->filter_size == 1 ? "the filter has one element" : NULL;
 }
@@ -282,9 +284,10 @@ static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass
 {
     struct cvg_winograd_norms norms = {1, 1};
     for (int i = 0; i < 2; i++) {
-        const struct cvg_winograd_norms axis = cvg_winograd_norms_of(&w->axis[i], pass == CVG_GRAD_WEIGHT);
-        norms.absolute *= axis.absolute;
-        norms.square *= axis.square;
+        const struct cvg_winograd_axis axis = cvg_winograd_axis_of(w->axis[i].n, w->axis[i].r);
+        const struct cvg_winograd_norms one = cvg_winograd_norms_of(&axis, pass == CVG_GRAD_WEIGHT);
+        norms.absolute *= one.absolute;
+        norms.square *= one.square;
     }
     return norms;
 }
@@ -295,9 +298,9 @@ static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass
  * transforms' own roundings add a third, and more where few channels are added; direct's
  * grad_weight is more exact than one sum in order, for its sums are of parts.
  */
-static double error_growth(const struct cvg_shape *s, int n, cvg_pass pass)
+static double error_growth(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
-    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    const struct cvg_winograd w = cvg_winograd_of(s, self->points, pass, 1);
     const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
     const double factor = pass == CVG_GRAD_WEIGHT ? 16.0 / 3 : 16.0 / 9 + 12 / channels;
     return sqrt(1 + factor * norms_of(&w, pass).square);
@@ -308,16 +311,16 @@ static double error_growth(const struct cvg_shape *s, int n, cvg_pass pass)
  * the three transforms, and three coefficients, which are themselves rounded; through those of
  * the sum over channels or tiles; and through scale and sum with an old value.
  */
-static double error_bound(const struct cvg_shape *s, int n, cvg_pass pass)
+static double error_bound(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
-    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    const struct cvg_winograd w = cvg_winograd_of(s, self->points, pass, 1);
     const double coefficient = s->type == CVG_F32 ? 1 + 0x1p-20 : 16; /* computed in double */
     const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
     const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
     const double length = pass == CVG_GRAD_WEIGHT ? tiles : channels;
     double roundings = length + 3, products = length;
     for (int i = 0; i < 2; i++) {
-        const struct cvg_winograd_axis *a = &w.axis[i];
+        const struct cvg_winograd_size *a = &w.axis[i];
         products *= pass == CVG_GRAD_WEIGHT ? a->m : a->r;
         if (a->n > 1)
             roundings += 2 * a->n + (pass == CVG_GRAD_WEIGHT ? a->m : a->r) + 3 * coefficient;
@@ -326,8 +329,9 @@ static double error_bound(const struct cvg_shape *s, int n, cvg_pass pass)
 }
 
 /* What AUTO expects; the constants are fitted to measured times, see docs/algorithms.md. */
-static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
+static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
+    const int n = self->points;
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
     const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
     const double subs = (double)w.subs, g = (double)s->G * (pass == CVG_GRAD_WEIGHT ? subs : 1);
@@ -353,46 +357,26 @@ static double cost(const struct cvg_shape *s, int n, cvg_pass pass)
     return sum * (double)w.points + OVERHEAD;
 }
 
-#define WINOGRAD(n)                                                                                \
-    static const char *refuses_##n(const struct cvg_shape *s, cvg_pass pass)                      \
-    {                                                                                              \
-        (void)pass;                                                                                \
-        return refuses(s, n);                                                                      \
-    }                                                                                              \
-    static double growth_##n(const struct cvg_shape *s, cvg_pass pass)                             \
-    {                                                                                              \
-        return error_growth(s, n, pass);                                                           \
-    }                                                                                              \
-    static double bound_##n(const struct cvg_shape *s, cvg_pass pass)                              \
-    {                                                                                              \
-        return error_bound(s, n, pass);                                                            \
-    }                                                                                              \
-    static double cost_##n(const struct cvg_shape *s, cvg_pass pass)                               \
-    {                                                                                              \
-        return cost(s, n, pass);                                                                   \
-    }                                                                                              \
-    static size_t workspace_##n(const struct cvg_shape *s, const struct cvg_kernels *kernels,     \
-                                cvg_pass pass, int workers)                                        \
-    {                                                                                              \
-        return pass == CVG_GRAD_WEIGHT ? cvg_winograd_weight_workspace(s, kernels, n, workers)     \
-                                       : cvg_winograd_gather_workspace(s, kernels, pass, n, workers); \
-    }                                                                                              \
-    static void forward_##n(const struct cvg_task *t) { cvg_winograd_gather(t, CVG_FORWARD, n); }  \
-    static void grad_input_##n(const struct cvg_task *t) { cvg_winograd_gather(t, CVG_GRAD_INPUT, n); } \
-    static void grad_weight_##n(const struct cvg_task *t) { cvg_winograd_weight(t, n); }           \
-    const struct cvg_algorithm cvg_winograd##n = {                                                 \
-        .id = CVG_WINOGRAD##n,                                                                     \
-        .name = "winograd" #n,                                                                     \
-        .mixes = 1,                                                                                \
-        .error_growth = growth_##n,                                                                \
-        .error_bound = bound_##n,                                                                  \
-        .cost = cost_##n,                                                                          \
-        .refuses = refuses_##n,                                                                    \
-        .workspace = workspace_##n,                                                                \
-        .run = {forward_##n, grad_input_##n, grad_weight_##n},                                     \
-        .grad_bias = cvg_grad_bias_sums,                                                           \
-    };
+static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work)
+{
+    if (pass == CVG_GRAD_WEIGHT)
+        cvg_winograd_weight(s, kernels, self->points, workers, work);
+    else
+        cvg_winograd_gather(s, kernels, pass, self->points, workers, work);
+}
 
-WINOGRAD(4)
-WINOGRAD(6)
-WINOGRAD(8)
+const struct cvg_algorithm cvg_winograd4 = {
+    .id = CVG_WINOGRAD4, .name = "winograd4", .points = 4, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};
+
+const struct cvg_algorithm cvg_winograd6 = {
+    .id = CVG_WINOGRAD6, .name = "winograd6", .points = 6, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};
+
+const struct cvg_algorithm cvg_winograd8 = {
+    .id = CVG_WINOGRAD8, .name = "winograd8", .points = 8, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};

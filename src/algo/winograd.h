@@ -27,7 +27,7 @@ struct cvg_winograd_maps {
 };
 
 /* Fills maps, which must then stay where they are. */
-void cvg_winograd_maps_of(const struct cvg_winograd_axis *axis, const struct cvg_kernels *kernels,
+void cvg_winograd_maps_of(const struct cvg_winograd_size *size, const struct cvg_kernels *kernels,
                           struct cvg_winograd_maps *maps);
 
 /*
@@ -38,7 +38,7 @@ void cvg_winograd_maps_of(const struct cvg_winograd_axis *axis, const struct cvg
  * shifted to its sub-filter; in grad_weight each is a result of its own.
  */
 struct cvg_winograd {
-    struct cvg_winograd_axis axis[2];
+    struct cvg_winograd_size axis[2];
     int64_t filter[2];           /* elements of the whole filter */
     int64_t split[2], subs;      /* sub-filters along each axis, of both */
     int64_t points;              /* F */
@@ -78,15 +78,14 @@ int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t 
 /* Elements of scratch that a run's transforms need. */
 int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels);
 
-/* Planes [tile][channel] of one point each, in which tiles are row elements apart. */
+/* Planes [tile][channel] of one point each, in which tiles are row elements apart: a piece of scratch. */
 struct cvg_winograd_planes {
-    char *base;
     int64_t row, plane;
 };
 
-/* Room for so many tiles (or other rows) of so many channels; at odd multiples of a cache line. */
+/* For so many tiles (or other rows) of so many channels; at odd multiples of a cache line.  Takes the piece. */
 struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, const struct cvg_kernels *kernels,
-                                                  int64_t tiles, int64_t channels, struct cvg_arena *arena);
+                                                  int64_t tiles, int64_t channels, struct cvg_work *work);
 
 /*
  * Transforms a run of vector channels, of which width exist: from an image's channels on, channel
@@ -114,12 +113,10 @@ static inline int64_t cvg_winograd_shared_bytes(const struct cvg_winograd *w)
     return w->subs > 1 ? 64 << 20 : 3 << 20;
 }
 
-/* The passes, for n points. */
-size_t cvg_winograd_gather_workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
-                                     cvg_pass pass, int n, int workers);
-size_t cvg_winograd_weight_workspace(const struct cvg_shape *shape, const struct cvg_kernels *kernels,
-                                     int n, int workers);
-void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n);
-void cvg_winograd_weight(const struct cvg_task *task, int n);
+/* The passes, for n points: as the algorithm's prepare. */
+void cvg_winograd_gather(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass, int n,
+                         int workers, struct cvg_work *work);
+void cvg_winograd_weight(const struct cvg_shape *shape, const struct cvg_kernels *kernels, int n, int workers,
+                         struct cvg_work *work);
 
 #endif

@@ -6,7 +6,10 @@
  * transforms the sums back.  A small weight is transformed once for the call; a large one by each
  * job just before it is used, which is faster than to read 36 or 64 numbers for 9 from far away.
  */
+#include "../text.h"
 #include "winograd.h"
+
+#include <inttypes.h>
 
 enum {
     BLOCK = 64,              /* destination channels of one job, at most */
@@ -28,6 +31,15 @@ struct cut {
     int64_t sub_step;                   /* channels of all groups between sub-filters in the planes */
     int64_t weight_plane, weight_block; /* elements of one point, of all */
     int shared;                         /* the weight is transformed once for all jobs */
+    int64_t vectors;                    /* of the source's channels, for all sub-filters */
+    struct cvg_winograd_planes source, sums; /* of one group of runs */
+    int64_t groups;                     /* of one round, one for each worker */
+};
+
+/* What is decided when the plan is made. */
+struct state {
+    struct cut cut;
+    struct cvg_winograd_maps maps[2];
 };
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n)
@@ -50,93 +62,79 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.l_blocks = cvg_ceil_div(cut.terms, cut.l_count);
     cut.weight_plane = (cut.l_count * cut.m_count / line | 1) * line + 2 * line;
     cut.weight_block = cut.w.points * cut.weight_plane;
+    cut.vectors = cut.w.subs * (cut.sub_step / vector);
     return cut;
 }
 
+/* Pieces of a worker's scratch. */
+enum { SOURCE, SUMS, WEIGHT, PACKED, BETWEEN, RUN, A, B, ROW, PLACE };
 
-/* What one worker has. */
 struct scratch {
-    struct cvg_winograd_planes source; /* of one group of runs; any worker's job may read it */
-    struct cvg_winograd_planes sums;
+    char *source; /* planes of one group of runs; any worker's job may read it */
+    char *sums;
     char *weight;  /* one block, where it is not shared */
     char *packed, *between; /* of a few channels' weights */
     char *run;     /* of a run's transforms */
     int64_t *a, *b, *row, *place;
 };
 
-static char *carve_weight(const struct cvg_shape *s, const struct cut *cut, const struct cvg_kernels *kernels,
-                          struct cvg_arena *arena)
+static struct scratch scratch_of(const struct cvg_job *job)
 {
-    const int64_t blocks = cut->shared ? s->G * cut->m_blocks * cut->l_blocks : 0;
-    return cvg_arena_take(arena, cvg_times(blocks, cut->weight_block), kernels->size);
+    return (struct scratch){
+        cvg_own_piece(job, SOURCE),  cvg_own_piece(job, SUMS), cvg_own_piece(job, WEIGHT), cvg_own_piece(job, PACKED),
+        cvg_own_piece(job, BETWEEN), cvg_own_piece(job, RUN),  cvg_own_piece(job, A),      cvg_own_piece(job, B),
+        cvg_own_piece(job, ROW),     cvg_own_piece(job, PLACE),
+    };
 }
 
-static struct scratch carve(const struct cvg_shape *s, const struct cut *cut, const struct cvg_kernels *kernels,
-                            struct cvg_arena *arena)
+/* Shares the transformed weight, unless each job transforms its own, and lays out scratch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, struct cut *cut,
+                    struct cvg_work *work)
 {
     const struct cvg_winograd *w = &cut->w;
-    const int64_t few = FEW * kernels->vector;
-    struct scratch x;
-    x.source = cvg_winograd_planes_of(w, kernels, w->group_tiles, cvg_times(w->subs, cut->sub_step), arena);
-    x.sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_count, arena);
-    x.weight = cvg_arena_take(arena, cut->shared ? 0 : cut->weight_block, kernels->size);
-    x.packed = cvg_arena_take(arena, few * s->filter_size, kernels->size);
-    x.between = cvg_arena_take(arena, few * w->axis[0].n * w->axis[1].r, kernels->size);
-    x.run = cvg_arena_take(arena, cvg_winograd_scratch(w, kernels), kernels->size);
-    x.a = cvg_arena_take(arena, cut->terms, sizeof *x.a);
-    x.b = cvg_arena_take(arena, CVG_TILES * cut->l_count, sizeof *x.b);
-    x.row = cvg_arena_take(arena, w->group_tiles, sizeof *x.row);
-    x.place = cvg_arena_take(arena, w->group_tiles, sizeof *x.place);
-    return x;
+    const int64_t few = FEW * kernels->vector, blocks = s->G * cut->m_blocks * cut->l_blocks;
+    if (cut->shared)
+        cvg_work_share(work, cvg_times(blocks, cut->weight_block), kernels->size);
+    cut->source = cvg_winograd_planes_of(w, kernels, w->group_tiles, cvg_times(w->subs, cut->sub_step), work);
+    cut->sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_count, work);
+    cvg_work_piece(work, cut->shared ? 0 : cut->weight_block, kernels->size);
+    cvg_work_piece(work, few * s->filter_size, kernels->size);
+    cvg_work_piece(work, few * w->axis[0].n * w->axis[1].r, kernels->size);
+    cvg_work_piece(work, cvg_winograd_scratch(w, kernels), kernels->size);
+    cvg_work_piece(work, cut->terms, sizeof(int64_t));
+    cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
+    cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
+    cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
 }
 
-size_t cvg_winograd_gather_workspace(const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                                     cvg_pass pass, int n, int workers)
-{
-    const struct cut cut = cut_of(s, kernels, pass, n);
-    struct cvg_arena arena = cvg_arena_on(NULL);
-    carve_weight(s, &cut, kernels, &arena);
-    const size_t begin = arena.used;
-    carve(s, &cut, kernels, &arena);
-    cvg_arena_repeat(&arena, begin, workers);
-    return arena.overflow ? SIZE_MAX : cvg_arena_size(&arena);
-}
-
-struct call {
+/* One job: what it is given, and what it works with. */
+struct piece {
+    const struct cvg_job *job;
     const struct cvg_task *task;
-    struct cut cut;
-    struct cvg_winograd_maps maps[2];
-    const void *source, *bias;
-    char *weight; /* shared */
-    size_t scratch_base, scratch_size;
-    int64_t vectors;       /* of the source's channels, for all sub-filters */
-    int64_t first, groups; /* run and groups of the chunk that is computed now */
+    const struct state *state;
+    struct scratch x;
 };
 
-static struct scratch scratch_of(const struct call *call, int worker)
+static struct piece piece_of(const struct cvg_job *job)
 {
-    const struct cvg_task *t = call->task;
-    struct cvg_arena arena = cvg_arena_on(t->workspace);
-    arena.used = call->scratch_base + (size_t)worker * call->scratch_size;
-    return carve(t->shape, &call->cut, t->kernels, &arena);
+    return (struct piece){job, job->task, cvg_state(job), scratch_of(job)};
 }
 
 /* ---- weight ---- */
 
 /* Transforms a block of weights: [point][panel of m][l][m], panels as multiply() walks them. */
-static void transform_weight(const struct call *call, int64_t g, int64_t m_block, int64_t l_block, char *to,
-                             const struct scratch *x)
+static void transform_weight(const struct piece *p, int64_t g, int64_t m_block, int64_t l_block, char *to)
 {
-    const struct cvg_task *t = call->task;
+    const struct cvg_task *t = p->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
-    const struct cut *cut = &call->cut;
+    const struct cut *cut = &p->state->cut;
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
     const int64_t r = s->filter[1], q = s->filter[2], n = cut->w.axis[0].n;
     const int64_t m_end = cvg_min(cut->view.M, (m_block + 1) * cut->m_count);
     const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->terms, l_first + cut->l_count);
     const int64_t flip = cut->view.gradient ? -1 : 1; /* in grad_input the filter is turned by 180 degrees */
-    struct cvg_points rows = call->maps[0].evaluate_weight, columns = call->maps[1].evaluate_weight;
+    struct cvg_points rows = p->state->maps[0].evaluate_weight, columns = p->state->maps[1].evaluate_weight;
     int64_t count;
     for (int64_t l = l_first; l < l_end; l += count) {
         const int64_t channel = l % cut->view.L;
@@ -167,59 +165,59 @@ static void transform_weight(const struct call *call, int64_t g, int64_t m_block
                 const int width = (int)cvg_max(0, cvg_min(vector, m_end - m));
                 if (!width)
                     continue;
-                cvg_pack_weight(t, &cut->view, g, m, width, channel, count, (int)vector, x->packed);
-                kernels->points(&rows, x->packed + start * vector * size, x->between);
-                kernels->points(&columns, x->between, panel + part * size);
+                cvg_pack_weight(t, &cut->view, g, m, width, channel, count, (int)vector, p->x.packed);
+                kernels->points(&rows, p->x.packed + start * vector * size, p->x.between);
+                kernels->points(&columns, p->x.between, panel + part * size);
             }
         }
     }
 }
 
-static void weight_job(void *context, int64_t job, int worker)
+static void weight_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cut *cut = &call->cut;
-    const struct scratch x = scratch_of(call, worker);
-    const int64_t l_block = job % cut->l_blocks, m_block = job / cut->l_blocks % cut->m_blocks;
-    transform_weight(call, job / cut->l_blocks / cut->m_blocks, m_block, l_block,
-                     cvg_at(call->task, call->weight, job * cut->weight_block), &x);
+    const struct piece p = piece_of(job);
+    const struct cut *cut = &p.state->cut;
+    const int64_t l_block = index % cut->l_blocks, m_block = index / cut->l_blocks % cut->m_blocks;
+    transform_weight(&p, index / cut->l_blocks / cut->m_blocks, m_block, l_block,
+                     cvg_at(p.task, job->base, index * cut->weight_block));
 }
 
 /* ---- source ---- */
 
 /* Transforms a run of a group to its planes: a vector of source channels, for one sub-filter. */
-static void transform_source(const struct call *call, int64_t index, int64_t vector_index,
-                             const struct cvg_winograd_planes *to, const struct scratch *x)
+static void transform_source(const struct piece *p, int64_t index, int64_t vector_index, char *planes)
 {
-    const struct cvg_task *t = call->task;
-    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = p->task;
+    const struct cut *cut = &p->state->cut;
+    const void *source = cut->view.gradient ? t->grad_output : t->input;
     const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
     const int64_t place = vector_index * vector, channel = place % cut->sub_step;
     const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, place / cut->sub_step);
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
-    cvg_winograd_to_points(&cut->w, call->maps, t->kernels, &run, sub.first,
-                           cvg_at(t, call->source, (run.n * channels + channel) * cut->view.source_size),
-                           cut->view.source_size, (int)cvg_min(vector, channels - channel), to,
-                           cvg_at(t, to->base, run.at * to->row + place), x->run);
+    cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first,
+                           cvg_at(t, source, (run.n * channels + channel) * cut->view.source_size),
+                           cut->view.source_size, (int)cvg_min(vector, channels - channel), &cut->source,
+                           cvg_at(t, planes, run.at * cut->source.row + place), p->x.run);
 }
 
-/* A run of the chunk, and a vector of all source channels. */
-static void source_job(void *context, int64_t job, int worker)
+/* A run of the round, and a vector of all source channels: to the planes of its group's worker. */
+static void source_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const int64_t index = call->first + job / call->vectors, group = (index - call->first) / call->cut.w.group;
-    const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);
-    transform_source(call, index, job % call->vectors, &whose.source, &own);
+    const struct piece p = piece_of(job);
+    const struct cut *cut = &p.state->cut;
+    const int64_t place = index / cut->vectors, run = job->round * cut->groups * cut->w.group + place;
+    if (run < cut->w.runs) /* the last round may have fewer */
+        transform_source(&p, run, index % cut->vectors, cvg_piece_of(job, (int)(place / cut->w.group), SOURCE));
 }
 
 /* ---- product ---- */
 
 /* Multiplies the tiles of a group by a block of weights, for all points. */
-static void multiply(const struct call *call, int64_t l_block, int64_t tiles, const char *source,
-                     const char *weight, const struct scratch *x)
+static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, const char *source, const char *weight)
 {
-    const struct cvg_kernels *kernels = call->task->kernels;
-    const struct cut *cut = &call->cut;
+    const struct cvg_kernels *kernels = p->task->kernels;
+    const struct cut *cut = &p->state->cut;
+    const struct scratch *x = &p->x;
     const int64_t size = (int64_t)kernels->size;
     const int64_t count = cvg_min(cut->l_count, cut->terms - l_block * cut->l_count);
     for (int64_t point = 0; point < cut->w.points; point++)
@@ -238,35 +236,35 @@ static void multiply(const struct call *call, int64_t l_block, int64_t tiles, co
             };
             for (int64_t at = 0; at < tiles; at += rows)
                 tile->run((int)cvg_min(rows, tiles - at), &terms,
-                          source + point * x->source.plane * size, x->row + at,
+                          source + point * cut->source.plane * size, x->row + at,
                           weight + (point * cut->weight_plane + lane * cut->l_count) * size,
-                          x->sums.base + (point * x->sums.plane + lane) * size, x->place + at, l_block == 0);
+                          x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
             lane += panels * tile->lanes;
         }
 }
 
 /* Transforms the sums of a run back, and writes width channels from m on. */
-static void finish(const struct call *call, const struct cvg_winograd_run *run, int64_t g, int64_t m, int width,
-                   const char *sums, const struct scratch *x)
+static void write_run(const struct piece *p, const struct cvg_winograd_run *run, int64_t g, int64_t m, int width,
+                   const char *sums)
 {
-    const struct cvg_task *t = call->task;
+    const struct cvg_task *t = p->task;
     const struct cvg_kernels *kernels = t->kernels;
-    const struct cut *cut = &call->cut;
+    const struct cut *cut = &p->state->cut;
     const struct cvg_winograd *w = &cut->w;
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
     const int64_t n = w->axis[1].n, mh = w->axis[0].m, mw = w->axis[1].m, across = run->tiles[1];
     const int64_t line = run->first[0] * mh, column = run->first[1] * mw;
     const int64_t lines = cvg_min(run->tiles[0] * mh, w->dst[0] - line);
     const int64_t inside = cvg_min(across * mw, w->dst[1] - column);
-    char *out = x->run, *between = out + cvg_times(run->tiles[0] * mh * inside + mw, vector) * size;
-    struct cvg_points rows = call->maps[0].collect_output, columns = call->maps[1].collect_output;
+    char *out = p->x.run, *between = out + cvg_times(run->tiles[0] * mh * inside + mw, vector) * size;
+    struct cvg_points rows = p->state->maps[0].collect_output, columns = p->state->maps[1].collect_output;
     rows.outer = n;
-    rows.src_outer = x->sums.plane;
+    rows.src_outer = cut->sums.plane;
     rows.dst_outer = vector;
     rows.count = across;
-    rows.src_item = x->sums.row;
+    rows.src_item = cut->sums.row;
     rows.dst_item = n * vector;
-    rows.src_step = n * x->sums.plane;
+    rows.src_step = n * cut->sums.plane;
     rows.dst_step = across * n * vector;
     columns.outer = mh; /* in order: what a line has too much, the next one overwrites */
     columns.src_outer = across * n * vector;
@@ -276,109 +274,118 @@ static void finish(const struct call *call, const struct cvg_winograd_run *run, 
     columns.dst_item = mw * vector;
     columns.src_step = columns.dst_step = vector;
     for (int64_t row = 0; row < run->tiles[0]; row++) {
-        kernels->points(&rows, sums + row * across * x->sums.row * size, between);
+        kernels->points(&rows, sums + row * across * cut->sums.row * size, between);
         kernels->points(&columns, between, out + row * mh * inside * vector * size);
     }
 
     const int64_t channel = g * cut->view.M + m;
     const int64_t to = ((run->n * t->shape->G * cut->view.M + channel) * w->dst[0] + line) * w->dst[1] + column;
-    const void *bias = call->bias ? cvg_at(t, call->bias, channel) : NULL;
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
     const int together = inside == w->dst[1];
     for (int64_t y = 0; y < (together ? 1 : lines); y++)
         kernels->unturn(cvg_at(t, t->result, to + y * w->dst[1]), cut->view.dst_size,
                         out + y * inside * vector * size, (int)vector, width, together ? lines * inside : inside,
-                        t->scale, bias, t->accumulate);
+                        &finish);
+}
+
+/* Lists where terms, tiles and their sums lie, for products of so many tiles. */
+static void list_terms(const struct piece *p, int64_t tiles)
+{
+    const struct cut *cut = &p->state->cut;
+    const struct cvg_kernels *kernels = p->task->kernels;
+    for (int64_t l = 0; l < cut->terms; l++)
+        p->x.a[l] = l / cut->view.L * cut->sub_step + l % cut->view.L;
+    for (int64_t l = 0; l < cut->l_count; l++)
+        for (int i = 0; i < kernels->tiles; i++)
+            p->x.b[i * cut->l_count + l] = l * kernels->tile[i].lanes;
+    for (int64_t i = 0; i < tiles; i++) {
+        p->x.row[i] = i * cut->source.row;
+        p->x.place[i] = i * cut->sums.row;
+    }
 }
 
 /* One block of m of all groups of channels, for the runs [first, end) whose source is given. */
-static void product(const struct call *call, int64_t block, int64_t first, int64_t end, const char *source,
-                    const struct scratch *x)
+static void product(const struct piece *p, int64_t block, int64_t first, int64_t end, const char *source)
 {
-    const struct cvg_task *t = call->task;
-    const struct cut *cut = &call->cut;
+    const struct cvg_task *t = p->task;
+    const struct cut *cut = &p->state->cut;
     const struct cvg_winograd *w = &cut->w;
     const int64_t size = (int64_t)t->kernels->size, vector = t->kernels->vector;
     const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
     const int64_t tiles = cvg_winograd_tiles(w, first, end);
 
-    for (int64_t l = 0; l < cut->terms; l++)
-        x->a[l] = l / cut->view.L * cut->sub_step + l % cut->view.L;
-    for (int64_t l = 0; l < cut->l_count; l++)
-        for (int i = 0; i < t->kernels->tiles; i++)
-            x->b[i * cut->l_count + l] = l * t->kernels->tile[i].lanes;
-    for (int64_t i = 0; i < tiles; i++) {
-        x->row[i] = i * x->source.row;
-        x->place[i] = i * x->sums.row;
-    }
+    list_terms(p, tiles);
     for (int64_t l_block = 0; l_block < cut->l_blocks; l_block++) {
-        const char *weight = x->weight;
+        const char *weight = p->x.weight;
         if (cut->shared)
-            weight = cvg_at(t, call->weight, (block * cut->l_blocks + l_block) * cut->weight_block);
+            weight = cvg_at(t, p->job->base, (block * cut->l_blocks + l_block) * cut->weight_block);
         else
-            transform_weight(call, g, block % cut->m_blocks, l_block, x->weight, x);
-        multiply(call, l_block, tiles, source + g * cut->view.L * size, weight, x);
+            transform_weight(p, g, block % cut->m_blocks, l_block, p->x.weight);
+        multiply(p, l_block, tiles, source + g * cut->view.L * size, weight);
     }
     for (int64_t index = first; index < end; index++) {
         const struct cvg_winograd_run run = cvg_winograd_run_at(w, first, index);
         for (int64_t lane = 0; lane < cut->m_count && m + lane < cut->view.M; lane += vector)
-            finish(call, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
-                   x->sums.base + (run.at * x->sums.row + lane) * size, x);
+            write_run(p, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
+                   p->x.sums + (run.at * cut->sums.row + lane) * size);
     }
 }
 
-/* A group of runs of the chunk, and a block of m. */
-static void product_job(void *context, int64_t job, int worker)
+/* A group of runs of the round, and a block of m. */
+static void product_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cvg_winograd *w = &call->cut.w;
-    const int64_t group = job % call->groups, first = call->first + group * w->group;
-    const struct scratch own = scratch_of(call, worker), whose = scratch_of(call, (int)group);
-    product(call, job / call->groups, first, cvg_min(w->runs, first + w->group), whose.source.base, &own);
+    const struct piece p = piece_of(job);
+    const struct cut *cut = &p.state->cut;
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t group = index % cut->groups, first = (job->round * cut->groups + group) * w->group;
+    if (first < w->runs)
+        product(&p, index / cut->groups, first, cvg_min(w->runs, first + w->group),
+                cvg_piece_of(job, (int)group, SOURCE));
 }
 
 /* A group of runs, from source to destination. */
-static void group_job(void *context, int64_t job, int worker)
+static void group_job(const struct cvg_job *job, int64_t index)
 {
-    const struct call *call = context;
-    const struct cut *cut = &call->cut;
-    const struct scratch own = scratch_of(call, worker);
-    const int64_t first = job * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
-    for (int64_t index = first; index < end; index++)
-        for (int64_t i = 0; i < call->vectors; i++)
-            transform_source(call, index, i, &own.source, &own);
-    for (int64_t block = 0; block < call->task->shape->G * cut->m_blocks; block++)
-        product(call, block, first, end, own.source.base, &own);
+    const struct piece p = piece_of(job);
+    const struct cut *cut = &p.state->cut;
+    const int64_t first = index * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
+    for (int64_t run = first; run < end; run++)
+        for (int64_t i = 0; i < cut->vectors; i++)
+            transform_source(&p, run, i, p.x.source);
+    for (int64_t block = 0; block < p.task->shape->G * cut->m_blocks; block++)
+        product(&p, block, first, end, p.x.source);
 }
 
-void cvg_winograd_gather(const struct cvg_task *task, cvg_pass pass, int n)
+static void describe(const struct cvg_work *work, struct cvg_text *text)
 {
-    const struct cvg_shape *s = task->shape;
-    struct call call = {.task = task, .cut = cut_of(s, task->kernels, pass, n)};
-    const struct cut *cut = &call.cut;
-    const struct cvg_winograd *w = &cut->w;
-    struct cvg_arena arena = cvg_arena_on(task->workspace), one = cvg_arena_on(NULL);
-    const int64_t groups = cvg_ceil_div(w->runs, w->group), blocks = s->G * cut->m_blocks;
+    const struct cut *cut = &((const struct state *)(const void *)work->state.bytes)->cut;
+    cvg_write(text, "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " channels a job, weight transformed %s",
+              cut->w.axis[0].m, cut->w.axis[1].m, cut->w.axis[0].n, cut->w.axis[1].n, cut->w.group_tiles, cut->m_count,
+              cut->shared ? "once" : "by each job");
+}
 
-    call.weight = carve_weight(s, cut, task->kernels, &arena);
-    call.scratch_base = arena.used;
-    carve(s, cut, task->kernels, &one);
-    call.scratch_size = one.used;
-    call.vectors = w->subs * (cut->sub_step / task->kernels->vector);
+void cvg_winograd_gather(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n,
+                         int workers, struct cvg_work *work)
+{
+    struct state *state = cvg_work_state(work, sizeof *state);
+    struct cut *cut = &state->cut;
+    const struct cvg_winograd *w = &cut->w;
+    *cut = cut_of(s, kernels, pass, n);
+    lay_out(s, kernels, cut, work);
     for (int i = 0; i < 2; i++)
-        cvg_winograd_maps_of(&w->axis[i], task->kernels, &call.maps[i]);
-    call.source = pass == CVG_FORWARD ? task->input : task->grad_output;
-    call.bias = task->bias;
+        cvg_winograd_maps_of(&w->axis[i], kernels, &state->maps[i]);
+    const int64_t groups = cvg_ceil_div(w->runs, w->group), blocks = s->G * cut->m_blocks;
     if (cut->shared)
-        cvg_parallel(task->threads, task->workers, blocks * cut->l_blocks, weight_job, &call);
+        cvg_work_phase(work, blocks * cut->l_blocks, weight_job);
+    work->repeated = work->phases;
+    work->describe = describe;
     /* Whole groups as jobs leave a worker's source in its own cache, if no more than a quarter of them would wait. */
-    if (cvg_ceil_div(groups, task->workers) * task->workers <= groups + groups / 3) {
-        cvg_parallel(task->threads, task->workers, groups, group_job, &call);
+    if (cvg_ceil_div(groups, workers) * workers <= groups + groups / 3) {
+        cvg_work_phase(work, groups, group_job);
         return;
     }
-    for (call.first = 0; call.first < w->runs; call.first += task->workers * w->group) {
-        const int64_t runs = cvg_min(task->workers * w->group, w->runs - call.first);
-        call.groups = cvg_ceil_div(runs, w->group);
-        cvg_parallel(task->threads, task->workers, runs * call.vectors, source_job, &call);
-        cvg_parallel(task->threads, task->workers, call.groups * blocks, product_job, &call);
-    }
+    cut->groups = cvg_min(workers, groups);
+    work->rounds = cvg_ceil_div(groups, workers);
+    cvg_work_phase(work, cut->groups * w->group * cut->vectors, source_job);
+    cvg_work_phase(work, cut->groups * blocks, product_job);
 }

@@ -30,17 +30,20 @@ static void polynomial(double *c, const double *roots, int count, int without)
     }
 }
 
+struct cvg_winograd_size cvg_winograd_size_of(int n, int r)
+{
+    return r == 1 ? (struct cvg_winograd_size){1, 1, 1} : (struct cvg_winograd_size){n, n - r + 1, r};
+}
+
 struct cvg_winograd_axis cvg_winograd_axis_of(int n, int r)
 {
-    struct cvg_winograd_axis axis = {.n = 1, .m = 1, .r = 1};
+    const struct cvg_winograd_size size = cvg_winograd_size_of(n, r);
+    struct cvg_winograd_axis axis = {.n = size.n, .m = size.m, .r = size.r};
     double point[CVG_POINTS] = {0};
     if (r == 1) {
         axis.evaluate_output[0][0] = axis.evaluate_weight[0][0] = axis.spread_input[0][0] = 1;
         return axis;
     }
-    axis.n = n;
-    axis.m = n - r + 1;
-    axis.r = r;
     for (size_t set = 0; set < sizeof sets / sizeof *sets; set++)
         for (int pair = 0; sets[set].n == n && pair < sets[set].pairs; pair++) {
             point[2 * pair + 1] = sets[set].point[pair];

@@ -33,6 +33,10 @@
 #include "algo.h"
 
 /* n points, or 1: an axis along which the filter has one element and nothing is transformed. */
+struct cvg_winograd_size {
+    int n, m, r;
+};
+
 struct cvg_winograd_axis {
     int n, m, r;
     double evaluate_output[CVG_POINTS][CVG_POINTS]; /* A, n x m */
@@ -41,6 +45,7 @@ struct cvg_winograd_axis {
 };
 
 /* For n = 4, 6 or 8 points and a filter of r elements, 2 <= r < n; or for r = 1. */
+struct cvg_winograd_size cvg_winograd_size_of(int n, int r);
 struct cvg_winograd_axis cvg_winograd_axis_of(int n, int r);
 
 /*

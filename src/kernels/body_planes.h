@@ -1,16 +1,33 @@
 /* The kernels that copy, turn and filter planes; a part of body.h, which says what it needs. */
 
-/* What stencil() does with finished sums. */
+/* struct cvg_finish in the kernels' type, for sums of one bias. */
 struct finish {
-    real scale;
-    const real *bias;
-    int accumulate;
+    real scale, bias;
+    int biased, accumulate;
 };
+
+INLINE struct finish finish_of(const struct cvg_finish *f, int lane)
+{
+    return (struct finish){(real)f->scale, f->bias ? ((const real *)f->bias)[lane] : 0, f->bias != NULL, f->accumulate};
+}
+
+INLINE real finished_one(real sum, real old, const struct finish *f)
+{
+    const real value = f->scale * sum;
+    return f->biased ? f->bias + value : f->accumulate ? old + value : value;
+}
 
 INLINE vec finished(vec sum, vec old, const struct finish *f)
 {
     const vec value = v_mul(v_splat(f->scale), sum);
-    return f->bias ? v_add(v_splat(*f->bias), value) : f->accumulate ? v_add(old, value) : value;
+    return f->biased ? v_add(v_splat(f->bias), value) : f->accumulate ? v_add(old, value) : value;
+}
+
+/* Writes a finished vector. */
+INLINE void put_vector(real *to, tvec sum, const struct finish *f)
+{
+    const tvec value = t_mul(t_splat(f->scale), sum);
+    t_store(to, f->biased ? t_add(t_splat(f->bias), value) : f->accumulate ? t_add(t_load(to), value) : value);
 }
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
@@ -122,10 +139,9 @@ static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_
 }
 
 static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
-                    const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
-                    const void *bias, int accumulate)
+                    const void *src, int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish)
 {
-    const struct finish f = {(real)scale, bias, accumulate};
+    const struct finish f = finish_of(finish, 0);
     const real *s = src;
     real *d = dst;
     const int nine = are_nine(terms, src_row) ? 1 : are_nine(terms, -src_row) ? -1 : 0;
@@ -144,8 +160,9 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
 }
 
 static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
-                int64_t step, int64_t rows, int64_t count, int accumulate)
+                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
+    const struct finish f = finish_of(finish, 0);
     for (int64_t r = 0; r < rows; r++) {
         real *const d = (real *)dst + r * dst_row;
         const real *const s = (const real *)src + r * src_row;
@@ -154,13 +171,11 @@ static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, i
             tvec both[2];
             t_zip(t_load(s + i / 2), t_load(s + src_step + i / 2), both);
             for (int h = 0; h < 2; h++)
-                t_store(d + i + h * TW, accumulate ? t_add(t_load(d + i + h * TW), both[h]) : both[h]);
+                put_vector(d + i + h * TW, both[h], &f);
         }
         for (int64_t phase = 0; phase < step; phase++)
-            for (int64_t q = i / step; q * step + phase < count; q++) {
-                const real value = s[phase * src_step + q];
-                d[q * step + phase] = accumulate ? d[q * step + phase] + value : value;
-            }
+            for (int64_t q = i / step; q * step + phase < count; q++)
+                d[q * step + phase] = finished_one(s[phase * src_step + q], d[q * step + phase], &f);
     }
 }
 
@@ -214,28 +229,17 @@ static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, i
 }
 
 static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
-                     int64_t rows, int64_t count, double scale, const void *bias, int accumulate)
+                     int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
-    const real factor = (real)scale, base = bias ? *(const real *)bias : 0;
-    const tvec factors = t_splat(factor), bases = t_splat(base);
+    const struct finish f = finish_of(finish, 0);
     const real *s = src;
     real *d = dst;
     for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
         int64_t i = 0;
-        if (step == 1 && bias)
-            for (; i + TW <= count; i += TW)
-                t_store(d + i, t_add(bases, t_mul(factors, t_load(s + i))));
-        else if (step == 1 && accumulate)
-            for (; i + TW <= count; i += TW)
-                t_store(d + i, t_add(t_load(d + i), t_mul(factors, t_load(s + i))));
-        else if (step == 1)
-            for (; i + TW <= count; i += TW)
-                t_store(d + i, t_mul(factors, t_load(s + i)));
-        for (; i < count; i++) {
-            const real value = factor * s[i];
-            real *const to = d + i * step;
-            *to = bias ? base + value : accumulate ? *to + value : value;
-        }
+        for (; step == 1 && i + TW <= count; i += TW)
+            put_vector(d + i, t_load(s + i), &f);
+        for (; i < count; i++)
+            d[i * step] = finished_one(s[i], d[i * step], &f);
     }
 }
 
@@ -269,64 +273,49 @@ static void turn(void *dst, int lanes, const void *src, int64_t step, int width,
             d[i * lanes + l] = 0;
 }
 
-/* One element of unturn(). */
-INLINE void unturn_one(real *d, const real *s, real scale, const real *bias, int accumulate)
-{
-    const real value = scale * *s;
-    *d = bias ? *bias + value : accumulate ? *d + value : value;
-}
-
 static void unturn(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
-                   double scale, const void *bias, int accumulate)
+                   const struct cvg_finish *finish)
 {
     real *d = dst;
-    const real *s = src, *base = bias;
-    const tvec factor = t_splat((real)scale);
+    const real *s = src;
     int64_t done = 0;
     int l = 0;
-    for (; l + TW <= width; l += TW)
+    for (; l + TW <= width; l += TW) {
+        struct finish f[TW];
+        for (int i = 0; i < TW; i++)
+            f[i] = finish_of(finish, l + i);
         for (done = 0; done + TW <= count; done += TW) {
             tvec block[TW];
             UNROLL for (int i = 0; i < TW; i++)
                 block[i] = t_load(s + (done + i) * lanes + l);
             t_turn(block);
-            UNROLL for (int i = 0; i < TW; i++) {
-                real *const to = d + (l + i) * step + done;
-                tvec value = t_mul(factor, block[i]);
-                if (base)
-                    value = t_add(t_splat(base[l + i]), value);
-                else if (accumulate)
-                    value = t_add(t_load(to), value);
-                t_store(to, value);
-            }
+            UNROLL for (int i = 0; i < TW; i++)
+                put_vector(d + (l + i) * step + done, block[i], &f[i]);
         }
-    for (int m = 0; m < width; m++)
+    }
+    for (int m = 0; m < width; m++) {
+        const struct finish f = finish_of(finish, m);
         for (int64_t i = m < l ? done : 0; i < count; i++)
-            unturn_one(d + m * step + i, s + i * lanes + m, (real)scale, base ? base + m : NULL,
-                       accumulate);
+            d[m * step + i] = finished_one(s[i * lanes + m], d[m * step + i], &f);
+    }
 }
 
 /* put() for steps that are constants where this is inlined. */
-INLINE void put_steps(real *dst, int64_t dst_step, const real *src, int64_t src_step,
-                      int64_t count, real scale, const real *base, int64_t base_step)
+INLINE void put_steps(real *dst, int64_t dst_step, const real *src, int64_t src_step, int64_t count,
+                      const struct finish *f)
 {
-    if (base)
-        for (int64_t i = 0; i < count; i++)
-            dst[i * dst_step] = base[i * base_step] + scale * src[i * src_step];
-    else
-        for (int64_t i = 0; i < count; i++)
-            dst[i * dst_step] = scale * src[i * src_step];
+    for (int64_t i = 0; i < count; i++)
+        dst[i * dst_step] = finished_one(src[i * src_step], dst[i * dst_step], f);
 }
 
 static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t count,
-                double scale, const void *base, int64_t base_step)
+                const struct cvg_finish *finish)
 {
-    if (dst_step == 1 && src_step == 1 && base_step == 1)
-        put_steps(dst, 1, src, 1, count, (real)scale, base, 1);
-    else if (dst_step == 1 && src_step == 1 && base_step == 0)
-        put_steps(dst, 1, src, 1, count, (real)scale, base, 0);
+    const struct finish f = finish_of(finish, 0);
+    if (dst_step == 1 && src_step == 1)
+        put_steps(dst, 1, src, 1, count, &f);
     else
-        put_steps(dst, dst_step, src, src_step, count, (real)scale, base, base_step);
+        put_steps(dst, dst_step, src, src_step, count, &f);
 }
 
 static double sum(const void *src, int64_t rows, int64_t step, int64_t count)

@@ -82,6 +82,16 @@ struct cvg_points {
     int64_t src_step, dst_step;
 };
 
+/*
+ * What becomes of finished sums that are written: base + (scale * sum), each operation rounded, where base is the
+ * bias, or with accumulate the old value, or neither (bias is NULL).
+ */
+struct cvg_finish {
+    double scale;
+    const void *bias;
+    int accumulate;
+};
+
 struct cvg_kernels {
     const char *isa;
     cvg_type type;
@@ -114,22 +124,20 @@ struct cvg_kernels {
     /*
      * A filter of one channel along rows: for r < rows, i < count, in the order of the terms,
      *
-     *   dst[r*dst_row + i] = base + (scale * sum over j of
-     *       weight[terms.a[j]] * src[r*src_row + terms.b[j] + i])
+     *   dst[r*dst_row + i] = finish of the sum over j of
+     *       weight[terms.a[j]] * src[r*src_row + terms.b[j] + i]
      *
-     * scale and sum rounded apart; base is *bias, or with accumulate dst[...], or neither (bias
-     * is NULL).  Blocks of terms are not looked at.
+     * with one bias for all.  Blocks of terms are not looked at.
      */
     void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
-                    const void *src, int64_t src_row, void *dst, int64_t dst_row, double scale,
-                    const void *bias, int accumulate);
+                    const void *src, int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
 
     /*
-     * dst[r*dst_row + i] = (accumulate ? dst[r*dst_row + i] : 0) +
-     *     src[i % step * src_step + r*src_row + i / step], r < rows, i < count
+     * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,
+     * with one bias for all
      */
     void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
-                int64_t step, int64_t rows, int64_t count, int accumulate);
+                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish);
 
     /*
      * For o < outer, i < count, y < out and l < vector, in one order of its own for each kind:
@@ -146,31 +154,20 @@ struct cvg_kernels {
     void (*copy)(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
                  int64_t rows, int64_t count);
 
-    /*
-     * dst[r*dst_row + i*step] = base + (scale * src[r*src_row + i]), r < rows, i < count, each
-     * operation rounded, where base is *bias, or with accumulate dst[...], or neither (bias is
-     * NULL).
-     */
+    /* dst[r*dst_row + i*step] = finish of src[r*src_row + i], r < rows, i < count, with one bias for all */
     void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
-                     int64_t rows, int64_t count, double scale, const void *bias, int accumulate);
+                     int64_t rows, int64_t count, const struct cvg_finish *finish);
 
     /* dst[i*lanes + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
     void (*turn)(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count);
 
-    /*
-     * The way back: dst[l*step + i] = base + (scale * src[i*lanes + l]), i < count, l < width,
-     * each operation rounded, where base is bias[l], or with accumulate dst[l*step + i], or
-     * neither (bias is NULL).
-     */
+    /* The way back: dst[l*step + i] = finish of src[i*lanes + l], i < count, l < width, with bias[l] for lane l */
     void (*unturn)(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
-                   double scale, const void *bias, int accumulate);
+                   const struct cvg_finish *finish);
 
-    /*
-     * dst[i*dst_step] = base[i*base_step] + (scale * src[i*src_step]), i < count,
-     * each operation rounded; base NULL counts as none; base may be dst.
-     */
+    /* dst[i*dst_step] = finish of src[i*src_step], i < count, with one bias for all */
     void (*put)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t count,
-                double scale, const void *base, int64_t base_step);
+                const struct cvg_finish *finish);
 
     /*
      * The sum of rows x count elements, rows apart by step: element i of a row goes to
