@@ -291,10 +291,8 @@ void identities(struct verify *v, const cvg_conv *conv, const cvg_plan *plan, co
     copy_operands(work, before, 0);
     subsets(v, plan, work, set);
     cvg_plan *half = plan_of(conv, v->algo, v->at_threads, 0.5);
-    if (conv->batch > 0) {
+    if (conv->batch > 0)
         transposes(v, conv, half, before, want, work);
-        structure(v, conv, plan, before, want, set, work);
-    }
     for (int twice = 0; twice < 2; twice++) {
         run_all(half, set, CVG_ACCUMULATE);
         v->doing = twice ? ", accumulated twice" : ", accumulated";

@@ -16,9 +16,13 @@ _Noreturn void die(int status, const char *format, ...);
 /* Memory, or a clean exit; zeroed. */
 void *cli_alloc(size_t count, size_t size);
 
+/* What the program's end does, however it comes; and does it. */
+void at_end(void (*clean)(void));
+void end_cleans(void);
+
 double seconds(void);
 
-/* ---- interrupts and progress (interrupt.c) ---- */
+/* ---- interrupts (interrupt.c) and progress (progress.c) ---- */
 
 /*
  * From interrupt_watch() on, SIGINT and SIGTERM end the program at once.
@@ -30,7 +34,7 @@ void interrupt_tells(int (*function)(void *context, int number), void *context);
 /* The same at a time, in seconds(), with number 0. */
 void interrupt_at(double when);
 
-/* Around changes of what that function reads. */
+/* Around changes of what that function reads, or the end cleans (end.c). */
 void interrupt_hold(void);
 void interrupt_release(void);
 

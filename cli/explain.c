@@ -12,10 +12,6 @@
 
 enum { MOST_STEPS = 200 };
 
-const char *const explained_names[EXPLAINED] = {
-    "x", "w", "delta_in", "col_x", "col_w", "y", "delta_in_2d", "dB", "dW_col", "dW", "dcol", "delta_out",
-    "input_padded", "dz_stride_1", "dz_padded", "rot_weights",
-};
 
 /* ---- the problem with three axes, whatever its rank ---- */
 

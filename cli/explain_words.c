@@ -1,7 +1,13 @@
-/* What an explanation says, in every language that it speaks. */
+/* What an explanation says, in every language that it speaks, and how it prints arrays. */
 #include "explain.h"
 
+#include <math.h>
 #include <string.h>
+
+const char *const explained_names[EXPLAINED] = {
+    "x", "w", "delta_in", "col_x", "col_w", "y", "delta_in_2d", "dB", "dW_col", "dW", "dcol", "delta_out",
+    "input_padded", "dz_stride_1", "dz_padded", "rot_weights",
+};
 
 static const char *const languages[LANGUAGES] = {"en", "zh"};
 
@@ -76,4 +82,59 @@ int explain_language(const char *name)
         if (!strcmp(name, languages[i]))
             return i;
     return -1;
+}
+
+/* Those that NumPy holds as floats in the textbook's program: 0. where others print 0 */
+static const unsigned prints_floats =
+    1u << COL_X | 1u << DB | 1u << DW_COL | 1u << DW | 1u << DELTA_OUT | 1u << Y;
+
+/* One element as NumPy prints it: integers bare, floats with their point. */
+static int print_number(char *text, size_t size, double value, int floats, int integers)
+{
+    if (integers)
+        return snprintf(text, size, floats ? "%.0f." : "%.0f", value);
+    return snprintf(text, size, "%.8g", value);
+}
+
+void explain_array(FILE *out, const struct explanation *e, enum explained which)
+{
+    const struct array *a = &e->array[which];
+    char text[64], shape[100];
+    int width = 0, integers = 1;
+    const int floats = prints_floats >> which & 1;
+
+    shape_print(a->shape, a->rank, shape, sizeof shape);
+    fprintf(out, "%s  = %s, %s\n", explained_names[which], explain_say(e, which), shape);
+    for (int64_t i = 0; i < a->count; i++)
+        integers &= fabs(array_get(a, i)) < 1e15 && array_get(a, i) == floor(array_get(a, i));
+    for (int64_t i = 0; i < a->count; i++) {
+        const int n = print_number(text, sizeof text, array_get(a, i), floats, integers);
+        width = n > width ? n : width;
+    }
+    if (a->count == 0)
+        fprintf(out, " []\n");
+    for (int64_t i = 0; i < a->count; i++) {
+        /* Axes that begin and end at this element, counted from the last. */
+        int begins = 0, ends = 0;
+        for (int64_t axis = a->rank - 1, block = 1; axis >= 0; axis--) {
+            block *= a->shape[axis];
+            begins += i % block == 0;
+            ends += (i + 1) % block == 0;
+        }
+        if (begins) {
+            if (i && begins > 1)
+                fputc('\n', out);
+            fprintf(out, " %*s", a->rank - begins, "");
+            for (int b = 0; b < begins; b++)
+                fputc('[', out);
+        } else {
+            fputc(' ', out);
+        }
+        print_number(text, sizeof text, array_get(a, i), floats, integers);
+        fprintf(out, "%*s", width, text);
+        for (int b = 0; b < ends; b++)
+            fputc(']', out);
+        if (ends)
+            fputc('\n', out);
+    }
 }

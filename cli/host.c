@@ -1,55 +1,10 @@
-/* The program's own memory, clock, threads, random numbers and plans. */
+/* The program's own threads, random numbers and plans. */
 #include "cli.h"
-#include "output.h"
 
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-int cli_fail(cvg_error *error, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return 0;
-}
-
-_Noreturn void die(int status, const char *format, ...)
-{
-    char text[9000];
-    va_list args;
-    fflush(stdout);
-    progress_clear();
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    for (char *c = text; *c; c++) /* what a file says must not steer a terminal */
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    fprintf(stderr, "convgrad: %s\n", text);
-    outputs_drop();
-    exit(status);
-}
-
-void *cli_alloc(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size); /* never of 0 bytes */
-    if (!memory)
-        die(EXIT_WRONG, "out of memory for %zu elements of %zu bytes", count, size);
-    return memory;
-}
-
-double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 struct one_thread {
     pthread_t id;

@@ -1,34 +1,21 @@
 /*
- * What SIGINT, SIGTERM and a closed pipe do, and the line that tells a terminal how far long work is.
+ * What SIGINT, SIGTERM and a closed pipe do.
  *
  * A thread of its own waits for the signals: whatever the others compute, the program says what it had, removes what
  * it had begun to write, and ends.
  */
 #include "cli.h"
-#include "output.h"
 
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* held while what a command tells is changed */
 static int (*tell)(void *context, int number);
 static double limit = INFINITY; /* when a command ends by itself */
 static void *tell_context;
-
-void interrupt_hold(void)
-{
-    pthread_mutex_lock(&told);
-}
-
-void interrupt_release(void)
-{
-    pthread_mutex_unlock(&told);
-}
 
 void interrupt_tells(int (*function)(void *context, int number), void *context)
 {
@@ -84,7 +71,7 @@ static void *wait_for_signal(void *unused)
     else
         fputs("convgrad: interrupted\n", stderr);
     fflush(stdout);
-    outputs_drop();
+    end_cleans();
     _exit(status);
 }
 
@@ -101,7 +88,7 @@ void interrupt_at(double when)
 static void on_closed_pipe(int number)
 {
     (void)number;
-    outputs_drop();
+    end_cleans();
     _exit(EXIT_WRONG);
 }
 
@@ -116,70 +103,4 @@ void interrupt_watch(void)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (signal(numbers[i], on_signal) == SIG_IGN)
             signal(numbers[i], SIG_IGN); /* as who started the program wants it */
-}
-
-/* ---- progress ---- */
-
-enum { COLUMNS = 79 };
-static pthread_mutex_t drawing = PTHREAD_MUTEX_INITIALIZER; /* held while progress is read or changed */
-static struct {
-    double begin, drawn; /* seconds */
-    int64_t done, total; /* steps; total 0: not begun */
-    int visible;
-} progress;
-
-void progress_begin(int64_t total)
-{
-    pthread_mutex_lock(&drawing);
-    progress.begin = seconds();
-    progress.drawn = -INFINITY;
-    progress.done = 0;
-    progress.total = isatty(STDERR_FILENO) ? total : 0;
-    pthread_mutex_unlock(&drawing);
-}
-
-static void draw(const char *format, va_list args)
-{
-    char text[COLUMNS + 1], left[40] = "";
-    const double now = seconds();
-    if (!progress.total || now < progress.drawn + 0.1)
-        return;
-    if (progress.done > 0) {
-        const double rest = (now - progress.begin) / (double)progress.done * (double)(progress.total - progress.done);
-        snprintf(left, sizeof left, ", %.0f:%02.0f left", floor(fmin(rest, 1e6) / 60), fmod(floor(fmin(rest, 1e6)), 60));
-    }
-    const int length = snprintf(text, sizeof text, "%lld of %lld%s: ", (long long)progress.done + 1, (long long)progress.total, left);
-    if (length < COLUMNS)
-        vsnprintf(text + length, sizeof text - (size_t)length, format, args);
-    fprintf(stderr, "\r%-*s", COLUMNS, text);
-    fflush(stderr);
-    progress.drawn = now;
-    progress.visible = 1;
-}
-
-void progress_says(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    pthread_mutex_lock(&drawing);
-    draw(format, args);
-    pthread_mutex_unlock(&drawing);
-    va_end(args);
-}
-
-void progress_step(int64_t steps)
-{
-    pthread_mutex_lock(&drawing);
-    progress.done += steps;
-    pthread_mutex_unlock(&drawing);
-}
-
-void progress_clear(void)
-{
-    pthread_mutex_lock(&drawing);
-    if (progress.visible)
-        fprintf(stderr, "\r%*s\r", COLUMNS, "");
-    progress.visible = 0;
-    progress.drawn = -INFINITY;
-    pthread_mutex_unlock(&drawing);
 }

@@ -8,6 +8,15 @@
 
 static struct output *open_outputs;
 
+/* Removes what open outputs have written so far. */
+static void outputs_drop(void)
+{
+    for (struct output *output = open_outputs; output; output = output->next)
+        if (output->replaces)
+            remove(output->part);
+    open_outputs = NULL;
+}
+
 void output_open(struct output *output, const char *option, const char *path)
 {
     struct stat old;
@@ -21,6 +30,7 @@ void output_open(struct output *output, const char *option, const char *path)
         die(EXIT_WRONG, "%s: %s: %s", option, path, strerror(errno));
     output->next = open_outputs;
     open_outputs = output;
+    at_end(outputs_drop);
     interrupt_release();
 }
 
@@ -41,12 +51,4 @@ void output_close(struct output *output)
             break;
         }
     interrupt_release();
-}
-
-void outputs_drop(void)
-{
-    for (struct output *output = open_outputs; output; output = output->next)
-        if (output->replaces)
-            remove(output->part);
-    open_outputs = NULL;
 }

@@ -20,7 +20,4 @@ struct output {
 void output_open(struct output *output, const char *option, const char *path);
 void output_close(struct output *output);
 
-/* Removes what open outputs have written so far; die() does. */
-void outputs_drop(void);
-
 #endif

@@ -148,6 +148,8 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
                     memcpy(first.view[i].data, now->view[i].data, now->memory[i].bytes);
             else if (v->fuses[v->at_set] == v->fuses[0])
                 same_bits(v, now, &first, ~0u);
+            if (range && r == 0 && conv->batch > 0)
+                structure(v, conv, plan, &before, &want, now, &set[1]);
             if (range && r == 0)
                 identities(v, conv, plan, &before, &want, now, &set[1]);
             if (!range && r == 0)

@@ -28,9 +28,10 @@ compare 'the build' "$work/plain" "$built" portable
 for compiler in 'cc -O2' 'cc -O3 -march=native' 'clang -O2'; do
     command -v "${compiler%% *}" >/dev/null || { echo "skipped: no ${compiler%% *}"; continue; }
     # shellcheck disable=SC2086
-    $compiler -I"$source/include" "$source/tests/bits.c" "$source"/src/*.c "$source"/src/algo/*.c \
-        "$source"/src/kernels/*.c -lm -o "$work/program" 2>"$work/log" || {
-        echo "skipped: $compiler: $(head -1 "$work/log")"
+    $compiler -I"$source/include" "$source/tests/bits.c" "$source"/src/*.c "$source"/src/*/*.c "$source"/src/*/*/*.c \
+        -lm -o "$work/program" 2>"$work/log" || {
+        failed=$((failed + 1))
+        echo "FAIL $compiler: $(head -1 "$work/log")"
         continue
     }
     for isa in $fused; do
@@ -43,7 +44,7 @@ for compiler in 'cc -O2' 'cc -O3 -march=native' 'clang -O2'; do
 done
 if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
     aarch64-linux-gnu-gcc -O2 -static -I"$source/include" "$source/tests/bits.c" "$source"/src/*.c \
-        "$source"/src/algo/*.c "$source"/src/kernels/*.c -lm -o "$work/program" && {
+        "$source"/src/*/*.c "$source"/src/*/*/*.c -lm -o "$work/program" && {
         printf '#!/bin/sh\nexec qemu-aarch64 "%s"\n' "$work/program" >"$work/emulated"
         chmod +x "$work/emulated"
         compare 'AArch64 under qemu' "$work/fused" "$work/emulated" neon

@@ -14,31 +14,43 @@ rule() { # WHAT BROKEN: the lines that break it
 }
 
 includes() { grep -n '#include "' "$@" /dev/null; }
-library='src/*.[ch] src/algo/*.[ch] src/kernels/*.[ch]' # unquoted below: a list of patterns
+library=$(find src -name '*.[ch]') # unquoted below: a list of files
 
-# Direction: api -> plan, shape -> algo -> kernels.h; parallel, memory and cpu are leaves.
-rule 'algorithms include plan.h or cpu.h' "$(includes src/algo/*.[ch] | grep -E 'plan\.h|api|cpu\.h')"
-rule 'algorithms include each other' \
-    "$(includes src/algo/*.c | grep -vE '"(algo|box|definition|parts|direct|gather|window|winograd|winograd_points)\.h"')"
-rule 'kernels know more than kernels.h' \
-    "$(includes src/kernels/* | grep -vE '"(kernels|body|body_planes|body_points|target|simd_[a-z0-9]+|convgrad)\.h"')"
-rule 'leaves include others' \
-    "$(includes src/memory.[ch] src/parallel.[ch] | grep -vE '"(convgrad|memory|parallel)\.h"')"
+# Direction: which headers each room may include.  tests/circles.sh holds the calls to it.
+room() { # ROOM FILES...: HEADERS that it may include, as a pattern
+    name=$1 headers=$2
+    shift 2
+    rule "$name includes another room" "$(includes "$@" | grep -vE "\"([./]*)($headers)\"")"
+}
+leaf='convgrad.h'
+kernels="$leaf|kernels/kernels.h"
+tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h"
+algo="run/job.h|text.h|kernels/kernels.h|tensor/(task|tiles|box|window|gather).h|algo.h|parts.h|definition.h"
+room 'the kernels' "$leaf|(kernels|body|body_planes|body_points|target|simd_[a-z0-9]+).h" src/kernels/*
+room 'error or text' "$leaf|error.h|text.h" src/error.[ch] src/text.[ch]
+room 'run' "$leaf|job.h|parallel.h" src/run/*
+room 'shape' "$leaf|error.h|shape.h" src/shape.[ch]
+room 'cpu' "$kernels|error.h|cpu.h" src/cpu.[ch]
+room 'tensor' "$tensor" src/tensor/*
+room 'algo' "$algo" src/algo/*.[ch]
+room 'algo/direct' "$algo|direct.h" src/algo/direct/*
+room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
+room 'plan' "$leaf|algo/algo.h|cpu.h|plan.h" src/plan.[ch]
 rule 'the program looks into the library' \
     "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
 
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c, measure.c and verify.c' \
     "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -vE '^src/(plan|measure|verify).c')"
-rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library)"
+rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library | grep -v '^src/run/job.c')"
 rule 'a global that is no constant' \
-    "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern')"
+    "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern|:struct [a-z_]+;$')"
 rule 'element types outside kernels' \
-    "$(grep -nE '\bfloat\b|\bdouble \*[a-z]|sizeof\(double\)' src/plan.c src/memory.[ch] src/parallel.[ch] src/algo/box.[ch] src/algo/parts.[ch] \
-        src/algo/direct*.[ch] src/algo/im2col.c src/algo/gather.[ch] src/algo/winograd.[ch] src/algo/winograd_[gw]*.c | grep -vE '^[^:]*:[0-9]+: *(/?\*|//)')"
+    "$(grep -nE '\bfloat\b|sizeof\(double\)' $(echo $library | tr ' ' '\n' | grep -v '^src/kernels/') |
+        grep -vE '^(src/shape.c|src/algo/grad_bias.c)' | grep -vE '/\*|^[^:]*:[0-9]+: *\*')"
 
 # Sizes: a question in review, kept by a bound.
-rule 'a file over 600 lines' "$(wc -l $library cli/*.[ch] include/*.h | awk '$1 > 600 && $2 != "total"')"
+rule 'a file over 450 lines' "$(wc -l $library cli/*.[ch] | awk '$1 > 450 && $2 != "total"')"
 rule 'trailing white space' "$(grep -nE '[[:space:]]+$' $library cli/*.[ch] include/*.h tests/*.[ch] tests/*.sh README.md \
     docs/*.md CMakeLists.txt page/* tests/page/* cmake/*)"
 
@@ -49,7 +61,7 @@ rule 'a line of the documents over 120 columns' \
 
 # Every source is built; every option of the program is in its man page.
 rule 'a source that CMake does not build' \
-    "$(for file in src/*.c src/*/*.c cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"
+    "$(for file in $(find src -name "*.c") cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"
 rule 'an option that the man page lacks' \
     "$(grep -oE '\{"-[-a-z]+", OPT' cli/main.c | cut -d'"' -f2 | while read -r option; do
         grep -qF -- "$(echo "$option" | sed 's/-/\\-/g')" man/convgrad.1 || echo "$option"

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "cli.h"
 #include "cpu.h"
-#include "algo/winograd.h"
+#include "algo/winograd/winograd.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -14,6 +14,7 @@
  * This is the transpose of the textbook's col_x, whose rows are pixels: with
  * pixels as columns, whole rows of the image are copied at a time.
  */
+#include "../tensor/tiles.h"
 #include "../text.h"
 #include "algo.h"
 #include "parts.h"

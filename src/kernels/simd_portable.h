@@ -14,7 +14,8 @@
 enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2, DOT_SUMS = 12 };
 enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1 };
 
-#if defined(__GNUC__) && FLT_EVAL_METHOD == 0
+/* 16: numbers wider than _Float16 keep their type, as gcc says with -march=native on processors that have it. */
+#if defined(__GNUC__) && (FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16)
 #define GNU_VECTORS
 typedef real vec __attribute__((vector_size(16)));
 #define AT(v, i) (v)[i]

@@ -30,7 +30,7 @@
 #ifndef CVG_WINOGRAD_POINTS_H
 #define CVG_WINOGRAD_POINTS_H
 
-#include "algo.h"
+#include "../../kernels/kernels.h"
 
 /* n points, or 1: an axis along which the filter has one element and nothing is transformed. */
 struct cvg_winograd_size {

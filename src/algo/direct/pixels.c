@@ -7,8 +7,8 @@
  * packed once for the whole call, to panels of [l][tap][row]; that of few channels is read in
  * place.
  */
-#include "../text.h"
-#include "box.h"
+#include "../../tensor/box.h"
+#include "../../text.h"
 #include "direct.h"
 
 #include <inttypes.h>

@@ -6,10 +6,10 @@
  *
  * grad_output is read in place, the input from a zero-padded box of it (box.h).
  */
-#include "../text.h"
-#include "box.h"
+#include "../../tensor/box.h"
+#include "../../text.h"
+#include "../parts.h"
 #include "direct.h"
-#include "parts.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -7,7 +7,8 @@
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
 
-#include "gather.h"
+#include "../../tensor/gather.h"
+#include "../algo.h"
 
 /* One form of a pass: how it is prepared (struct cvg_algorithm). */
 struct cvg_form {

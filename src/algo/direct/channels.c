@@ -11,9 +11,9 @@
  * zeros of a stuffed gradient.  The source is read in place, or, for the
  * caches' sake, from a window: a copy of the rows that the region meets.
  */
-#include "../text.h"
+#include "../../tensor/window.h"
+#include "../../text.h"
 #include "direct.h"
-#include "window.h"
 
 #include <inttypes.h>
 

@@ -13,10 +13,10 @@
  * With one tap and neither stride nor padding, input and grad_output are alike: then the one of
  * fewer channels is turned to lanes, which costs least.
  */
-#include "../text.h"
+#include "../../tensor/window.h"
+#include "../../text.h"
+#include "../parts.h"
 #include "direct.h"
-#include "parts.h"
-#include "window.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -27,7 +27,7 @@
 #ifndef CVG_BOX_H
 #define CVG_BOX_H
 
-#include "algo.h"
+#include "task.h"
 
 struct cvg_axis {
     int64_t first, step, count;           /* destination coordinates: first + i*step, i < count */

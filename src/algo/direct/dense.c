@@ -9,7 +9,7 @@
  * its part of the source to panels of [l][lane]: read in place, its channels lie pages apart.
  * The weight is packed once, to panels of [l][row].
  */
-#include "../text.h"
+#include "../../text.h"
 #include "direct.h"
 
 #include <inttypes.h>

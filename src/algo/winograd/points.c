@@ -1,4 +1,4 @@
-#include "winograd_points.h"
+#include "points.h"
 
 #include <math.h>
 

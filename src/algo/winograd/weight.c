@@ -8,8 +8,8 @@
  * points; at the end it transforms the sums back.  Every sum of a part runs over its tiles in
  * order, and the parts depend on the shape alone; so blocks may depend on the threads.
  */
-#include "../text.h"
-#include "parts.h"
+#include "../../text.h"
+#include "../parts.h"
 #include "winograd.h"
 
 #include <inttypes.h>

@@ -6,7 +6,7 @@
  * transforms the sums back.  A small weight is transformed once for the call; a large one by each
  * job just before it is used, which is faster than to read 36 or 64 numbers for 9 from far away.
  */
-#include "../text.h"
+#include "../../text.h"
 #include "winograd.h"
 
 #include <inttypes.h>

@@ -10,7 +10,8 @@
 #ifndef CVG_GATHER_H
 #define CVG_GATHER_H
 
-#include "algo.h"
+#include "task.h"
+#include "tiles.h"
 
 /* The names of the table above, for one pass. */
 struct cvg_gather {
@@ -29,11 +30,5 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
  */
 void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
                      int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
-
-/* The tile for the next of so many lanes, at most as wide as the widest. */
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes);
-
-/* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
-int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count);
 
 #endif

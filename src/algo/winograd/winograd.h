@@ -1,5 +1,5 @@
 /*
- * The parts of Winograd's algorithm (winograd_points.h), for filters without stride and dilation
+ * The parts of Winograd's algorithm (points.h), for filters without stride and dilation
  * along rows and columns.
  *
  * The destination, in grad_weight the output, is cut into tiles of m x m elements, which read
@@ -16,8 +16,9 @@
 #ifndef CVG_WINOGRAD_H
 #define CVG_WINOGRAD_H
 
-#include "gather.h"
-#include "winograd_points.h"
+#include "../../tensor/gather.h"
+#include "../algo.h"
+#include "points.h"
 
 /* The matrices of one axis in the kernels' type, as kernels->points wants them. */
 struct cvg_winograd_maps {
@@ -50,6 +51,12 @@ struct cvg_winograd {
     int64_t group, group_tiles;  /* runs of one group, and their tiles, at most */
     int64_t runs;                /* of all images */
 };
+
+/*
+ * Into how many sub-filters of ceil(r / split) elements a filter is best split: so that a result
+ * takes the fewest points.  0 if it is too long.
+ */
+int64_t cvg_winograd_split(int64_t n, int64_t r);
 
 /*
  * Cuts a pass for n points: 4, 6 or 8; groups have at most about so many tiles.  The order of no
@@ -97,12 +104,6 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
                             const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
                             const int64_t *first, const void *channels, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch);
-
-/* Rows of a tile of the microkernel: as even as possible, so that the last is not a rest. */
-static inline int64_t cvg_even_rows(int64_t count, int64_t most)
-{
-    return cvg_ceil_div(count, cvg_ceil_div(count, most));
-}
 
 /*
  * The transformed weight is made once for all jobs if it has no more bytes than this: what is read

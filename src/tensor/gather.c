@@ -28,21 +28,6 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
     return pass == CVG_FORWARD ? forward : grad_input;
 }
 
-int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
-{
-    const int64_t narrow = cvg_narrow_tile(kernels)->lanes;
-    return cvg_times(cvg_ceil_div(count, narrow), narrow);
-}
-
-const struct cvg_tile *cvg_panel_tile(const struct cvg_kernels *kernels, int widest, int64_t lanes)
-{
-    const int64_t need = cvg_panel_lanes(kernels, lanes);
-    const struct cvg_tile *tile = &kernels->tile[widest];
-    while (tile->lanes > need)
-        tile++;
-    return tile;
-}
-
 void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g,
                      int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to)
 {

@@ -6,8 +6,8 @@
  * finished rows are written to where they belong.  With stride, grad_input computes the stride
  * phases of a row one after the other and then zips them together.
  */
-#include "../text.h"
-#include "box.h"
+#include "../../tensor/box.h"
+#include "../../text.h"
 #include "direct.h"
 
 #include <inttypes.h>

@@ -1,0 +1,135 @@
+/* Winograd's algorithms: what they refuse, how their errors grow, what they cost. */
+#include "winograd.h"
+
+#include <math.h>
+
+/* Of the cost, in multiplications at the processor's peak for each point and element. */
+enum {
+    LANES = 8,
+    TRANSFORM = 26, TRANSFORM_8 = 33, /* of the source and of the destination; of 8 points */
+    WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if it is shared */
+    BACK = 20, BACK_SUBS = 70, /* of grad_weight; of sub-filters */
+    SUMS = 12,          /* to read or to write its sums again, if more than */
+    NEAR_BYTES = 1 << 20,
+    BLOCK = 128, GROUP = 64, /* channels and tiles at a time */
+    OVERHEAD = 100000,  /* of a call */
+};
+
+/* Why a problem is none for an algorithm's points; NULL if it is one. */
+static const char *refuses(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+{
+    (void)pass;
+    if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1 || s->pad[0] != 0)
+        return "its filters are of rank 1 and 2";
+    for (int i = 1; i < 3; i++) {
+        if (s->stride[i] != 1 && s->out[i] > 1)
+            return "the filter moves by more than one element";
+        if (s->dilation[i] != 1 && s->filter[i] > 1)
+            return "the filter has gaps";
+    }
+    if (!cvg_winograd_split(self->points, s->filter[1]) || !cvg_winograd_split(self->points, s->filter[2]))
+        return "the filter is too large for its points";
+    return s->filter_size == 1 ? "the filter has one element" : NULL;
+}
+
+/* The larger norms of two axes, as those of both. */
+static struct cvg_winograd_norms norms_of(const struct cvg_winograd *w, cvg_pass pass)
+{
+    struct cvg_winograd_norms norms = {1, 1};
+    for (int i = 0; i < 2; i++) {
+        const struct cvg_winograd_axis axis = cvg_winograd_axis_of(w->axis[i].n, w->axis[i].r);
+        const struct cvg_winograd_norms one = cvg_winograd_norms_of(&axis, pass == CVG_GRAD_WEIGHT);
+        norms.absolute *= one.absolute;
+        norms.square *= one.square;
+    }
+    return norms;
+}
+
+/*
+ * The sums over channels or tiles are as many times shorter than the definition's as a tile has
+ * products, which norms.square takes into account.  The rest is measured (docs/numerics.md): the
+ * transforms' own roundings add a third, and more where few channels are added; direct's
+ * grad_weight is more exact than one sum in order, for its sums are of parts.
+ */
+static double error_growth(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_winograd w = cvg_winograd_of(s, self->points, pass, 1);
+    const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double factor = pass == CVG_GRAD_WEIGHT ? 16.0 / 3 : 16.0 / 9 + 12 / channels;
+    return sqrt(1 + factor * norms_of(&w, pass).square);
+}
+
+/*
+ * Each term of the trilinear form passes, along an axis, through at most n + n + r roundings of
+ * the three transforms, and three coefficients, which are themselves rounded; through those of
+ * the sum over channels or tiles; and through scale and sum with an old value.
+ */
+static double error_bound(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_winograd w = cvg_winograd_of(s, self->points, pass, 1);
+    const double coefficient = s->type == CVG_F32 ? 1 + 0x1p-20 : 16; /* computed in double */
+    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
+    const double length = pass == CVG_GRAD_WEIGHT ? tiles : channels;
+    double roundings = length + 3, products = length;
+    for (int i = 0; i < 2; i++) {
+        const struct cvg_winograd_size *a = &w.axis[i];
+        products *= pass == CVG_GRAD_WEIGHT ? a->m : a->r;
+        if (a->n > 1)
+            roundings += 2 * a->n + (pass == CVG_GRAD_WEIGHT ? a->m : a->r) + 3 * coefficient;
+    }
+    return cvg_gamma(s->type, roundings) * norms_of(&w, pass).absolute * products;
+}
+
+/* What AUTO expects; the constants are fitted to measured times, see docs/algorithms.md. */
+static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+{
+    const int n = self->points;
+    const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
+    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double subs = (double)w.subs, g = (double)s->G * (pass == CVG_GRAD_WEIGHT ? subs : 1);
+    const double from = (double)(pass == CVG_GRAD_INPUT ? s->Kg : s->Cg) * (pass == CVG_GRAD_WEIGHT ? 1 : subs);
+    const double to = (double)(pass == CVG_GRAD_INPUT ? s->Cg : s->Kg);
+    const double from_lanes = LANES * ceil(from / LANES), to_lanes = LANES * ceil(to / LANES);
+    const double size = s->type == CVG_F32 ? 4 : 8, turns = ceil(tiles / GROUP);
+    const double transform = (n == 8 ? TRANSFORM_8 : TRANSFORM) * (w.axis[0].n == 1 || w.axis[1].n == 1 ? 0.6 : 1);
+    const double again = n == 8 ? (1 + 0.6 * (subs - 1)) / subs : 1; /* few sub-filters read the same */
+    double sum = tiles * g * from * to_lanes / 0.75; /* products */
+    if (pass == CVG_GRAD_WEIGHT) {
+        const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
+        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
+        sum *= subs > 1 ? 1.2 : 1;
+        sum += g * from * to_lanes *
+               ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+    } else {
+        const double bytes = (double)w.points * from * to * g * size;
+        sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
+        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) *
+               (bytes <= (double)cvg_winograd_shared_bytes(&w) ? 1 : turns);
+    }
+    return sum * (double)w.points + OVERHEAD;
+}
+
+static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
+                    cvg_pass pass, int workers, struct cvg_work *work)
+{
+    if (pass == CVG_GRAD_WEIGHT)
+        cvg_winograd_weight(s, kernels, self->points, workers, work);
+    else
+        cvg_winograd_gather(s, kernels, pass, self->points, workers, work);
+}
+
+const struct cvg_algorithm cvg_winograd4 = {
+    .id = CVG_WINOGRAD4, .name = "winograd4", .points = 4, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};
+
+const struct cvg_algorithm cvg_winograd6 = {
+    .id = CVG_WINOGRAD6, .name = "winograd6", .points = 6, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};
+
+const struct cvg_algorithm cvg_winograd8 = {
+    .id = CVG_WINOGRAD8, .name = "winograd8", .points = 8, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
+    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+};
