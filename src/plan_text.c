@@ -71,12 +71,18 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
               plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
+        const struct cvg_work *work = &plan->pass[pass].work;
         const double *measured = plan->pass[pass].seconds;
         cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d", cvg_pass_names[pass], taken->name,
                    plan->pass[pass].workspace, plan->pass[pass].workers);
         if (measured[taken->id] > 0)
             cvg_write(&w, ", measured %.4g ms", measured[taken->id] * 1e3);
         cvg_write(&w, "\n");
+        if (work->describe) {
+            cvg_write(&w, "    by ");
+            work->describe(work, &w);
+            cvg_write(&w, "\n");
+        }
         cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
                    "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
                    cvg_plan_error_growth(plan, (cvg_pass)pass),

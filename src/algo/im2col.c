@@ -77,14 +77,21 @@ struct piece {
     char *sums;   /* the product */
     char *lanes;  /* grad_output, packed */
     int64_t *by_col, *by_row; /* offsets for the microkernel */
+    struct cvg_view image, pixels; /* the input, or its gradient; the output, or its gradient */
+    struct cvg_filters weight;     /* or its gradient, or partial sums of that */
 };
 
-static struct piece piece_of(const struct cvg_job *job)
+static struct piece piece_of(const struct cvg_job *job, cvg_pass pass)
 {
     const struct cut *cut = cvg_state(job);
+    const struct cvg_task *t = job->task;
     return (struct piece){
-        job, job->task, cut, cut->blocks, cvg_own_piece(job, COLUMNS), cvg_own_piece(job, SUMS),
-        cvg_own_piece(job, PACKED), cvg_own_piece(job, BY_COLUMN), cvg_own_piece(job, BY_ROW),
+        .job = job, .task = t, .cut = cut, .blocks = cut->blocks, .col = cvg_own_piece(job, COLUMNS),
+        .sums = cvg_own_piece(job, SUMS), .lanes = cvg_own_piece(job, PACKED),
+        .by_col = cvg_own_piece(job, BY_COLUMN), .by_row = cvg_own_piece(job, BY_ROW),
+        .image = cvg_view_in(t, pass == CVG_GRAD_INPUT ? t->result : t->input),
+        .pixels = cvg_view_out(t, pass == CVG_FORWARD ? t->result : t->grad_output),
+        .weight = cvg_filters_of(t, t->weight),
     };
 }
 
@@ -129,14 +136,14 @@ struct run {
 };
 
 /* The run of count pixels from out on, which lie in one row, for the tap at place tap. */
-static struct run run_of(const struct cvg_shape *s, const int64_t out[3], int64_t count,
+static struct run run_of(const struct cvg_shape *s, const struct cvg_view *image, const int64_t out[3], int64_t count,
                          const int64_t tap[3])
 {
     const int64_t step = s->stride[2];
     const int64_t d = out[0] * s->stride[0] - s->pad[0] + tap[0] * s->dilation[0];
     const int64_t h = out[1] * s->stride[1] - s->pad[1] + tap[1] * s->dilation[1];
     const int64_t w = out[2] * step - s->pad[2] + tap[2] * s->dilation[2];
-    struct run run = {.count = count, .step = step};
+    struct run run = {.count = count, .step = step * image->step[2]};
     if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1] || w >= s->in[2])
         return run;
     if (step == 1) { /* the usual case, without divisions */
@@ -146,18 +153,19 @@ static struct run run_of(const struct cvg_shape *s, const int64_t out[3], int64_
         run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;
         run.high = cvg_max(run.low, cvg_min((s->in[2] - 1 - w) / step + 1, count));
     }
-    run.from = (d * s->in[1] + h) * s->in[2] + w + run.low * step;
+    run.from = d * image->step[0] + h * image->step[1] + (w + run.low * step) * image->step[2];
     return run;
 }
 
-/* Where col2im adds, or im2col reads: one channel's elements and the tap's row of the matrix. */
-typedef void run_fn(const struct cvg_task *task, int64_t element, char *row, struct run run);
+/* Where im2col reads, or col2im adds: elements of the image, run.step apart, and the tap's row of the matrix. */
+typedef void run_fn(const struct cvg_task *task, char *element, char *row, struct run run);
 
-/* Calls visit for every run of pixels [pixel, pixel + pixels) and taps [tap, tap + taps). */
-static void for_each_run(const struct piece *x, int64_t first_channel, int64_t tap, int64_t taps,
-                         int64_t pixel, int64_t pixels, run_fn *visit)
+/* Calls visit for every run of pixels [pixel, pixel + pixels) and taps [tap, tap + taps), from a channel on. */
+static void for_each_run(const struct piece *x, int64_t n, int64_t channel, int64_t tap, int64_t taps, int64_t pixel,
+                         int64_t pixels, run_fn *visit)
 {
     const struct cvg_shape *s = x->task->shape;
+    const struct cvg_view *image = &x->image;
     const int64_t size = (int64_t)x->task->kernels->size;
     int64_t first[3];
     cvg_split(pixel, s->out, first);
@@ -168,8 +176,8 @@ static void for_each_run(const struct piece *x, int64_t first_channel, int64_t t
         cvg_split((tap + j) % s->filter_size, s->filter, at);
         for (int64_t left = pixels; left > 0;) {
             const int64_t count = cvg_min(s->out[2] - out[2], left);
-            const struct run run = run_of(s, out, count, at);
-            visit(x->task, (first_channel + c) * s->in_size + run.from, row, run);
+            const struct run run = run_of(s, image, out, count, at);
+            visit(x->task, cvg_view_at(image, n, channel + c, 0, 0, 0) + run.from * image->size, row, run);
             row += count * size;
             left -= count;
             out[2] = 0; /* the next row of pixels */
@@ -181,30 +189,27 @@ static void for_each_run(const struct piece *x, int64_t first_channel, int64_t t
     }
 }
 
-static void im2col_run(const struct cvg_task *t, int64_t element, char *row, struct run run)
+static void im2col_run(const struct cvg_task *t, char *element, char *row, struct run run)
 {
     const size_t size = t->kernels->size;
     memset(row, 0, (size_t)run.low * size);
     if (run.high > run.low)
-        t->kernels->gather(row + (size_t)run.low * size, cvg_at(t, t->input, element), run.step,
-                           run.high - run.low);
+        t->kernels->gather(row + (size_t)run.low * size, element, run.step, run.high - run.low);
     memset(row + (size_t)run.high * size, 0, (size_t)(run.count - run.high) * size);
 }
 
-static void col2im_run(const struct cvg_task *t, int64_t element, char *row, struct run run)
+static void col2im_run(const struct cvg_task *t, char *element, char *row, struct run run)
 {
-    if (run.high > run.low) {
-        void *to = cvg_at(t, t->result, element);
-        t->kernels->put(to, run.step, row + (size_t)run.low * t->kernels->size, 1,
-                        run.high - run.low, &(struct cvg_finish){.scale = t->finish.scale, .accumulate = 1});
-    }
+    if (run.high > run.low)
+        t->kernels->put(element, run.step, row + (size_t)run.low * t->kernels->size, 1, run.high - run.low,
+                        &(struct cvg_finish){.scale = t->finish.scale, .accumulate = 1});
 }
 
 /* ---- forward: job = image, group, block of k, block of pixels ---- */
 
 static void forward_job(const struct cvg_job *job, int64_t index)
 {
-    const struct piece piece = piece_of(job), *x = &piece;
+    const struct piece piece = piece_of(job, CVG_FORWARD), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
@@ -219,39 +224,40 @@ static void forward_job(const struct cvg_job *job, int64_t index)
 
     for (int64_t tap = 0; tap < s->taps; tap += x->blocks.taps) {
         const int64_t taps = cvg_min(x->blocks.taps, s->taps - tap);
-        for_each_run(x, n * s->C + g * s->Cg, tap, taps, pixel, pixels, im2col_run);
-        product(x, k_count, pixels, taps, cvg_at(t, t->weight, (g * s->Kg + k) * s->taps + tap),
-                s->taps, 1, x->col, lanes, x->blocks.ld, x->sums, lanes, ld,
+        for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, im2col_run);
+        product(x, k_count, pixels, taps, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.k,
+                x->weight.tap, x->col, lanes, x->blocks.ld, x->sums, lanes, ld,
                 tap == 0);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const int64_t channel = g * s->Kg + k + i;
-        const int64_t to = (n * s->K + channel) * s->out_size + pixel;
-        void *result = cvg_at(t, t->result, to);
         const struct cvg_finish finish = cvg_finish_of(t, channel);
-        kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);
+        kernels->put(cvg_view_position(&x->pixels, n, channel, pixel), x->pixels.step[2],
+                     x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);
     }
 }
 
 /* ---- grad_input: job = image, group, block of whole channels c, which it alone writes ---- */
 
 /* What the columns of some channels are added to: their bias, zeros, or what is there. */
-static void begin_image(const struct cvg_task *t, int64_t channel, int64_t channels)
+static void begin_image(const struct piece *x, int64_t n, int64_t channel, int64_t channels)
 {
-    const int64_t size = t->shape->in_size;
-    if (!t->finish.bias && !t->finish.accumulate)
-        memset(cvg_at(t, t->result, channel * size), 0, (size_t)(channels * size) * t->kernels->size);
-    for (int64_t i = channel; t->finish.bias && i < channel + channels; i++) {
-        void *const to = cvg_at(t, t->result, i * size);
-        const struct cvg_finish bias = {.bias = cvg_at(t, t->finish.bias, i % t->shape->C)};
-        memset(to, 0, (size_t)size * t->kernels->size);
-        t->kernels->put(to, 1, to, 1, size, &bias); /* 0 x 0 and the bias */
+    const struct cvg_task *t = x->task;
+    const int64_t size = t->shape->in_size, step = x->image.step[2];
+    for (int64_t c = channel; !t->finish.accumulate && c < channel + channels; c++) {
+        static const double zero = 0; /* of any type */
+        const struct cvg_finish finish = {.bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : &zero};
+        void *const to = cvg_view_at(&x->image, n, c, 0, 0, 0);
+        if (step == 1 && !t->finish.bias)
+            memset(to, 0, (size_t)size * t->kernels->size);
+        else
+            t->kernels->put(to, step, &zero, 0, size, &finish);
     }
 }
 
 static void grad_input_job(const struct cvg_job *job, int64_t index)
 {
-    const struct piece piece = piece_of(job), *x = &piece;
+    const struct piece piece = piece_of(job, CVG_GRAD_INPUT), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
@@ -259,11 +265,11 @@ static void grad_input_job(const struct cvg_job *job, int64_t index)
     const int64_t lanes = cvg_main_tile(kernels)->lanes;
     const int64_t channels = x->cut->channels, c_blocks = x->cut->blocks_of_channels;
     const int64_t c = index % c_blocks * channels, g = index / c_blocks % s->G;
-    const int64_t n = index / c_blocks / s->G, first_channel = n * s->C + g * s->Cg;
+    const int64_t n = index / c_blocks / s->G;
     const int64_t tap_begin = c * s->filter_size;
     const int64_t tap_end = cvg_min(c + channels, s->Cg) * s->filter_size;
 
-    begin_image(t, first_channel + c, (tap_end - tap_begin) / s->filter_size);
+    begin_image(x, n, g * s->Cg + c, (tap_end - tap_begin) / s->filter_size);
     for (int64_t pixel = 0; pixel < s->out_size; pixel += x->blocks.pixels) {
         const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
         for (int64_t tap = tap_begin; tap < tap_end; tap += x->blocks.taps) {
@@ -271,16 +277,13 @@ static void grad_input_job(const struct cvg_job *job, int64_t index)
             for (int64_t k = 0; k < s->Kg; k += CHANNELS) {
                 const int64_t k_count = cvg_min(CHANNELS, s->Kg - k);
                 for (int64_t i = 0; i < k_count; i++)
-                    kernels->gather(
-                        x->lanes + i * ld * size,
-                        cvg_at(t, t->grad_output,
-                               (n * s->K + g * s->Kg + k + i) * s->out_size + pixel),
-                        1, pixels);
+                    kernels->gather(x->lanes + i * ld * size,
+                                    cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.step[2], pixels);
                 product(x, taps, pixels, k_count,
-                        cvg_at(t, t->weight, (g * s->Kg + k) * s->taps + tap), 1, s->taps,
+                        cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.tap, x->weight.k,
                         x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
             }
-            for_each_run(x, first_channel, tap, taps, pixel, pixels, col2im_run);
+            for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, col2im_run);
         }
     }
 }
@@ -289,7 +292,7 @@ static void grad_input_job(const struct cvg_job *job, int64_t index)
 
 static void grad_weight_job(const struct cvg_job *job, int64_t index)
 {
-    const struct piece piece = piece_of(job), *x = &piece;
+    const struct piece piece = piece_of(job, CVG_GRAD_WEIGHT), *x = &piece;
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
@@ -303,7 +306,7 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
     const int64_t k_count = cvg_min(WEIGHT_CHANNELS, s->Kg - k);
     const int64_t per_part = cvg_ceil_div(units, parts);
     const int64_t begin = part * per_part, end = cvg_min(units, begin + per_part);
-    char *const partial = cvg_parts_at(job, part);
+    const struct cvg_filters to = cvg_parts_filters(job, part);
 
     if (begin >= end)
         memset(x->sums, 0, (size_t)(cvg_to_lanes(kernels, k_count) * taps * size));
@@ -311,22 +314,17 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
         const int64_t n = unit / x->blocks.pixel_blocks;
         const int64_t pixel = unit % x->blocks.pixel_blocks * x->blocks.pixels;
         const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
-        for_each_run(x, n * s->C + g * s->Cg, tap, taps, pixel, pixels, im2col_run);
+        for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, im2col_run);
         for (int64_t i = 0; i < k_count; i += lanes)
             kernels->turn(x->lanes + i * pixels * size, (int)lanes,
-                          cvg_at(t, t->grad_output,
-                                 (n * s->K + g * s->Kg + k + i) * s->out_size + pixel),
-                          s->out_size, (int)cvg_min(lanes, k_count - i), pixels);
+                          cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.channel,
+                          (int)cvg_min(lanes, k_count - i), pixels);
         product(x, taps, k_count, pixels, x->col, x->blocks.ld, 1, x->lanes, pixels * lanes, lanes,
                 x->sums, taps * lanes, lanes, unit == begin);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const char *from = x->sums + (i / lanes * taps * lanes + i % lanes) * size;
-        const int64_t to = (g * s->Kg + k + i) * s->taps + tap;
-        if (partial)
-            kernels->put(partial + to * size, 1, from, lanes, taps, &cvg_plain);
-        else
-            kernels->put(cvg_at(t, t->result, to), 1, from, lanes, taps, &t->finish);
+        kernels->put(cvg_filter_at(&to, g * s->Kg + k + i, 0, tap), to.tap, from, lanes, taps, cvg_parts_finish(job));
     }
 }
 

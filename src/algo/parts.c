@@ -24,10 +24,16 @@ void cvg_parts_share(const struct cvg_shape *s, const struct cvg_kernels *kernel
         cvg_work_share(work, cvg_times(most, s->K * s->taps), kernels->size);
 }
 
-char *cvg_parts_at(const struct cvg_job *job, int64_t part)
+struct cvg_filters cvg_parts_filters(const struct cvg_job *job, int64_t part)
 {
     const struct cvg_shape *s = job->task->shape;
-    return job->work->parts > 1 ? cvg_at(job->task, job->base, part * s->K * s->taps) : NULL;
+    return job->work->parts > 1 ? cvg_filters_of(job->task, cvg_at(job->task, job->base, part * s->K * s->taps))
+                                : cvg_filters_of(job->task, job->task->result);
+}
+
+const struct cvg_finish *cvg_parts_finish(const struct cvg_job *job)
+{
+    return job->work->parts > 1 ? &cvg_plain : &job->task->finish;
 }
 
 /* Job: the weights of one k. */

@@ -7,6 +7,7 @@
 #ifndef CVG_PARTS_H
 #define CVG_PARTS_H
 
+#include "../tensor/view.h"
 #include "algo.h"
 
 /* The most parts that a weight of so many jobs is given, whatever the batch: what to reserve. */
@@ -22,7 +23,8 @@ void cvg_parts_share(const struct cvg_shape *shape, const struct cvg_kernels *ke
 /* The last phase: adds work->parts partial sums into the result, if there are several. */
 void cvg_parts_phase(const struct cvg_shape *shape, struct cvg_work *work);
 
-/* Where the sums of a part are written: partial sums, or NULL for the result itself. */
-char *cvg_parts_at(const struct cvg_job *job, int64_t part);
+/* Where the sums of a part are written, and how: partial sums, or the result itself. */
+struct cvg_filters cvg_parts_filters(const struct cvg_job *job, int64_t part);
+const struct cvg_finish *cvg_parts_finish(const struct cvg_job *job);
 
 #endif

@@ -11,23 +11,50 @@ INLINE struct finish finish_of(const struct cvg_finish *f, int lane)
     return (struct finish){(real)f->scale, f->bias ? ((const real *)f->bias)[lane] : 0, f->bias != NULL, f->accumulate};
 }
 
-INLINE real finished_one(real sum, real old, const struct finish *f)
-{
-    const real value = f->scale * sum;
-    return f->biased ? f->bias + value : f->accumulate ? old + value : value;
-}
-
 INLINE vec finished(vec sum, vec old, const struct finish *f)
 {
     const vec value = v_mul(v_splat(f->scale), sum);
     return f->biased ? v_add(v_splat(f->bias), value) : f->accumulate ? v_add(old, value) : value;
 }
 
-/* Writes a finished vector. */
-INLINE void put_vector(real *to, tvec sum, const struct finish *f)
+/* A base that is a constant where this is inlined: a loop has no question in it. */
+enum base { NOTHING, BIAS, OLD };
+
+INLINE void put_vector(const enum base base, real *to, tvec sum, const tvec scale, const tvec bias)
 {
-    const tvec value = t_mul(t_splat(f->scale), sum);
-    t_store(to, f->biased ? t_add(t_splat(f->bias), value) : f->accumulate ? t_add(t_load(to), value) : value);
+    const tvec value = t_mul(scale, sum);
+    t_store(to, base == BIAS ? t_add(bias, value) : base == OLD ? t_add(t_load(to), value) : value);
+}
+
+INLINE void put_one(const enum base base, real *to, real sum, real scale, real bias)
+{
+    const real value = scale * sum;
+    *to = base == BIAS ? bias + value : base == OLD ? *to + value : value;
+}
+
+INLINE void put_line_of(const enum base base, real *dst, int64_t step, const real *src, int64_t src_step, int64_t count,
+                        const struct finish *f)
+{
+    const real scale = f->scale, bias = f->bias; /* which no element that is written can change */
+    const tvec scales = t_splat(scale), biases = t_splat(bias);
+    int64_t i = 0;
+    for (; step == 1 && src_step == 1 && i + TW <= count; i += TW)
+        put_vector(base, dst + i, t_load(src + i), scales, biases);
+    for (; src_step == 1 && i < count; i++)
+        put_one(base, dst + i * step, src[i], scale, bias);
+    for (; i < count; i++)
+        put_one(base, dst + i * step, src[i * src_step], scale, bias);
+}
+
+/* Writes a line of finished sums of one bias. */
+static void put_line(real *dst, int64_t step, const real *src, int64_t src_step, int64_t count, const struct finish *f)
+{
+    if (f->biased)
+        put_line_of(BIAS, dst, step, src, src_step, count, f);
+    else if (f->accumulate)
+        put_line_of(OLD, dst, step, src, src_step, count, f);
+    else
+        put_line_of(NOTHING, dst, step, src, src_step, count, f);
 }
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
@@ -159,24 +186,39 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
         stencil_strip(1, 0, count, rows, terms, weight, s, src_row, d, dst_row, &f);
 }
 
-static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
-                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish)
+INLINE void zip_rows(const enum base base, real *d, int64_t dst_row, const real *s, int64_t src_step, int64_t src_row,
+                     int64_t step, int64_t rows, int64_t count, const real bias)
 {
-    const struct finish f = finish_of(finish, 0);
-    for (int64_t r = 0; r < rows; r++) {
-        real *const d = (real *)dst + r * dst_row;
-        const real *const s = (const real *)src + r * src_row;
+    const tvec biases = t_splat(bias);
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
         int64_t i = 0;
         for (; step == 2 && i + 2 * TW <= count; i += 2 * TW) {
             tvec both[2];
             t_zip(t_load(s + i / 2), t_load(s + src_step + i / 2), both);
-            for (int h = 0; h < 2; h++)
-                put_vector(d + i + h * TW, both[h], &f);
+            for (int h = 0; h < 2; h++) {
+                real *const to = d + i + h * TW;
+                t_store(to, base == BIAS ? t_add(biases, both[h]) : base == OLD ? t_add(t_load(to), both[h]) : both[h]);
+            }
         }
         for (int64_t phase = 0; phase < step; phase++)
-            for (int64_t q = i / step; q * step + phase < count; q++)
-                d[q * step + phase] = finished_one(s[phase * src_step + q], d[q * step + phase], &f);
+            for (int64_t q = i / step; q * step + phase < count; q++) {
+                const real value = s[phase * src_step + q];
+                real *const to = d + q * step + phase;
+                *to = base == BIAS ? bias + value : base == OLD ? *to + value : value;
+            }
     }
+}
+
+static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
+                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish)
+{
+    const struct finish f = finish_of(finish, 0);
+    if (f.biased)
+        zip_rows(BIAS, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
+    else if (f.accumulate)
+        zip_rows(OLD, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
+    else
+        zip_rows(NOTHING, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
 }
 
 /* gather() for a step that is a constant where this is inlined. */
@@ -232,15 +274,8 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
                      int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    const real *s = src;
-    real *d = dst;
-    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
-        int64_t i = 0;
-        for (; step == 1 && i + TW <= count; i += TW)
-            put_vector(d + i, t_load(s + i), &f);
-        for (; i < count; i++)
-            d[i * step] = finished_one(s[i], d[i * step], &f);
-    }
+    for (int64_t r = 0; r < rows; r++)
+        put_line((real *)dst + r * dst_row, step, (const real *)src + r * src_row, 1, count, &f);
 }
 
 /* Turns TW channels from l on for TW positions from i on. */
@@ -273,49 +308,47 @@ static void turn(void *dst, int lanes, const void *src, int64_t step, int width,
             d[i * lanes + l] = 0;
 }
 
+/* unturn() of TW channels and whole blocks of positions; returns how many. */
+INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const real *s, int lanes, int64_t count,
+                             real factor, const real *bias)
+{
+    const tvec scale = t_splat(factor);
+    int64_t done = 0;
+    for (; done + TW <= count; done += TW) {
+        tvec block[TW];
+        UNROLL for (int i = 0; i < TW; i++)
+            block[i] = t_load(s + (done + i) * lanes);
+        t_turn(block);
+        UNROLL for (int i = 0; i < TW; i++)
+            put_vector(base, d + i * step + done, block[i], scale, base == BIAS ? t_splat(bias[i]) : scale);
+    }
+    return done;
+}
+
 static void unturn(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
                    const struct cvg_finish *finish)
 {
+    const real *s = src, *bias = finish->bias, scale = (real)finish->scale;
     real *d = dst;
-    const real *s = src;
     int64_t done = 0;
     int l = 0;
-    for (; l + TW <= width; l += TW) {
-        struct finish f[TW];
-        for (int i = 0; i < TW; i++)
-            f[i] = finish_of(finish, l + i);
-        for (done = 0; done + TW <= count; done += TW) {
-            tvec block[TW];
-            UNROLL for (int i = 0; i < TW; i++)
-                block[i] = t_load(s + (done + i) * lanes + l);
-            t_turn(block);
-            UNROLL for (int i = 0; i < TW; i++)
-                put_vector(d + (l + i) * step + done, block[i], &f[i]);
-        }
-    }
+    for (; l + TW <= width; l += TW)
+        done = bias                 ? unturn_blocks(BIAS, d + l * step, step, s + l, lanes, count, scale, bias + l)
+               : finish->accumulate ? unturn_blocks(OLD, d + l * step, step, s + l, lanes, count, scale, NULL)
+                                    : unturn_blocks(NOTHING, d + l * step, step, s + l, lanes, count, scale, NULL);
     for (int m = 0; m < width; m++) {
+        const int64_t from = m < l ? done : 0;
         const struct finish f = finish_of(finish, m);
-        for (int64_t i = m < l ? done : 0; i < count; i++)
-            d[m * step + i] = finished_one(s[i * lanes + m], d[m * step + i], &f);
+        if (from < count)
+            put_line(d + m * step + from, 1, s + from * lanes + m, lanes, count - from, &f);
     }
-}
-
-/* put() for steps that are constants where this is inlined. */
-INLINE void put_steps(real *dst, int64_t dst_step, const real *src, int64_t src_step, int64_t count,
-                      const struct finish *f)
-{
-    for (int64_t i = 0; i < count; i++)
-        dst[i * dst_step] = finished_one(src[i * src_step], dst[i * dst_step], f);
 }
 
 static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t count,
                 const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    if (dst_step == 1 && src_step == 1)
-        put_steps(dst, 1, src, 1, count, &f);
-    else
-        put_steps(dst, dst_step, src, src_step, count, &f);
+    put_line(dst, dst_step, src, src_step, count, &f);
 }
 
 static double sum(const void *src, int64_t rows, int64_t step, int64_t count)

@@ -134,7 +134,7 @@ struct cvg_kernels {
 
     /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,
-     * with one bias for all
+     * with one bias for all; but src is scaled already, the scale is not looked at
      */
     void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
                 int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish);

@@ -269,11 +269,10 @@ static struct inside inside_of(const struct cvg_axis *a, int64_t class)
     return in;
 }
 
-void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
-                  const void *source, int64_t channel_size, int64_t channels, void *packed)
+void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels, const struct cvg_view *source,
+                  int64_t channel, int64_t channels, void *packed)
 {
     const struct cvg_axis *x = box->axis;
-    const int64_t height = x[1].source_size, width = x[2].source_size;
     const int64_t size = (int64_t)kernels->size;
     char *class = packed;
     for (int64_t c0 = 0; c0 < x[0].classes; c0++)
@@ -281,19 +280,23 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
             for (int64_t c2 = 0; c2 < x[2].classes; c2++, class += box->cells * size) {
                 const struct inside d = inside_of(&x[0], c0), h = inside_of(&x[1], c1);
                 const struct inside w = inside_of(&x[2], c2);
-                const int64_t row = h.high - h.low > 1 ? x[1].source_step * width : 0;
+                const int64_t row = h.high - h.low > 1 ? x[1].source_step * source->step[1] : 0;
                 if (h.low == h.high || w.low == w.high)
                     continue;
-                for (int64_t c = 0; c < channels; c++)
-                    for (int64_t i = d.low; i < d.high; i++) {
-                        const int64_t plane = d.source + (i - d.low) * x[0].source_step;
-                        kernels->copy(class + (c * box->channel + (i * x[1].length + h.low) *
-                                                                      x[2].length + w.low) * size,
-                                      x[2].length,
-                                      (const char *)source + (c * channel_size + (plane * height +
-                                                              h.source) * width + w.source) * size,
-                                      row, x[2].source_step, h.high - h.low, w.high - w.low);
+                const char *from = cvg_view_channel(source, channel);
+                int64_t left = source->channels - channel % source->channels; /* of this image */
+                for (int64_t c = 0; c < channels; c++, from += source->channel * size) {
+                    if (left-- == 0) {
+                        from += (source->image - source->channels * source->channel) * size;
+                        left = source->channels - 1;
                     }
+                    for (int64_t i = d.low; i < d.high; i++)
+                        kernels->copy(class + (c * box->channel + (i * x[1].length + h.low) * x[2].length + w.low) * size,
+                                      x[2].length,
+                                      from + ((d.source + (i - d.low) * x[0].source_step) * source->step[0] +
+                                              h.source * source->step[1] + w.source * source->step[2]) * size,
+                                      row, x[2].source_step * source->step[2], h.high - h.low, w.high - w.low);
+                }
             }
 }
 

@@ -27,7 +27,7 @@
 #ifndef CVG_BOX_H
 #define CVG_BOX_H
 
-#include "task.h"
+#include "view.h"
 
 struct cvg_axis {
     int64_t first, step, count;           /* destination coordinates: first + i*step, i < count */
@@ -100,11 +100,11 @@ int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_
                       int64_t channels, int64_t *weight, int64_t *slot);
 
 /*
- * Copies what lies inside the source (channels of channel_size elements each, laid out as
- * the axes say) into the box; what lies outside must already be zero there.
+ * Copies what lies inside the source into the box, of so many channels from one on, counted through all images; what
+ * lies outside must already be zero there.
  */
-void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels,
-                  const void *source, int64_t channel_size, int64_t channels, void *packed);
+void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels, const struct cvg_view *source,
+                  int64_t channel, int64_t channels, void *packed);
 
 /*
  * A pass cut into pieces: every axis into stride phases (one, in forward) and

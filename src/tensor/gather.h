@@ -10,17 +10,22 @@
 #ifndef CVG_GATHER_H
 #define CVG_GATHER_H
 
-#include "task.h"
 #include "tiles.h"
+#include "view.h"
 
 /* The names of the table above, for one pass. */
 struct cvg_gather {
     int gradient; /* 1: grad_input */
     int64_t M, L; /* channels of one group */
-    int64_t m_step, l_step; /* between channels in the weight */
-    int64_t source_size, dst_size; /* elements of one channel */
-    const int64_t *source_extent, *dst_extent; /* their three sizes */
 };
+
+/* The weight by these names; steps count elements, between neighbours. */
+struct cvg_gather_weight {
+    const char *base;
+    int64_t g, m, l, tap;
+};
+
+struct cvg_gather_weight cvg_gather_weight(const struct cvg_task *task, const struct cvg_gather *view);
 
 struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
 

@@ -1,7 +1,5 @@
 #include "window.h"
 
-#include <string.h>
-
 enum {
     REGION_COLUMNS = 64, /* of a region in one row */
     MANY_PHASES = 4096,
@@ -103,10 +101,14 @@ int64_t cvg_window_size(const struct cvg_regions *r, int64_t images)
 }
 
 struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
-                                const int clip[3], int in_place, int64_t image_channels)
+                                const int clip[3], int in_place, const struct cvg_view *source)
 {
-    const int64_t *extent = regions->source_extent;
-    struct cvg_window w = {.channel = cvg_window_size(regions, regions->images)};
+    struct cvg_window w = {.channel = source->channel, .image = source->image};
+    if (in_place) {
+        for (int i = 0; i < 3; i++)
+            w.step[i] = source->step[i];
+        return w;
+    }
     for (int i = 0; i < 3; i++) {
         int64_t high;
         cvg_runs_extent(cvg_region_runs(regions, region, i, clip[i]), &w.first[i], &high);
@@ -116,66 +118,18 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
     w.step[1] = w.count[2];
     w.step[0] = w.count[1] * w.step[1];
     w.image = w.count[0] * w.step[0];
-    if (in_place) {
-        w.first[0] = w.first[1] = w.first[2] = 0;
-        w.step[1] = extent[2];
-        w.step[0] = extent[1] * extent[2];
-        w.channel = extent[0] * w.step[0];
-        w.image = image_channels * w.channel;
-    }
+    w.channel = cvg_window_size(regions, regions->images);
     return w;
 }
 
-/* Copies columns [first, first + count) of a source row; outside it they are zero. */
-static void copy_row(int64_t size, char *to, const char *row, int64_t extent, int64_t first,
-                     int64_t count)
+void cvg_window_read(struct cvg_window *w, const struct cvg_region *region, const struct cvg_view *source, int in_place,
+                     int64_t channel, int64_t count, char *to)
 {
-    const int64_t low = cvg_min(count, cvg_max(0, -first));
-    const int64_t high = cvg_max(low, cvg_min(count, extent - first));
-    memset(to, 0, (size_t)(low * size));
-    memcpy(to + low * size, row + (first + low) * size, (size_t)((high - low) * size));
-    memset(to + high * size, 0, (size_t)((count - high) * size));
-}
-
-/* Copies the window's part of one channel of one image. */
-static void copy_channel(const struct cvg_regions *regions, const struct cvg_window *w,
-                         int64_t size, const char *source, char *to)
-{
-    const int64_t *extent = regions->source_extent;
-    const int whole = w->first[2] == 0 && w->count[2] == extent[2];
-    for (int64_t d = 0; d < w->count[0]; d++, to += w->step[0] * size) {
-        const int64_t plane = w->first[0] + d;
-        const int inside = plane >= 0 && plane < extent[0];
-        if (inside && whole && w->first[1] >= 0 && w->first[1] + w->count[1] <= extent[1]) {
-            memcpy(to, source + (plane * extent[1] + w->first[1]) * extent[2] * size,
-                   (size_t)(w->step[0] * size));
-            continue;
-        }
-        for (int64_t h = 0; h < w->count[1]; h++) {
-            const int64_t row = w->first[1] + h;
-            char *line = to + h * w->step[1] * size;
-            if (inside && row >= 0 && row < extent[1])
-                copy_row(size, line, source + (plane * extent[1] + row) * extent[2] * size,
-                         extent[2], w->first[2], w->count[2]);
-            else
-                memset(line, 0, (size_t)(w->count[2] * size));
-        }
-    }
-}
-
-void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region *region,
-                     const struct cvg_window *window, const struct cvg_kernels *kernels,
-                     const void *source, int64_t image_channels, int64_t channel, int64_t count,
-                     void *to)
-{
-    const int64_t *extent = regions->source_extent, size = (int64_t)kernels->size;
-    const int64_t channel_size = extent[0] * extent[1] * extent[2];
-    for (int64_t c = 0; c < count; c++)
+    w->base = in_place ? cvg_view_at(source, region->n, channel, 0, 0, 0) : to;
+    for (int64_t c = 0; !in_place && c < count; c++)
         for (int64_t n = 0; n < region->images; n++)
-            copy_channel(regions, window, size,
-                         (const char *)source +
-                             ((region->n + n) * image_channels + channel + c) * channel_size * size,
-                         (char *)to + (c * window->channel + n * window->image) * size);
+            cvg_read_rectangle(source, region->n + n, channel + c, w->first, w->count,
+                               to + (c * w->channel + n * w->image) * source->size);
 }
 
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap,
@@ -207,12 +161,12 @@ int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *re
         for (int64_t o = first[0]; o < end[0]; o++)
             for (int64_t p = first[1]; p < end[1]; p++) {
                 const int64_t a = n * w->image + (o * s->stride[0] + at[0]) * w->step[0] +
-                                  (p * s->stride[1] + at[1]) * w->step[1] + at[2];
+                                  (p * s->stride[1] + at[1]) * w->step[1] + at[2] * w->step[2];
                 const int64_t b = ((n * region->count[0] + o - region->begin[0]) *
                                        region->count[1] + p - region->begin[1]) *
                                       region->count[2] - region->begin[2];
                 for (int64_t q = first[2]; q < end[2]; q++, j++) {
-                    input[j] = a + q * s->stride[2];
+                    input[j] = a + q * s->stride[2] * w->step[2];
                     output[j] = b + q;
                 }
             }

@@ -52,19 +52,14 @@ int64_t cvg_most_positions(const struct cvg_regions *regions);
 
 /*
  * The window of a region, its base yet unset.  An axis that is not clipped has its padding, too.
- * In place, channels are source_size elements apart and channels of an image follow each other.
+ * In place it has the steps of the source.
  */
 struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
-                                const int clip[3], int in_place, int64_t image_channels);
+                                const int clip[3], int in_place, const struct cvg_view *source);
 
-/*
- * Copies count channels, from channel on of image_channels, to where the window says; padding is
- * zero.
- */
-void cvg_window_fill(const struct cvg_regions *regions, const struct cvg_region *region,
-                     const struct cvg_window *window, const struct cvg_kernels *kernels,
-                     const void *source, int64_t image_channels, int64_t channel, int64_t count,
-                     void *to);
+/* Reads count channels of the source, from one on: in place, or copied to where the window says, with zeros around. */
+void cvg_window_read(struct cvg_window *window, const struct cvg_region *region, const struct cvg_view *source,
+                     int in_place, int64_t channel, int64_t count, char *to);
 
 /* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
 

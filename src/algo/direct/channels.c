@@ -216,7 +216,7 @@ static void list_destinations(const struct class *class, const struct cvg_window
                 const int64_t source = n * w->image +
                     (run[0].source + d * run[0].source_step - w->first[0]) * w->step[0] +
                     (run[1].source + h * run[1].source_step - w->first[1]) * w->step[1] +
-                    run[2].source - w->first[2];
+                    (run[2].source - w->first[2]) * w->step[2];
                 const int64_t place = ((n * region->count[0] +
                                         run[0].at + d * run[0].step - region->begin[0]) *
                                            region->count[1] +
@@ -224,7 +224,7 @@ static void list_destinations(const struct class *class, const struct cvg_window
                                           region->count[2] +
                                       run[2].at - region->begin[2];
                 for (int64_t q = 0; q < run[2].count; q++, i++) {
-                    x->row[i] = source + q * run[2].source_step;
+                    x->row[i] = source + q * run[2].source_step * w->step[2];
                     x->place[i] = place + q * run[2].step;
                 }
             }
@@ -244,7 +244,7 @@ static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
                 const int64_t r = run[1].tap + b * run[1].tap_step;
                 const int64_t q = run[2].tap + c * run[2].tap_step;
                 x->a[j] = a * run[0].tap_source_step * w->step[0] +
-                          b * run[1].tap_source_step * w->step[1] + c * run[2].tap_source_step;
+                          b * run[1].tap_source_step * w->step[1] + c * run[2].tap_source_step * w->step[2];
                 x->b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
             }
     const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
@@ -300,21 +300,6 @@ struct block {
     struct scratch x;
 };
 
-/* The source of channels l, in place or in the window. */
-static void read_source(struct block *b, int64_t l, int64_t l_count)
-{
-    const struct cvg_task *t = b->job->task;
-    const struct cvg_gather *view = &b->cut->view;
-    const int64_t channels = t->shape->G * view->L, channel = b->g * view->L + l;
-    const void *source = view->gradient ? t->grad_output : t->input;
-    if (b->cut->in_place) {
-        b->window.base = cvg_at(t, source, b->region.n * b->window.image + channel * b->window.channel);
-        return;
-    }
-    cvg_window_fill(&b->cut->regions, &b->region, &b->window, t->kernels, source, channels, channel, l_count, b->x.window);
-    b->window.base = b->x.window;
-}
-
 /* Adds the products of channels l, which have been read, to all sums. */
 static void multiply(const struct block *b, int64_t l, int64_t l_count)
 {
@@ -347,28 +332,16 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
 }
 
 /* Writes the sums of a panel, channels m on of the destination, to the region. */
-static void write_panel(const struct block *b, int64_t m, int width, int lanes, const char *sums)
+static void write_panel(const struct block *b, const struct cvg_view *result, int64_t m, int width, int lanes,
+                        const char *sums)
 {
-    const struct cvg_task *t = b->job->task;
-    const struct cvg_gather *view = &b->cut->view;
     const struct cvg_region *region = &b->region;
-    const int64_t *extent = view->dst_extent, *count = region->count;
-    const int64_t size = (int64_t)t->kernels->size, channel = b->g * view->M + m;
-    /* Rows as long as can be: whole ones, and whole planes, follow each other in memory. */
-    const int rows_join = count[2] == extent[2];
-    const int planes_join = rows_join && count[1] == extent[1];
-    const int64_t length = count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1);
-    const int64_t rows = rows_join ? 1 : count[1], planes = planes_join ? 1 : count[0];
-    const struct cvg_finish finish = cvg_finish_of(t, channel);
-
+    const int64_t channel = b->g * b->cut->view.M + m;
+    const struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
+    const int64_t image = region->positions / region->images * lanes * result->size;
     for (int64_t n = 0; n < region->images; n++)
-        for (int64_t d = 0; d < planes; d++)
-            for (int64_t h = 0; h < rows; h++, sums += length * lanes * size) {
-                const int64_t to = ((region->n + n) * t->shape->G * view->M + channel) * view->dst_size +
-                                   ((region->begin[0] + d) * extent[1] + region->begin[1] + h) * extent[2] +
-                                   region->begin[2];
-                t->kernels->unturn(cvg_at(t, t->result, to), view->dst_size, sums, lanes, width, length, &finish);
-            }
+        cvg_write_lanes(result, b->job->task->kernels, region->n + n, channel, width, region->begin, region->count, lanes,
+                        sums + n * image, &finish);
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
@@ -376,23 +349,24 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_task *t = job->task;
     const struct cut *cut = cvg_state(job);
     const int64_t size = (int64_t)t->kernels->size, L = cut->view.L;
+    const struct cvg_view source = cvg_view_source(t, cut->view.gradient), result = cvg_view_result(t, cut->view.gradient);
     struct block b = {.job = job, .cut = cut, .x = scratch_of(job)};
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
     b.g = index / cut->m_blocks % t->shape->G;
     b.region = cvg_region_at(&cut->regions, index / cut->m_blocks / t->shape->G);
-    b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, t->shape->G * L);
+    b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, &source);
 
     for (struct classes c = classes_of(cut, &b.region); next_class(&c);)
         list_destinations(&c.now, &b.window, &b.region, &b.x);
     for (int64_t l = 0; l < L; l += cut->l_count) {
         const int64_t l_count = cvg_min(cut->l_count, L - l);
-        read_source(&b, l, l_count);
+        cvg_window_read(&b.window, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
         multiply(&b, l, l_count);
     }
     for (int64_t m = b.begin; m < b.end;) {
         const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, b.end - m)->lanes;
-        write_panel(&b, m, (int)cvg_min(lanes, b.end - m), lanes, b.x.sums + (m - b.begin) * b.region.positions * size);
+        write_panel(&b, &result, m, (int)cvg_min(lanes, b.end - m), lanes, b.x.sums + (m - b.begin) * b.region.positions * size);
         m += lanes;
     }
 }
@@ -400,7 +374,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of channels; %" PRId64 " channels and %" PRId64 " places a job, %s, weight packed %s",
+    cvg_write(w, "lanes of channels, of which there are many: %" PRId64 " channels and %" PRId64 " places a job, %s, weight packed %s",
               cut->m_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
               cut->in_place ? "source in place" : "source copied to a window", cut->pack_once ? "once" : "by each job");
 }

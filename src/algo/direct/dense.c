@@ -158,23 +158,24 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
 }
 
 /* Copies count pixels from pixel on of one channel, in pieces of lanes that lie to_step apart. */
-static void copy_channel(const struct cvg_task *t, const char *channel, int64_t pixel, int64_t count,
-                         int64_t lanes, int64_t to_step, char *to)
+static void copy_channel(const struct cvg_task *t, const struct cvg_view *source, const char *channel, int64_t pixel,
+                         int64_t count, int64_t lanes, int64_t to_step, char *to)
 {
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size;
     if (s->in_size == s->out_size) { /* no stride */
-        t->kernels->copy(to, to_step, channel + pixel * size, lanes, 1, cvg_max(1, count / lanes),
+        t->kernels->copy(to, to_step, channel + pixel * source->step[2] * size, lanes * source->step[2], source->step[2], cvg_max(1, count / lanes),
                          cvg_min(count, lanes));
         return;
     }
     int64_t o = pixel / s->out[2] / s->out[1], p = pixel / s->out[2] % s->out[1], q = pixel % s->out[2];
-    const char *ahead = channel + AHEAD * s->in_size * size; /* rows in pieces come from far */
+    const char *ahead = channel + AHEAD * source->channel * size; /* rows in pieces come from far */
     for (int64_t lane = 0; count > 0;) { /* along rows of pixels, and not across panels */
         const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count);
-        const int64_t from = (o * s->stride[0] * s->in[1] + p * s->stride[1]) * s->in[2] + q * s->stride[2];
-        cvg_prefetch(ahead + from * size, length * s->stride[2] * size);
-        t->kernels->gather(to + lane * size, channel + from * size, s->stride[2], length);
+        const int64_t step = s->stride[2] * source->step[2];
+        const int64_t from = o * s->stride[0] * source->step[0] + p * s->stride[1] * source->step[1] + q * step;
+        cvg_prefetch(ahead + from * size, length * step * size);
+        t->kernels->gather(to + lane * size, channel + from * size, step, length);
         count -= length;
         if ((lane += length) == lanes) {
             lane = 0;
@@ -190,9 +191,9 @@ static void copy_channel(const struct cvg_task *t, const char *channel, int64_t 
     }
 }
 
-/* Copies pixels of l_count channels, step apart, to panels, one after the other. */
-static void copy_panels(const struct cvg_task *t, const char *source, int64_t step, int64_t l_count, int64_t pixel,
-                        int64_t pixels, char *to)
+/* Copies pixels of l_count channels, from a channel on counted through all images, to panels, one after the other. */
+static void copy_panels(const struct cvg_task *t, const struct cvg_view *source, int64_t channel, int64_t l_count,
+                        int64_t pixel, int64_t pixels, char *to)
 {
     const struct cvg_kernels *kernels = t->kernels;
     const int64_t size = (int64_t)kernels->size;
@@ -202,7 +203,7 @@ static void copy_panels(const struct cvg_task *t, const char *source, int64_t st
         if (count < lanes)
             memset(to, 0, (size_t)(l_count * lanes * size));
         for (int64_t l = 0; l < l_count; l++) /* along the channel */
-            copy_channel(t, source + l * step * size, pixel, count, lanes, l_count * lanes,
+            copy_channel(t, source, cvg_view_channel(source, channel + l), pixel, count, lanes, l_count * lanes,
                          to + l * lanes * size);
         to += panels * l_count * lanes * size;
         pixel += panels * lanes;
@@ -226,31 +227,30 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     const struct cvg_kernels *kernels = t->kernels;
     const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
-    const void *source = view->gradient ? t->grad_output : t->input;
-    const int64_t size = (int64_t)kernels->size, plane = view->dst_size, G = t->shape->G;
+    const struct cvg_view source = cvg_view_source(t, view->gradient), to = cvg_view_result(t, view->gradient);
+    const int64_t size = (int64_t)kernels->size, G = t->shape->G;
     const int64_t m = index % cut->m_blocks * cut->m_count;
     const int64_t pixel = index / cut->m_blocks % cut->pixel_blocks * cut->pixels;
     const int64_t pair = index / cut->m_blocks / cut->pixel_blocks; /* of image and group */
-    const int64_t pixels = cvg_min(cut->pixels, plane - pixel);
+    const int64_t pixels = cvg_min(cut->pixels, t->shape->out_size - pixel);
     const int64_t whole = pixels / cvg_narrow_tile(kernels)->lanes * cvg_narrow_tile(kernels)->lanes;
     const struct scratch x = scratch_of(job);
     struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .pixels = pixels};
 
     /* Sums grow in the result itself, unless they are added to what is there. */
-    char *result = cvg_at(t, t->result, (pair * view->M + m) * plane + pixel);
+    char *result = cvg_view_position(&to, pair / G, pair % G * view->M + m, pixel);
     char *sums = block.sums = t->finish.accumulate ? x.block : result;
-    const int64_t sums_step = block.sums_step = t->finish.accumulate ? PIXELS : plane;
+    const int64_t sums_step = block.sums_step = t->finish.accumulate ? PIXELS : to.channel;
     list_terms(kernels, cut, &x);
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
         block.weight = cvg_at(t, job->base, pair % G * cut->weight_size + m * view->L + block.l * cut->rows);
-        copy_panels(t, cvg_at(t, source, (pair * view->L + block.l) * view->source_size), view->source_size,
-                    block.l_count, pixel, pixels, x.panels);
+        copy_panels(t, &source, pair * view->L + block.l, block.l_count, pixel, pixels, x.panels);
         for (int64_t i = 0; i < block.m_count; i += cut->rows)
             add_rows(kernels, cut, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);
     }
-    for (int64_t i = 0; i < block.m_count; i++, result += plane * size, sums += sums_step * size) {
+    for (int64_t i = 0; i < block.m_count; i++, result += to.channel * size, sums += sums_step * size) {
         const struct cvg_finish finish = cvg_finish_of(t, pair % G * view->M + m + i);
         if (finish.bias || finish.scale != 1 || finish.accumulate)
             kernels->put_rows(result, 0, 1, sums, 0, 1, whole, &finish);
@@ -262,7 +262,7 @@ static void dense_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "a matrix product; %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
+    cvg_write(w, "a matrix product, for the filter is one tap: %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
               " source channels at a time", cut->m_count, cut->pixels, cut->l_count);
 }
 

@@ -61,50 +61,70 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, terms, sizeof(int64_t));
 }
 
-/* Computes one piece of all channels m of a pair, to the result or, of one phase of several, to sums. */
-static void filter_piece(const struct cvg_task *t, const struct cut *cut, const struct cvg_box *box,
-                         const struct cvg_terms *terms, int64_t pair, const char *packed, char *sums)
+/* What a job works on. */
+struct block {
+    const struct cvg_task *task;
+    const struct cut *cut;
+    struct cvg_view source, result;
+    struct cvg_gather_weight weight;
+};
+
+/* Image and group, as they are walked through. */
+struct pair {
+    int64_t n, g;
+};
+
+static struct pair pair_of(int64_t index, int64_t groups)
 {
-    const struct cvg_gather *view = &cut->view;
+    return (struct pair){index / groups, index % groups};
+}
+
+static void next_pair(struct pair *pair, int64_t groups)
+{
+    if (++pair->g == groups) {
+        pair->g = 0;
+        pair->n++;
+    }
+}
+
+/* Computes one piece of all channels m of a pair, to the result or, of one phase of several, to sums. */
+static void filter_piece(const struct block *b, const struct cvg_box *box, const struct cvg_terms *terms,
+                         const struct pair *pair, const char *packed, char *sums)
+{
+    const struct cvg_task *t = b->task;
     const struct cvg_axis *x = box->axis;
-    const int64_t size = (int64_t)t->kernels->size, *extent = view->dst_extent;
-    for (int64_t m = 0; m < view->M; m++) {
-        const int64_t channel = pair % t->shape->G * view->M + m;
-        const void *weight = cvg_at(t, t->weight, channel * view->m_step * (view->gradient ? view->L : 1));
-        const struct cvg_finish finish = cvg_finish_of(t, channel);
+    const int64_t size = b->result.size, M = b->cut->view.M, columns = b->cut->pieces.part[2];
+    for (int64_t m = 0; m < M; m++) {
+        const int64_t channel = pair->g * M + m;
+        const char *weight = b->weight.base + (pair->g * b->weight.g + m * b->weight.m) * size;
+        const struct cvg_finish finish = cvg_finish_of(t, channel), scaled = {.scale = finish.scale};
         for (int64_t a = 0; a < x[0].count; a++) {
             const char *source = packed + a * x[1].length * x[2].length * size;
-            const int64_t d = x[0].first + a * x[0].step;
-            const int64_t to = (pair * view->M + m) * view->dst_size +
-                               (d * extent[1] + x[1].first) * extent[2] + x[2].first;
             if (sums)
                 t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
-                                    sums + a * x[1].count * cut->pieces.part[2] * size,
-                                    cut->pieces.part[2], &cvg_plain);
+                                    sums + a * x[1].count * columns * size, columns, &scaled);
             else
                 t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
-                                    cvg_at(t, t->result, to), x[1].step * extent[2], &finish);
+                                    cvg_view_at(&b->result, pair->n, channel, x[0].first + a * x[0].step, x[1].first,
+                                                x[2].first), x[1].step * b->result.step[1], &finish);
         }
     }
 }
 
 /* Writes the sums of all phases of a pair, whose first piece is that of the box. */
-static void zip_phases(const struct cvg_task *t, const struct cut *cut, const struct cvg_box *box, int64_t pair,
-                       const char *sums)
+static void zip_phases(const struct block *b, const struct cvg_box *box, const struct pair *pair, const char *sums)
 {
+    const struct cvg_task *t = b->task;
     const struct cvg_axis *x = box->axis;
-    const struct cvg_pieces *pieces = &cut->pieces;
-    const int64_t *extent = cut->view.dst_extent, size = (int64_t)t->kernels->size;
-    const int64_t phases = pieces->phases[2], first = x[2].first;
-    const int64_t columns = cvg_min(extent[2] - first, pieces->part[2] * x[2].step);
+    const struct cvg_pieces *pieces = &b->cut->pieces;
+    const int64_t phases = pieces->phases[2], first = x[2].first, size = b->result.size;
+    const int64_t columns = cvg_min(b->result.extent[2] - first, pieces->part[2] * x[2].step);
     const int64_t plane = x[1].count * pieces->part[2]; /* sums of one phase and depth */
-    const struct cvg_finish finish = cvg_finish_of(t, pair % t->shape->G);
-    for (int64_t a = 0; a < x[0].count; a++) {
-        const int64_t d = x[0].first + a * x[0].step;
-        const int64_t to = pair * cut->view.dst_size + (d * extent[1] + x[1].first) * extent[2] + first;
-        t->kernels->zip(cvg_at(t, t->result, to), x[1].step * extent[2], sums + a * plane * size,
-                        x[0].count * plane, pieces->part[2], phases, x[1].count, columns, &finish);
-    }
+    const struct cvg_finish finish = cvg_finish_of(t, pair->g);
+    for (int64_t a = 0; a < x[0].count; a++)
+        t->kernels->zip(cvg_view_at(&b->result, pair->n, pair->g, x[0].first + a * x[0].step, x[1].first, first),
+                        x[1].step * b->result.step[1], sums + a * plane * size, x[0].count * plane, pieces->part[2],
+                        phases, x[1].count, columns, &finish);
 }
 
 static void depthwise_job(const struct cvg_job *job, int64_t index)
@@ -113,20 +133,22 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
     const struct cvg_shape *s = t->shape;
     const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
-    const void *source = view->gradient ? t->grad_output : t->input;
-    const int64_t size = (int64_t)t->kernels->size;
+    const struct block block = {t, cut, cvg_view_source(t, view->gradient), cvg_view_result(t, view->gradient),
+                                cvg_gather_weight(t, view)};
+    const int64_t size = block.result.size, G = s->G;
     const int64_t phases = cut->pieces.phases[2], parts = cut->pieces.parts[2], group = index % cut->groups;
-    const int64_t begin = index / cut->groups * cut->pairs, end = cvg_min(begin + cut->pairs, s->N * s->G);
+    const int64_t begin = index / cut->groups * cut->pairs, end = cvg_min(begin + cut->pairs, s->N * G);
     const int64_t plane = cvg_times(cut->pieces.part[0] * cut->pieces.part[1], cut->pieces.part[2]);
     char *const boxes = cvg_own_piece(job, BOX), *const sums = cvg_own_piece(job, SUMS);
     int64_t *const a = cvg_own_piece(job, A), *const b = cvg_own_piece(job, B);
     struct cvg_box box, first = {.channel = 0};
+    struct pair pair;
 
     for (int64_t phase = 0; phase < phases; phase++) {
         const int64_t piece = group / parts * parts * phases + phase * parts + group % parts;
         if (!cvg_piece(s, &cut->pieces, piece, &box))
             continue; /* the last part of a short phase */
-        const int64_t count = cvg_box_terms(&box, s->filter, 1, s->filter_size, view->L, a, b);
+        const int64_t count = cvg_box_terms(&box, s->filter, block.weight.tap, block.weight.l, view->L, a, b);
         const struct cvg_terms terms = {.count = count, .a = a, .b = b, .blocks = 1};
         const int64_t step = cut->pieces.part[2] * (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)
@@ -135,24 +157,25 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
         const int64_t each = view->L * box.channel;
         const int64_t together = cvg_max(1, cvg_min(end - begin, TOGETHER / cvg_max(1, each)));
         memset(boxes, 0, (size_t)(together * each * size)); /* the padding is the same for all pairs */
+        pair = pair_of(begin, G);
         for (int64_t from = begin; from < end; from += together) {
             const int64_t to = cvg_min(from + together, end);
             if (terms.count)
-                cvg_box_pack(&box, t->kernels, cvg_at(t, source, from * view->L * view->source_size),
-                             view->source_size, (to - from) * view->L, boxes);
-            for (int64_t pair = from; pair < to; pair++)
-                filter_piece(t, cut, &box, &terms, pair, boxes + (pair - from) * each * size,
-                             phases > 1 ? sums + ((pair - begin) * phases * plane + phase * step) * size : NULL);
+                cvg_box_pack(&box, t->kernels, &block.source, from * view->L, (to - from) * view->L, boxes);
+            for (int64_t i = from; i < to; i++, next_pair(&pair, G))
+                filter_piece(&block, &box, &terms, &pair, boxes + (i - from) * each * size,
+                             phases > 1 ? sums + ((i - begin) * phases * plane + phase * step) * size : NULL);
         }
     }
-    for (int64_t pair = begin; phases > 1 && first.axis[0].count > 0 && pair < end; pair++)
-        zip_phases(t, cut, &first, pair, sums + (pair - begin) * phases * plane * size);
+    pair = pair_of(begin, G);
+    for (int64_t i = begin; phases > 1 && first.axis[0].count > 0 && i < end; i++, next_pair(&pair, G))
+        zip_phases(&block, &first, &pair, sums + (i - begin) * phases * plane * size);
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "filters of one channel along rows; %" PRId64 " planes a job, parts of %" PRId64 " places", cut->pairs,
+    cvg_write(w, "filters along rows, for each has one channel: %" PRId64 " planes a job, parts of %" PRId64 " places", cut->pairs,
               cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
 }
 

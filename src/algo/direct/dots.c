@@ -82,9 +82,9 @@ struct block {
     int64_t g, c, c_count, tap, taps;
 };
 
-/* Adds all dot products of one plane of a piece. */
+/* Adds all dot products of one plane of a piece, whose lines of gradient are line apart. */
 static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64_t columns,
-                      const char *gradient, const char *plane, const struct scratch *x)
+                      int64_t line, const char *gradient, const char *plane, const struct scratch *x)
 {
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
@@ -95,7 +95,7 @@ static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64
             rows--; /* nearly square blocks need the fewest loads */
         for (int64_t j = 0; j < columns;) {
             const int count = (int)cvg_min(kernels->dot_columns[rows - 1], columns - j);
-            kernels->dot(rows, count, gradient, x->a + i, s->out[2], plane, x->b + j,
+            kernels->dot(rows, count, gradient, x->a + i, line, plane, x->b + j,
                          box->axis[2].length, box->axis[1].count, box->axis[2].count,
                          x->sums + (i * columns + j) * FOLD * (int64_t)kernels->size, columns);
             j += count;
@@ -122,24 +122,21 @@ static void open_box(const struct block *block, int64_t piece, struct cvg_box *b
 /* Fills a box with a piece of the input of image n. */
 static void pack_piece(const struct block *b, int64_t n, const struct cvg_box *box, char *packed)
 {
-    const struct cvg_task *t = b->task;
-    const struct cvg_shape *s = t->shape;
-    cvg_box_pack(box, t->kernels, cvg_at(t, t->input, (n * s->C + b->g * s->Cg + b->c) * s->in_size), s->in_size,
-                 b->c_count, packed);
+    const struct cvg_view input = cvg_view_in(b->task, b->task->input);
+    const struct cvg_shape *s = b->task->shape;
+    cvg_box_pack(box, b->task->kernels, &input, n * s->C + b->g * s->Cg + b->c, b->c_count, packed);
 }
 
 /* Adds the products of one piece of image n. */
 static void add_piece(const struct block *b, int64_t n, const struct cvg_box *box, const char *packed)
 {
     const struct cvg_task *t = b->task;
-    const struct cvg_shape *s = t->shape;
+    const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
     const struct cvg_axis *axis = box->axis;
-    for (int64_t o = 0; o < axis[0].count; o++) {
-        const int64_t from = (n * s->K + b->g * s->Kg) * s->out_size +
-                             ((axis[0].first + o) * s->out[1] + axis[1].first) * s->out[2] + axis[2].first;
-        add_plane(t, box, b->c_count * b->taps, cvg_at(t, t->grad_output, from),
-                  packed + o * axis[1].length * axis[2].length * (int64_t)t->kernels->size, &b->x);
-    }
+    for (int64_t o = 0; o < axis[0].count; o++)
+        add_plane(t, box, b->c_count * b->taps, gradient.step[1],
+                  cvg_view_at(&gradient, n, b->g * t->shape->Kg, axis[0].first + o, axis[1].first, axis[2].first),
+                  packed + o * axis[1].length * axis[2].length * gradient.size, &b->x);
 }
 
 /* Adds up the 16 partial sums of each dot product of a group, and writes them. */
@@ -148,17 +145,13 @@ static void write_dots(const struct block *b, int64_t part)
     const struct cvg_task *t = b->task;
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size, columns = b->c_count * b->taps;
-    char *const partial = cvg_parts_at(b->job, part);
+    const struct cvg_filters to = cvg_parts_filters(b->job, part);
+    const struct cvg_finish *const finish = cvg_parts_finish(b->job);
     for (int64_t k = 0; k < s->Kg; k++) {
         t->kernels->fold(b->x.dots, b->x.sums + k * columns * FOLD * size, columns);
-        for (int64_t c = 0; c < b->c_count; c++) {
-            const int64_t to = ((b->g * s->Kg + k) * s->Cg + b->c + c) * s->filter_size + b->tap;
-            const char *from = b->x.dots + c * b->taps * size;
-            if (partial)
-                memcpy(partial + to * size, from, (size_t)(b->taps * size));
-            else
-                t->kernels->put(cvg_at(t, t->result, to), 1, from, 1, b->taps, &t->finish);
-        }
+        for (int64_t c = 0; c < b->c_count; c++)
+            t->kernels->put(cvg_filter_at(&to, b->g * s->Kg + k, b->c + c, b->tap), to.tap, b->x.dots + c * b->taps * size,
+                            1, b->taps, finish);
     }
 }
 
@@ -201,8 +194,9 @@ static void dots_job(const struct cvg_job *job, int64_t index)
     b.taps = cvg_min(cut->taps, s->filter_size - b.tap);
     b.c = index / cut->tap_blocks % cut->c_blocks * cut->c_count;
     b.c_count = cvg_min(cut->c_count, s->Cg - b.c);
+    const struct cvg_view gradient = cvg_view_out(job->task, job->task->grad_output);
     for (int64_t k = 0; k < s->Kg; k++)
-        b.x.a[k] = k * s->out_size;
+        b.x.a[k] = k * gradient.channel;
     struct cvg_box box;
     int64_t opened = -1;
     for (b.g = group; b.g < cvg_min(s->G, group + cut->groups); b.g++)
@@ -212,7 +206,7 @@ static void dots_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "dot products along rows; %" PRId64 " groups, %" PRId64 " channels and %" PRId64 " taps a job, parts of "
+    cvg_write(w, "dot products along rows, for output channels of a group are few: %" PRId64 " groups, %" PRId64 " channels and %" PRId64 " taps a job, parts of "
               "the sum: %" PRId64, cut->groups, cut->c_count, cut->taps, work->parts);
 }
 

@@ -129,11 +129,11 @@ static void pack_job(const struct cvg_job *job, int64_t index)
 }
 
 /* Fills the table of terms for channels l; returns the terms of one channel. */
-static int64_t list_terms(const struct cvg_shape *s, const struct cut *cut, const struct cvg_box *box,
-                          const struct scratch *scratch)
+static int64_t list_terms(const struct cvg_shape *s, const struct cut *cut, const struct cvg_gather_weight *weight,
+                          const struct cvg_box *box, const struct scratch *scratch)
 {
-    const int64_t l_step = cut->packed ? s->filter_size * cut->rows : cut->view.l_step;
-    return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : 1, l_step, cut->table, scratch->a,
+    return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : weight->tap,
+                         cut->packed ? s->filter_size * cut->rows : weight->l, cut->table, scratch->a,
                          scratch->b) / cut->table;
 }
 
@@ -151,6 +151,7 @@ static const struct cvg_tile *tile_for(const struct cvg_kernels *kernels, int64_
 struct block {
     int64_t m_count, l_count;
     const char *weight; /* of m and the first l */
+    const struct cvg_gather_weight *place; /* its steps, where it is not packed */
     int first;          /* l */
 };
 
@@ -163,7 +164,7 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
     const int64_t size = (int64_t)kernels->size, table = cvg_min(cut->table, block->l_count);
     const int64_t blocks = block->l_count / table, rest = block->l_count % table;
     const int64_t filter_size = job->task->shape->filter_size;
-    const int64_t l_step = cut->packed ? filter_size * cut->rows : cut->view.l_step;
+    const int64_t l_step = cut->packed ? filter_size * cut->rows : block->place->l;
     const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
     const int64_t a_step = table * l_step, b_step = table * box->channel;
     struct cvg_terms terms = {.count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks,
@@ -180,38 +181,35 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
             for (int64_t done = 0; done < cvg_min(most, block->m_count - m); done += tile->rows) {
                 const int64_t left = cvg_min(most, block->m_count - m) - done;
                 const int rows = (int)cvg_min(tile->rows, left);
-                int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
+                int64_t row[CVG_TILE_ROWS], at[CVG_TILE_ROWS];
                 for (int i = 0; i < rows; i++) {
-                    row[i] = (m + done + i) * cut->view.m_step; /* in place */
-                    place[i] = (m + done + i) * lanes + lane;
+                    row[i] = (m + done + i) * block->place->m;
+                    at[i] = (m + done + i) * lanes + lane;
                 }
                 const int64_t *const row_at = cut->packed ? NULL : row;
                 const char *const a = weight + (cut->packed ? done * size : 0);
-                tile->run(rows, &terms, a, row_at, b, scratch->sums, place, block->first);
+                tile->run(rows, &terms, a, row_at, b, scratch->sums, at, block->first);
                 if (rest)
                     tile->run(rows, &tail, a + blocks * a_step * size, row_at,
-                              b + blocks * b_step * size, scratch->sums, place, 0);
+                              b + blocks * b_step * size, scratch->sums, at, 0);
             }
         lane += terms.tiles * tile->lanes;
     }
 }
 
 /* Writes the sums of count channels m, from channel on, to the destinations of image n. */
-static void write_sums(const struct cvg_task *t, const struct cvg_gather *view, const struct cvg_box *box, int64_t n,
+static void write_sums(const struct cvg_task *t, const struct cvg_view *result, const struct cvg_box *box, int64_t n,
                        int64_t channel, int64_t count, int64_t lanes, const struct scratch *scratch)
 {
     const struct cvg_axis *x = box->axis;
-    const int64_t size = (int64_t)t->kernels->size, channels = view->M * t->shape->G;
+    const int64_t size = (int64_t)t->kernels->size;
     for (int64_t m = 0; m < count; m++) {
         const struct cvg_finish finish = cvg_finish_of(t, channel + m);
         for (int64_t a = 0; a < x[0].count; a++) {
             const int64_t d = x[0].first + a * x[0].step;
-            const int64_t to = (n * channels + channel + m) * view->dst_size +
-                               (d * view->dst_extent[1] + x[1].first) * view->dst_extent[2] +
-                               x[2].first;
             t->kernels->put_rows(
-                cvg_at(t, t->result, to), x[1].step * view->dst_extent[2], x[2].step,
-                scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
+                cvg_view_at(result, n, channel + m, d, x[1].first, x[2].first), x[1].step * result->step[1],
+                x[2].step * result->step[2], scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
                 x[1].count, x[2].count, &finish);
         }
     }
@@ -224,7 +222,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
     const struct cvg_shape *s = t->shape;
     const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
-    const void *source = view->gradient ? t->grad_output : t->input;
+    const struct cvg_view source = cvg_view_source(t, view->gradient), result = cvg_view_result(t, view->gradient);
     const int64_t size = (int64_t)t->kernels->size;
     const int64_t m = index % cut->m_blocks * cut->m_count;
     const int64_t piece = index / cut->m_blocks % cut->pieces.count;
@@ -235,31 +233,31 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
     if (!cvg_piece(s, &cut->pieces, piece, &box))
         return;
     const struct scratch scratch = scratch_of(job);
-    const int64_t taps = list_terms(s, cut, &box, &scratch), lanes = span(&box, t->kernels);
+    const struct cvg_gather_weight weight = cvg_gather_weight(t, view);
+    const int64_t taps = list_terms(s, cut, &weight, &box, &scratch), lanes = span(&box, t->kernels);
 
     /* The padding is the same for all pairs; the slack is read, but never used. */
     memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + cvg_narrow_tile(t->kernels)->lanes) * size));
     for (int64_t pair = begin; pair < end; pair++) {
         const int64_t n = pair / s->G, g = pair % s->G;
-        struct block block = {.m_count = cvg_min(cut->m_count, view->M - m)};
+        struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .place = &weight};
         for (int64_t l = 0; l < view->L; l += cut->l_count) {
             block.l_count = cvg_min(cut->l_count, view->L - l);
             block.first = l == 0;
             block.weight = cut->packed
                 ? cvg_at(t, job->base, g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
-                : cvg_at(t, t->weight, g * s->Kg * s->taps + l * view->l_step);
-            cvg_box_pack(&box, t->kernels, cvg_at(t, source, (pair * view->L + l) * view->source_size),
-                         view->source_size, block.l_count, scratch.box);
+                : weight.base + (g * weight.g + l * weight.l) * size;
+            cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
             add_block(job, &box, taps, &block, lanes, &scratch);
         }
-        write_sums(t, view, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
+        write_sums(t, &result, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
     }
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of pixels; %" PRId64 " channels and %" PRId64 " places a job, %" PRId64
+    cvg_write(w, "lanes of pixels, for channels are few or sums short: %" PRId64 " channels and %" PRId64 " places a job, %" PRId64
               " source channels in a padded box", cut->m_count,
               cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2], cut->l_count);
 }

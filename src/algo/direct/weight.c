@@ -141,25 +141,13 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
 static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region,
                           int64_t channel, int64_t k_count, char *lanes)
 {
-    const struct cvg_shape *s = t->shape;
-    const int64_t *count = region->count, size = (int64_t)t->kernels->size;
-    /* Whole rows, and whole planes, follow each other in memory. */
-    const int rows_join = count[2] == s->out[2];
-    const int planes_join = rows_join && count[1] == s->out[1];
-    const int64_t length = count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1);
-    const int64_t rows = rows_join ? 1 : count[1], planes = planes_join ? 1 : count[0];
-
+    const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
     for (int64_t k = 0; k < k_count;) {
         const int width = panel_tile(t->kernels, k_count - k)->lanes;
-        for (int64_t n = 0; n < region->images; n++)
-            for (int64_t o = 0; o < planes; o++)
-                for (int64_t p = 0; p < rows; p++, lanes += length * width * size) {
-                    const int64_t from = ((region->n + n) * s->K + channel + k) * s->out_size +
-                                         ((region->begin[0] + o) * s->out[1] + region->begin[1] +
-                                          p) * s->out[2] + region->begin[2];
-                    t->kernels->turn(lanes, width, cvg_at(t, t->grad_output, from), s->out_size,
-                                     (int)cvg_min(width, k_count - k), length);
-                }
+        const int64_t image = region->positions / region->images * width * gradient.size;
+        for (int64_t n = 0; n < region->images; n++, lanes += image)
+            cvg_read_lanes(&gradient, t->kernels, region->n + n, channel + k, (int)cvg_min(width, k_count - k),
+                           region->begin, region->count, width, lanes);
         k += width;
     }
 }
@@ -170,7 +158,8 @@ struct block {
     const struct cut *cut;
     int64_t g, k, k_count, c, c_count, tap, taps;
     struct scratch x;
-    char *partial; /* sums of the part, if there are several */
+    struct cvg_filters to; /* the result, or partial sums of it */
+    const struct cvg_finish *finish;
 };
 
 /*
@@ -212,18 +201,13 @@ static void add_region(const struct block *block, int64_t index)
     const struct cut *cut = block->cut;
     const struct scratch *x = &block->x;
     const struct cvg_region region = cvg_region_at(&cut->regions, index);
-    struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place, s->C);
+    const struct cvg_view input = cvg_view_in(t, t->input);
+    struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place, &input);
     const int64_t channel = block->g * s->Cg + block->c;
     int64_t tap[3], rows = 0;
 
     turn_gradient(t, &region, block->g * s->Kg + block->k, block->k_count, x->lanes);
-    if (cut->in_place) {
-        w.base = cvg_at(t, t->input, region.n * w.image + channel * w.channel);
-    } else {
-        cvg_window_fill(&cut->regions, &region, &w, t->kernels, t->input, s->C, channel,
-                        block->c_count, x->window);
-        w.base = x->window;
-    }
+    cvg_window_read(&w, &region, &input, cut->in_place, channel, block->c_count, x->window);
     if (!cut->few) {
         for (int64_t i = 0; i < block->taps; i++) {
             for (int64_t c = 0; c < block->c_count; c++) {
@@ -246,7 +230,7 @@ static void add_region(const struct block *block, int64_t index)
         }
         for (int64_t c = 0; meets && c < block->c_count; c++, rows++) {
             x->row[rows] = c * w.channel + tap[0] * s->dilation[0] * w.step[0] +
-                           tap[1] * s->dilation[1] * w.step[1] + tap[2] * s->dilation[2];
+                           tap[1] * s->dilation[1] * w.step[1] + tap[2] * s->dilation[2] * w.step[2];
             x->place[rows] = c * block->taps + i;
         }
     }
@@ -257,16 +241,14 @@ static void add_region(const struct block *block, int64_t index)
 /* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
 static void write_swapped(const struct block *block)
 {
-    char *const partial = block->partial;
     const struct cvg_task *t = block->task;
     const struct cvg_shape *s = t->shape; /* of c and k in each other's places */
-    const int64_t size = (int64_t)t->kernels->size;
+    const struct cvg_filters *to = &block->to;
     for (int64_t k = 0; k < block->k_count;) {
         const int lanes = panel_tile(t->kernels, block->k_count - k)->lanes;
-        const int64_t to = (block->g * s->Cg + block->c) * s->Kg + block->k + k;
-        t->kernels->put_rows(partial ? partial + to * size : cvg_at(t, t->result, to), s->Kg, 1,
-                             block->x.sums + k * block->c_count * size, lanes, block->c_count,
-                             cvg_min(lanes, block->k_count - k), partial ? &cvg_plain : &t->finish);
+        t->kernels->put_rows(cvg_filter_at(to, block->g * s->Cg + block->c, block->k + k, 0), to->k, to->c,
+                             block->x.sums + k * block->c_count * to->size, lanes, block->c_count,
+                             cvg_min(lanes, block->k_count - k), block->finish);
         k += lanes;
     }
 }
@@ -274,22 +256,18 @@ static void write_swapped(const struct block *block)
 /* Writes the finished sums to the result, or to this part's partial sums. */
 static void write_sums(const struct block *block)
 {
-    char *const partial = block->partial;
     const struct cvg_task *t = block->task;
     const struct cvg_shape *s = t->shape;
-    const int64_t size = (int64_t)t->kernels->size;
-    const int joined = block->taps == s->filter_size; /* channels follow each other */
+    const struct cvg_filters *to = &block->to;
+    const int joined = block->taps == s->filter_size && to->c == block->taps; /* channels follow each other */
     const int64_t length = joined ? block->c_count * block->taps : block->taps;
     for (int64_t k = 0; k < block->k_count;) {
         const int lanes = panel_tile(t->kernels, block->k_count - k)->lanes;
         const int width = (int)cvg_min(lanes, block->k_count - k);
-        const char *from = block->x.sums + k * block->c_count * block->taps * size;
-        for (int64_t c = 0; c < (joined ? 1 : block->c_count); c++, from += length * lanes * size) {
-            const int64_t to = ((block->g * s->Kg + block->k + k) * s->Cg + block->c + c) *
-                                   s->filter_size + block->tap;
-            t->kernels->unturn(partial ? partial + to * size : cvg_at(t, t->result, to), s->taps, from, lanes, width,
-                               length, partial ? &cvg_plain : &t->finish);
-        }
+        const char *from = block->x.sums + k * block->c_count * block->taps * to->size;
+        for (int64_t c = 0; c < (joined ? 1 : block->c_count); c++, from += length * lanes * to->size)
+            t->kernels->unturn(cvg_filter_at(to, block->g * s->Kg + block->k + k, block->c + c, block->tap), to->k, from,
+                               lanes, width, length, block->finish);
         k += lanes;
     }
 }
@@ -321,7 +299,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     memset(b.x.sums, 0, (size_t)(b.c_count * b.taps * cvg_panel_lanes(task.kernels, b.k_count)) * task.kernels->size);
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
         add_region(&b, i);
-    b.partial = cvg_parts_at(job, part);
+    b.to = cvg_parts_filters(job, part);
+    b.finish = cvg_parts_finish(job);
     if (cut->swap)
         write_swapped(&b);
     else
@@ -331,8 +310,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of %s; %" PRId64 " x %" PRId64 " channels and %" PRId64 " taps a job, %s, parts of the sum: %" PRId64,
-              cut->swap ? "input channels" : "output channels", cut->k_count, cut->c_count, cut->taps,
+    cvg_write(w, "lanes of %s channels, of which there are %s: %" PRId64 " x %" PRId64 " channels and %" PRId64 " taps a job, %s, parts of the sum: %" PRId64,
+              cut->swap ? "input" : "output", cut->swap ? "fewer" : "enough", cut->k_count, cut->c_count, cut->taps,
               cut->in_place ? "read in place" : "read from a window", work->parts);
 }
 

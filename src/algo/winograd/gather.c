@@ -189,14 +189,12 @@ static void transform_source(const struct piece *p, int64_t index, int64_t vecto
 {
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
-    const void *source = cut->view.gradient ? t->grad_output : t->input;
+    const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
     const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
     const int64_t place = vector_index * vector, channel = place % cut->sub_step;
     const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, place / cut->sub_step);
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
-    cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first,
-                           cvg_at(t, source, (run.n * channels + channel) * cut->view.source_size),
-                           cut->view.source_size, (int)cvg_min(vector, channels - channel), &cut->source,
+    cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first, &source, channel, (int)cvg_min(vector, channels - channel), &cut->source,
                            cvg_at(t, planes, run.at * cut->source.row + place), p->x.run);
 }
 
@@ -278,14 +276,10 @@ static void write_run(const struct piece *p, const struct cvg_winograd_run *run,
         kernels->points(&columns, between, out + row * mh * inside * vector * size);
     }
 
-    const int64_t channel = g * cut->view.M + m;
-    const int64_t to = ((run->n * t->shape->G * cut->view.M + channel) * w->dst[0] + line) * w->dst[1] + column;
-    const struct cvg_finish finish = cvg_finish_of(t, channel);
-    const int together = inside == w->dst[1];
-    for (int64_t y = 0; y < (together ? 1 : lines); y++)
-        kernels->unturn(cvg_at(t, t->result, to + y * w->dst[1]), cut->view.dst_size,
-                        out + y * inside * vector * size, (int)vector, width, together ? lines * inside : inside,
-                        &finish);
+    const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
+    const struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);
+    cvg_write_lanes(&result, kernels, run->n, g * cut->view.M + m, width, (const int64_t[3]){0, line, column},
+                    (const int64_t[3]){1, lines, inside}, (int)vector, out, &finish);
 }
 
 /* Lists where terms, tiles and their sums lie, for products of so many tiles. */

@@ -1,10 +1,6 @@
 /* Transforms of a run of tiles: its matrices in the kernels' type, its window, and along both axes. */
 #include "winograd.h"
 
-#include <string.h>
-
-enum { SHORT = 16 }; /* rows of pixels as short are turned many at a time */
-
 static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out,
                                 const double matrix[CVG_POINTS][CVG_POINTS], int transposed,
                                 const struct cvg_kernels *kernels, void *room)
@@ -44,40 +40,6 @@ int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kern
     return (columns * lines * 2 + w->axis[0].n * (columns + w->segment * w->axis[1].n)) * kernels->vector;
 }
 
-/*
- * Fills lines x columns vectors with the channels of an image from (first_line, first_column) on; zero
- * where there is none.
- */
-static void fill(const struct cvg_kernels *kernels, const int64_t extent[2], const char *channels,
-                 int64_t channel, int width, const int64_t first[2], int64_t lines, int64_t columns,
-                 char *window, char *turned)
-{
-    const int64_t vector = kernels->vector * (int64_t)kernels->size, size = (int64_t)kernels->size;
-    const int64_t low = cvg_min(lines, cvg_max(0, -first[0])), left = cvg_min(columns, cvg_max(0, -first[1]));
-    const int64_t end = cvg_max(low, cvg_min(lines, extent[0] - first[0]));
-    const int64_t right = cvg_max(left, cvg_min(columns, extent[1] - first[1]));
-    const int64_t inside = right - left;
-    const char *source = channels; /* where nothing is inside the place may be far from all memory */
-    if (inside && end > low)
-        source += ((first[0] + low) * extent[1] + first[1] + left) * size;
-    const int together = inside == extent[1] && inside < SHORT && end > low;
-
-    memset(window, 0, (size_t)(low * columns * vector));
-    memset(window + end * columns * vector, 0, (size_t)((lines - end) * columns * vector));
-    if (together)
-        kernels->turn(turned, kernels->vector, source, channel, width, (end - low) * inside);
-    for (int64_t y = low; y < end; y++) {
-        char *line = window + y * columns * vector;
-        memset(line, 0, (size_t)(left * vector));
-        if (together)
-            memcpy(line + left * vector, turned + (y - low) * inside * vector, (size_t)(inside * vector));
-        else if (inside)
-            kernels->turn(line + left * vector, kernels->vector, source + (y - low) * extent[1] * size, channel,
-                          width, inside);
-        memset(line + right * vector, 0, (size_t)((columns - right) * vector));
-    }
-}
-
 /* Transforms a run along rows, then along columns. */
 static void transform(const struct cvg_winograd *w, struct cvg_points rows, struct cvg_points columns,
                       const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const char *window,
@@ -103,7 +65,7 @@ static void transform(const struct cvg_winograd *w, struct cvg_points rows, stru
 
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
                             const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                            const int64_t *first, const void *channels, int64_t channel, int width,
+                            const int64_t *first, const struct cvg_view *from, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch)
 {
     const int borders = first != NULL;
@@ -113,7 +75,8 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     int64_t corner[2];
     for (int i = 0; i < 2; i++)
         corner[i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
-    fill(kernels, first ? w->source : w->dst, channels, channel, width, corner, lines, columns, window, turned);
+    cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[2]){lines, columns},
+                          kernels->vector, window, turned);
     transform(w, first ? maps[0].spread_input : maps[0].evaluate_output,
               first ? maps[1].spread_input : maps[1].evaluate_output, kernels, run, window, columns, planes, to,
               turned);

@@ -151,7 +151,8 @@ struct piece {
     const struct state *state;
     struct scratch x;
     struct cvg_winograd_sub sub;
-    char *partial;                  /* sums of the part, if there are several */
+    struct cvg_filters to;          /* the result, or partial sums of it */
+    const struct cvg_finish *finish;
     int64_t g, c, k, c_count, k_count; /* c and k from the group's first on */
 };
 
@@ -161,16 +162,16 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
     const struct cvg_shape *s = t->shape;
-    const int64_t vector = t->kernels->vector, plane = gradient ? s->out_size : s->in_size;
+    const int64_t vector = t->kernels->vector;
     const int64_t count = gradient ? p->k_count : p->c_count;
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, first, index);
-    const int64_t channel = gradient ? run.n * s->K + p->g * s->Kg + p->k : run.n * s->C + p->g * s->Cg + p->c;
+    const int64_t channel = gradient ? p->g * s->Kg + p->k : p->g * s->Cg + p->c;
     const struct cvg_winograd_planes *to = gradient ? &cut->gradient : &cut->input;
     char *const planes = gradient ? p->x.gradient : p->x.input;
-    const void *from = gradient ? t->grad_output : t->input;
+    const struct cvg_view from = gradient ? cvg_view_out(t, t->grad_output) : cvg_view_in(t, t->input);
     for (int64_t lane = 0; lane < count; lane += vector)
         cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, gradient ? NULL : p->sub.first,
-                               cvg_at(t, from, (channel + lane) * plane), plane, (int)cvg_min(vector, count - lane),
+                               &from, channel + lane, (int)cvg_min(vector, count - lane),
                                to, cvg_at(t, planes, run.at * to->row + lane), p->x.transform);
 }
 
@@ -237,14 +238,13 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     kernels->points(&rows, p->x.sums + (c * sums->row + lane) * size, between);
     kernels->points(&columns, between, out);
 
-    const int64_t to = (p->g * s->Kg + p->k + lane) * s->taps + (p->c + c) * s->filter_size +
-                       p->sub.first[0] * s->filter[2] + p->sub.first[1];
-    char *const result = p->partial ? p->partial : t->result;
-    const int64_t together = cut->w.subs == 1 ? count * r : 1; /* rows of the filter */
+    const struct cvg_filters *to = &p->to;
+    const int64_t first = p->sub.first[0] * s->filter[2] + p->sub.first[1];
+    const int64_t together = cut->w.subs == 1 && to->c == s->filter_size ? count * r : 1; /* rows of the filter */
     for (int64_t row = 0; row < count * r; row += together)
-        kernels->unturn(cvg_at(t, result, to + row / r * s->filter_size + row % r * s->filter[2]), s->taps,
-                        out + row * q * vector * size, (int)vector, (int)cvg_min(vector, p->k_count - lane),
-                        together * q, p->partial ? &cvg_plain : &t->finish);
+        kernels->unturn(cvg_filter_at(to, p->g * s->Kg + p->k + lane, p->c + c + row / r,
+                                      first + row % r * s->filter[2]), to->k, out + row * q * vector * size,
+                        (int)vector, (int)cvg_min(vector, p->k_count - lane), together * q, p->finish);
 }
 
 static void weight_job(const struct cvg_job *job, int64_t index)
@@ -258,7 +258,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t c_block = index / parts % cut->c_blocks;
     const int64_t k_block = index / parts / cut->c_blocks % cut->k_blocks;
     const int64_t group = index / parts / cut->c_blocks / cut->k_blocks;
-    struct piece p = {.task = t, .state = state, .x = scratch_of(job), .partial = cvg_parts_at(job, part)};
+    struct piece p = {.task = t, .state = state, .x = scratch_of(job),
+                      .to = cvg_parts_filters(job, part), .finish = cvg_parts_finish(job)};
     p.g = group / w->subs;
     p.sub = cvg_winograd_sub_at(w, group % w->subs);
     p.c = c_block * cut->c_count;

@@ -95,14 +95,14 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
                                                   int64_t tiles, int64_t channels, struct cvg_work *work);
 
 /*
- * Transforms a run of vector channels, of which width exist: from an image's channels on, channel
- * elements apart, to planes from a tile and channel on.  Of the source as a sub-filter that
+ * Transforms a run of vector channels of a tensor, from one on, of which width exist, to planes from a tile and
+ * channel on.  Of the source as a sub-filter that
  * begins at first sees it (with its borders), by spread_input; without one (NULL) of the output's
  * gradient, by evaluate_output.
  */
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
                             const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                            const int64_t *first, const void *channels, int64_t channel, int width,
+                            const int64_t *first, const struct cvg_view *from, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch);
 
 /*

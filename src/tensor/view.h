@@ -1,0 +1,83 @@
+/*
+ * Where the elements of the caller's tensors lie.  Only this room and algo/definition.c know: all others are told
+ * addresses and steps, or have rectangles of positions read and written.
+ *
+ * A rectangle is count[3] positions from first[3] on.  Lanes are neighbouring channels: of a rectangle turned to
+ * lanes, position i of channel l lies at i*lanes + l.
+ */
+#ifndef CVG_VIEW_H
+#define CVG_VIEW_H
+
+#include "task.h"
+
+/* A tensor of images: N x channels x three axes.  Steps count elements, between neighbours. */
+struct cvg_view {
+    char *base;
+    int64_t size; /* bytes of a stored element */
+    int64_t channels, extent[3];
+    int64_t image, channel, step[3];
+};
+
+/* Tensors that are like the input, and like the output. */
+struct cvg_view cvg_view_in(const struct cvg_task *task, const void *data);
+struct cvg_view cvg_view_out(const struct cvg_task *task, const void *data);
+
+/* What forward and, with gradient, grad_input read and write. */
+struct cvg_view cvg_view_source(const struct cvg_task *task, int gradient);
+struct cvg_view cvg_view_result(const struct cvg_task *task, int gradient);
+
+/* The address of an element. */
+static inline char *cvg_view_at(const struct cvg_view *v, int64_t n, int64_t channel, int64_t d, int64_t h, int64_t w)
+{
+    return v->base + (n * v->image + channel * v->channel + d * v->step[0] + h * v->step[1] + w * v->step[2]) * v->size;
+}
+
+/* The same of a channel's first element, channels counted through all images. */
+static inline char *cvg_view_channel(const struct cvg_view *v, int64_t index)
+{
+    return cvg_view_at(v, index / v->channels, index % v->channels, 0, 0, 0);
+}
+
+/* The same of a position by its number, in row-major order; they follow each other step[2] apart. */
+static inline char *cvg_view_position(const struct cvg_view *v, int64_t n, int64_t channel, int64_t position)
+{
+    return v->base + (n * v->image + channel * v->channel + position * v->step[2]) * v->size;
+}
+
+/* Copies a rectangle of one channel, row after row; what lies outside the tensor is 0. */
+void cvg_read_rectangle(const struct cvg_view *v, int64_t n, int64_t channel, const int64_t first[3],
+                        const int64_t count[3], char *to);
+
+/* A rectangle inside the tensor, of width channels from one on, turned to lanes; and the way back, to the result. */
+void cvg_read_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel, int width,
+                    const int64_t first[3], const int64_t count[3], int lanes, void *to);
+void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel, int width,
+                     const int64_t first[3], const int64_t count[3], int lanes, const void *sums,
+                     const struct cvg_finish *finish);
+
+/*
+ * The same as cvg_read_lanes() of count[2] lines and columns of plane 0, what lies outside the tensor 0.  scratch: room
+ * for as many elements again.
+ */
+void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                           int width, const int64_t first[2], const int64_t count[2], int lanes, char *to,
+                           char *scratch);
+
+/* ---- the weight: K x C/G x taps, or what is like it ---- */
+
+/* Steps between neighbours, in elements. */
+struct cvg_filters {
+    char *base;
+    int64_t size;
+    int64_t k, c, tap;
+};
+
+struct cvg_filters cvg_filters_of(const struct cvg_task *task, const void *data);
+
+/* The address of a tap of channel c of its group. */
+static inline char *cvg_filter_at(const struct cvg_filters *f, int64_t k, int64_t c, int64_t tap)
+{
+    return f->base + (k * f->k + c * f->c + tap * f->tap) * f->size;
+}
+
+#endif
