@@ -26,10 +26,9 @@ INLINE void put_vector(const enum base base, real *to, tvec sum, const tvec scal
     t_store(to, base == BIAS ? t_add(bias, value) : base == OLD ? t_add(t_load(to), value) : value);
 }
 
-INLINE void put_one(const enum base base, real *to, real sum, real scale, real bias)
+INLINE real with_base(const enum base base, real old, real value, real bias)
 {
-    const real value = scale * sum;
-    *to = base == BIAS ? bias + value : base == OLD ? *to + value : value;
+    return base == BIAS ? bias + value : base == OLD ? old + value : value;
 }
 
 INLINE void put_line_of(const enum base base, real *dst, int64_t step, const real *src, int64_t src_step, int64_t count,
@@ -41,9 +40,9 @@ INLINE void put_line_of(const enum base base, real *dst, int64_t step, const rea
     for (; step == 1 && src_step == 1 && i + TW <= count; i += TW)
         put_vector(base, dst + i, t_load(src + i), scales, biases);
     for (; src_step == 1 && i < count; i++)
-        put_one(base, dst + i * step, src[i], scale, bias);
+        dst[i * step] = with_base(base, dst[i * step], scale * src[i], bias);
     for (; i < count; i++)
-        put_one(base, dst + i * step, src[i * src_step], scale, bias);
+        dst[i * step] = with_base(base, dst[i * step], scale * src[i * src_step], bias);
 }
 
 /* Writes a line of finished sums of one bias. */
@@ -200,12 +199,12 @@ INLINE void zip_rows(const enum base base, real *d, int64_t dst_row, const real 
                 t_store(to, base == BIAS ? t_add(biases, both[h]) : base == OLD ? t_add(t_load(to), both[h]) : both[h]);
             }
         }
-        for (int64_t phase = 0; phase < step; phase++)
-            for (int64_t q = i / step; q * step + phase < count; q++) {
-                const real value = s[phase * src_step + q];
-                real *const to = d + q * step + phase;
-                *to = base == BIAS ? bias + value : base == OLD ? *to + value : value;
-            }
+        for (; step == 2 && i + 2 <= count; i += 2) {
+            d[i] = with_base(base, d[i], s[i / 2], bias);
+            d[i + 1] = with_base(base, d[i + 1], s[src_step + i / 2], bias);
+        }
+        for (int64_t phase = i % step; i < count; i++, phase = phase + 1 == step ? 0 : phase + 1)
+            d[i] = with_base(base, d[i], s[phase * src_step + i / step], bias);
     }
 }
 
