@@ -301,7 +301,7 @@ CVG_API double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass);
 
 /*
  * Describes a plan in plain text: the problem, the kernels, and for each pass
- * the algorithm, its workspace and threads, whether it keeps structure, and why each other
+ * the algorithm, its workspace and threads, how it cuts the work, whether it keeps structure, and why each other
  * algorithm was not taken, with the times of those that cvg_plan_measure() timed.  Like snprintf:
  * writes at most size bytes, always ends with a 0 if size > 0, and returns the length of the full
  * text.  That of a NULL plan is empty.
@@ -328,7 +328,7 @@ CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);
  *              NULL if that size is 0
  *
  * output and workspace may not overlap any operand.  Returns CVG_OK, or
- * CVG_INVALID_ARGUMENT if a required pointer is NULL.  Never allocates.
+ * CVG_INVALID_ARGUMENT if a required pointer is NULL: cvg_check_call() says which.  Never allocates.
  * gradient_scale does not apply.  Source: the definition, docs/derivation.md 1.
  */
 CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
@@ -402,6 +402,16 @@ CVG_API cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, 
 CVG_API cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight,
                                 const void *grad_output, void *grad_input, void *grad_weight,
                                 void *grad_bias, cvg_mode mode, void *workspace);
+
+/*
+ * Why a call would return CVG_INVALID_ARGUMENT: the first thing that is wrong with its arguments, by name,
+ * such as "weight is NULL" or "workspace is NULL; grad_input needs 4096 bytes".  first and second are the
+ * operands in the order of the pass's own call: input and weight, grad_output and weight, input and
+ * grad_output; a transposed convolution is the pass that does it.  Returns CVG_OK or
+ * CVG_INVALID_ARGUMENT; computes nothing.  error may be NULL.
+ */
+CVG_API cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const void *first, const void *second,
+                                  const void *result, cvg_mode mode, const void *workspace, cvg_error *error);
 
 /*
  * The transposed convolution is the gradient of the input of a convolution, taken as a layer of its

@@ -22,14 +22,36 @@ static int missing(const cvg_plan *plan, const void *batch_operand)
     return !batch_operand && plan->shape.N > 0;
 }
 
-static int lacks_workspace(const cvg_plan *plan, cvg_pass pass, const void *workspace)
-{
-    return !workspace && plan->pass[pass].workspace > 0;
-}
-
 static int is_mode(cvg_mode mode)
 {
     return mode == CVG_OVERWRITE || mode == CVG_ACCUMULATE;
+}
+
+cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const void *first, const void *second, const void *result,
+                          cvg_mode mode, const void *workspace, cvg_error *error)
+{
+    static const struct {
+        const char *name;
+        int of_batch;
+    } operands[CVG_PASS_COUNT][3] = {
+        [CVG_FORWARD] = {{"input", 1}, {"weight", 0}, {"output", 1}},
+        [CVG_GRAD_INPUT] = {{"grad_output", 1}, {"weight", 0}, {"grad_input", 1}},
+        [CVG_GRAD_WEIGHT] = {{"input", 1}, {"grad_output", 1}, {"grad_weight", 0}},
+    };
+    const void *const given[] = {first, second, result};
+    if (!plan)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
+    if ((int)pass < 0 || (int)pass >= CVG_PASS_COUNT)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "pass is %d; that is no cvg_pass", (int)pass);
+    for (int i = 0; i < 3; i++)
+        if (operands[pass][i].of_batch ? missing(plan, given[i]) : !given[i])
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s is NULL", operands[pass][i].name);
+    if (!is_mode(mode))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "mode is %d; that is no cvg_mode", (int)mode);
+    if (!workspace && plan->pass[pass].workspace > 0)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "workspace is NULL; %s needs %zu bytes", cvg_pass_names[pass],
+                        plan->pass[pass].workspace);
+    return CVG_OK;
 }
 
 static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result, cvg_mode mode)
@@ -64,8 +86,7 @@ static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task 
 cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
                        const void *bias, void *output, void *workspace)
 {
-    if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
-        lacks_workspace(plan, CVG_FORWARD, workspace))
+    if (cvg_check_call(plan, CVG_FORWARD, input, weight, output, CVG_OVERWRITE, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
     struct cvg_task task = task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE);
     task.input = input;
@@ -78,8 +99,7 @@ cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weig
 cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const void *weight,
                           void *grad_input, cvg_mode mode, void *workspace)
 {
-    if (!plan || missing(plan, grad_output) || !weight || missing(plan, grad_input) ||
-        !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
+    if (cvg_check_call(plan, CVG_GRAD_INPUT, grad_output, weight, grad_input, mode, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
     struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, grad_input, mode);
     task.grad_output = grad_output;
@@ -91,8 +111,7 @@ cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const v
 cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *grad_output,
                            void *grad_weight, cvg_mode mode, void *workspace)
 {
-    if (!plan || missing(plan, input) || missing(plan, grad_output) || !grad_weight ||
-        !is_mode(mode) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))
+    if (cvg_check_call(plan, CVG_GRAD_WEIGHT, input, grad_output, grad_weight, mode, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
     struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_weight, mode);
     task.input = input;
@@ -101,17 +120,16 @@ cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *
     return CVG_OK;
 }
 
-/* The sums of a tensor's channels, of so many elements each in an image: the gradient of a bias. */
-static void sum_channels(const cvg_plan *plan, const void *grad_output, int64_t channels, int64_t size, void *grad_bias,
-                         cvg_mode mode)
+/* The sums over the channels of a tensor like the output or, of a transposed convolution, like the input. */
+static void sum_channels(const cvg_plan *plan, const void *grad_output, int transposed, void *grad_bias, cvg_mode mode)
 {
+    const int64_t channels = transposed ? plan->shape.C : plan->shape.K;
     struct cvg_task task = task_of(plan, CVG_GRAD_WEIGHT, grad_bias, mode);
-    task.grad_output = grad_output;
     struct cvg_work work;
+    task.grad_output = grad_output;
     cvg_work_init(&work);
     cvg_work_phase(&work, channels, plan->pass[CVG_GRAD_WEIGHT].algorithm->grad_bias);
-    struct cvg_channels *tensor = cvg_work_state(&work, sizeof *tensor);
-    *tensor = (struct cvg_channels){channels, size};
+    *(int *)cvg_work_state(&work, sizeof(int)) = transposed;
     run(plan, CVG_GRAD_WEIGHT, &work, &task, channels, NULL);
 }
 
@@ -120,7 +138,7 @@ cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *gr
 {
     if (!plan || missing(plan, grad_output) || !grad_bias || !is_mode(mode))
         return CVG_INVALID_ARGUMENT;
-    sum_channels(plan, grad_output, plan->shape.K, plan->shape.out_size, grad_bias, mode);
+    sum_channels(plan, grad_output, 0, grad_bias, mode);
     return CVG_OK;
 }
 
@@ -129,8 +147,8 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
                         void *grad_bias, cvg_mode mode, void *workspace)
 {
     if (!plan || missing(plan, grad_output) || !is_mode(mode) ||
-        (grad_input && (!weight || lacks_workspace(plan, CVG_GRAD_INPUT, workspace))) ||
-        (grad_weight && (missing(plan, input) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))))
+        (grad_input && cvg_check_call(plan, CVG_GRAD_INPUT, grad_output, weight, grad_input, mode, workspace, NULL)) ||
+        (grad_weight && cvg_check_call(plan, CVG_GRAD_WEIGHT, input, grad_output, grad_weight, mode, workspace, NULL)))
         return CVG_INVALID_ARGUMENT;
     if (grad_input)
         cvg_grad_input(plan, grad_output, weight, grad_input, mode, workspace);
@@ -144,8 +162,7 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
 cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
                                  void *output, void *workspace)
 {
-    if (!plan || missing(plan, input) || !weight || missing(plan, output) ||
-        lacks_workspace(plan, CVG_GRAD_INPUT, workspace))
+    if (cvg_check_call(plan, CVG_GRAD_INPUT, input, weight, output, CVG_OVERWRITE, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
     struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, output, CVG_OVERWRITE);
     task.grad_output = input;
@@ -160,8 +177,8 @@ cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const
                                   void *grad_input, void *grad_weight, void *grad_bias, cvg_mode mode, void *workspace)
 {
     if (!plan || missing(plan, grad_output) || !is_mode(mode) ||
-        (grad_input && (!weight || lacks_workspace(plan, CVG_FORWARD, workspace))) ||
-        (grad_weight && (missing(plan, input) || lacks_workspace(plan, CVG_GRAD_WEIGHT, workspace))))
+        (grad_input && cvg_check_call(plan, CVG_FORWARD, grad_output, weight, grad_input, mode, workspace, NULL)) ||
+        (grad_weight && cvg_check_call(plan, CVG_GRAD_WEIGHT, grad_output, input, grad_weight, mode, workspace, NULL)))
         return CVG_INVALID_ARGUMENT;
     if (grad_input) { /* the convolution itself, scaled and added as gradients are */
         struct cvg_task task = task_of(plan, CVG_FORWARD, grad_input, mode);
@@ -173,6 +190,6 @@ cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const
     if (grad_weight)
         cvg_grad_weight(plan, grad_output, input, grad_weight, mode, workspace);
     if (grad_bias)
-        sum_channels(plan, grad_output, plan->shape.C, plan->shape.in_size, grad_bias, mode);
+        sum_channels(plan, grad_output, 1, grad_bias, mode);
     return CVG_OK;
 }

@@ -24,8 +24,8 @@ room() { # ROOM FILES...: HEADERS that it may include, as a pattern
 }
 leaf='convgrad.h'
 kernels="$leaf|kernels/kernels.h"
-tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h"
-algo="run/job.h|text.h|kernels/kernels.h|tensor/(task|tiles|box|window|gather).h|algo.h|parts.h|definition.h"
+tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h|view.h"
+algo="run/job.h|text.h|kernels/kernels.h|tensor/(task|tiles|box|window|gather|view).h|algo.h|parts.h|definition.h"
 room 'the kernels' "$leaf|(kernels|body|body_planes|body_points|target|simd_[a-z0-9]+).h" src/kernels/*
 room 'error or text' "$leaf|error.h|text.h" src/error.[ch] src/text.[ch]
 room 'run' "$leaf|job.h|parallel.h" src/run/*
@@ -42,6 +42,11 @@ rule 'the program looks into the library' \
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c, measure.c and verify.c' \
     "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $library | grep -vE '^src/(plan|measure|verify).c')"
+# Only tensor/view finds an element of a caller's tensor, and the definition (with reference.c, which numbers elements).
+rule 'an algorithm looks into a tensor' \
+    "$(grep -nE '\b(t|task)->(input|weight|grad_output|result)\b' src/algo/*.c src/algo/*/*.c |
+        grep -vE '^src/algo/(definition|reference).c|cvg_view_(in|out)\(|cvg_filters_of\(|task\.(input|grad_output) =' |
+        grep -vE 'cvg_at\(t, t->result, channel\)')"
 rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library | grep -v '^src/run/job.c')"
 rule 'a global that is no constant' \
     "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern|:struct [a-z_]+;$')"

@@ -36,7 +36,7 @@ MUTANTS = [
     ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1", "0", "rank 1 mixes neighbours by default"),
     ("api.c", "    task.finish.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
     ("tensor/task.h", "finish.bias = cvg_at(task, finish.bias, channel);", "finish.bias = cvg_at(task, finish.bias, 0);", "one bias for all channels of a transposed convolution"),
-    ("api.c", "plan->shape.C, plan->shape.in_size, grad_bias", "plan->shape.C, plan->shape.in_size - 1, grad_bias", "grad_bias of a transposed convolution leaves a pixel out"),
+    ("api.c", "transposed ? plan->shape.C : plan->shape.K", "plan->shape.K", "grad_bias of a transposed convolution leaves a pixel out"),
     ("algo/im2col.c", "kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);", "kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
     # Method 1
     ("tensor/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
@@ -58,7 +58,7 @@ MUTANTS = [
     ("algo/direct/channels.c", "width, length, &finish);", "width, length, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/direct/pixels.c", "x[1].count, x[2].count, &finish);", "x[1].count, x[2].count, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
-    ("algo/grad_bias.c", "tensor->channels * tensor->size, tensor->size);", "tensor->channels * tensor->size, tensor->size - (tensor->size > 16));", "grad_bias forgets the last pixel"),
+    ("algo/grad_bias.c", "*transposed ? t->shape->in_size : t->shape->out_size);", "(*transposed ? t->shape->in_size : t->shape->out_size) - (t->shape->out_size > 16));", "grad_bias forgets the last pixel"),
     # Method 2
     ("algo/im2col.c", "run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;", "run.low = w < 0 ? cvg_min(-w / step, count) : 0;", "im2col reads left of the row when the stride passes it"),
     ("algo/im2col.c", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w - 1, count));", "im2col forgets the last column"),

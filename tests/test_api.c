@@ -290,6 +290,25 @@ static void check_null_operands(int64_t batch)
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         check(calls[i].got == calls[i].want, "%s: status %d", calls[i].what, calls[i].got);
+    const cvg_pass gi = CVG_GRAD_INPUT, gw = CVG_GRAD_WEIGHT;
+    cvg_error e[8];
+    const struct {
+        cvg_status got;
+        const char *want;
+    } asked[] = {
+        {cvg_check_call(NULL, CVG_FORWARD, x, w, y, set, s, &e[0]), "plan is NULL"},
+        {cvg_check_call(plan, (cvg_pass)3, x, w, y, set, s, &e[1]), "pass is 3; that is no cvg_pass"},
+        {cvg_check_call(plan, CVG_FORWARD, x, NULL, y, set, s, &e[2]), "weight is NULL"},
+        {cvg_check_call(plan, gi, NULL, w, x, set, s, &e[3]), "grad_output is NULL"},
+        {cvg_check_call(plan, gw, x, y, NULL, set, s, &e[4]), "grad_weight is NULL"},
+        {cvg_check_call(plan, gw, x, y, w, (cvg_mode)7, s, &e[5]), "mode is 7; that is no cvg_mode"},
+        {cvg_check_call(plan, gi, y, w, x, set, NULL, &e[6]), "workspace is NULL; grad_input needs "},
+        {cvg_check_call(plan, gi, y, w, x, set, NULL, NULL), NULL},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        check(asked[i].got == bad && (!asked[i].want || !strncmp(e[i].text, asked[i].want, strlen(asked[i].want))),
+              "cvg_check_call says \"%s\"; must be \"%s\"", asked[i].want ? e[i].text : "", asked[i].want);
+    check(cvg_check_call(plan, gw, x, y, w, set, s, &e[0]) == CVG_OK, "cvg_check_call of a good call");
     free(s);
     cvg_plan_destroy(plan);
 }

@@ -58,12 +58,10 @@ static inline double cvg_growth(const struct cvg_algorithm *algorithm, const str
     return algorithm->error_growth ? algorithm->error_growth(algorithm, shape, pass) : 1;
 }
 
-/* A tensor whose channels are summed, N x channels x size elements: the state of grad_bias. */
-struct cvg_channels {
-    int64_t channels, size;
-};
-
-/* grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c). */
+/*
+ * grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c).  The state of grad_bias is an int: 1 if
+ * task->grad_output is like the input, of a transposed convolution.
+ */
 void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel);
 
 #endif

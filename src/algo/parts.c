@@ -36,10 +36,11 @@ const struct cvg_finish *cvg_parts_finish(const struct cvg_job *job)
     return job->work->parts > 1 ? &cvg_plain : &job->task->finish;
 }
 
-/* Job: the weights of one k. */
+/* Job: the weights of one k, or as many; in the order of memory, which is that of the result. */
 static void add_job(const struct cvg_job *job, int64_t k)
 {
     const struct cvg_task *t = job->task;
+    const struct cvg_filters result = cvg_filters_of(t, t->result);
     static const struct cvg_finish add = {.scale = 1, .accumulate = 1};
     const int64_t weights = t->shape->K * t->shape->taps, count = t->shape->taps, parts = job->work->parts;
     for (int64_t apart = 1; apart < parts; apart *= 2)
@@ -48,7 +49,7 @@ static void add_job(const struct cvg_job *job, int64_t k)
             const void *from = cvg_at(t, job->base, (i + apart) * weights + k * count);
             t->kernels->put(to, 1, from, 1, count, &add);
         }
-    t->kernels->put(cvg_at(t, t->result, k * count), 1, cvg_at(t, job->base, k * count), 1, count, &t->finish);
+    t->kernels->put(cvg_at(t, result.base, k * count), 1, cvg_at(t, job->base, k * count), 1, count, &t->finish);
 }
 
 void cvg_parts_phase(const struct cvg_shape *s, struct cvg_work *work)
