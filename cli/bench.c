@@ -12,106 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LEAST_RUNS = 5, MOST_RUNS = 1000 };
-
-static struct array random_tensor(cvg_type type, int64_t count, struct random *random)
-{
-    struct array array;
-    cvg_error error;
-    if (!array_new(&array, type, 1, &count, &error))
-        die(EXIT_WRONG, "%s", error.text);
-    for (int64_t i = 0; i < count; i++)
-        array_set(&array, i, random_uniform(random));
-    return array;
-}
-
-static struct layer layer_of(const cvg_conv *conv)
-{
-    const struct sizes z = problem_sizes(conv);
-    struct random random = {1};
-    return (struct layer){
-        random_tensor(conv->type, z.input, &random),  random_tensor(conv->type, z.weight, &random),
-        random_tensor(conv->type, z.output, &random), random_tensor(conv->type, z.output, &random),
-        random_tensor(conv->type, z.input, &random),  random_tensor(conv->type, z.weight, &random),
-    };
-}
-
-static void layer_free(struct layer *l)
-{
-    array_free(&l->input);
-    array_free(&l->weight);
-    array_free(&l->output);
-    array_free(&l->grad_output);
-    array_free(&l->grad_input);
-    array_free(&l->grad_weight);
-}
-
-static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct layer *l, void *workspace)
-{
-    switch (pass) {
-    case CVG_FORWARD:
-        cvg_forward(plan, l->input.data, l->weight.data, NULL, l->output.data, workspace);
-        break;
-    case CVG_GRAD_INPUT:
-        cvg_grad_input(plan, l->grad_output.data, l->weight.data, l->grad_input.data, CVG_OVERWRITE,
-                       workspace);
-        break;
-    case CVG_GRAD_WEIGHT:
-        cvg_grad_weight(plan, l->input.data, l->grad_output.data, l->grad_weight.data, CVG_OVERWRITE,
-                        workspace);
-        break;
-    }
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* What is timed: an algorithm of ours, or a peer. */
-struct candidate {
-    const char *name;
-    cvg_algo algo;
-    const struct peer *peer; /* NULL: ours */
-    cvg_plan *plan;          /* NULL: refused */
-    cvg_error why;
-    void *workspace; /* ours; the peer's state */
-    double *times;
-    int runs;
-    double error_rms, error_most; /* of the result, in parts of its root mean square; -1: not known */
-};
-
-static void run_candidate(const struct candidate *c, cvg_pass pass, const struct layer *layer)
-{
-    if (c->peer)
-        c->peer->run(c->workspace);
-    else
-        run_pass(c->plan, pass, layer, c->workspace);
-}
-
-/* Times one pass by all candidates in turn, so that a slow spell of the machine hits all alike. */
-static void time_pass(struct candidate *const *candidates, int count, cvg_pass pass,
-                      const struct layer *layer, double min_time)
-{
-    double spent = 0;
-    for (int i = 0; i < count; i++) {
-        candidates[i]->runs = 0;
-        run_candidate(candidates[i], pass, layer);
-    }
-    while (count && (candidates[0]->runs < LEAST_RUNS ||
-                     (spent < min_time * count && candidates[0]->runs < MOST_RUNS)))
-        for (int i = 0; i < count; i++) {
-            const double begin = seconds();
-            run_candidate(candidates[i], pass, layer);
-            const double time = seconds() - begin;
-            candidates[i]->times[candidates[i]->runs++] = time;
-            spent += time;
-        }
-    for (int i = 0; i < count; i++)
-        qsort(candidates[i]->times, (size_t)candidates[i]->runs, sizeof(double), by_value);
-}
-
 struct bench {
     struct output json, page; /* without a file: not asked for */
     int threads;
@@ -214,58 +114,6 @@ static void close_candidates(struct candidate *const *ready, int count)
     }
 }
 
-/* A pass's result in f64, by direct sums: for f32, as good as exact. */
-static double *result_in_double(const struct bench *bench, const cvg_conv *conv, cvg_pass pass)
-{
-    cvg_conv wide = *conv;
-    wide.type = CVG_F64;
-    struct layer layer = layer_of(&wide); /* the same numbers */
-    cvg_plan *plan = plan_of(&wide, CVG_DIRECT, bench->threads, 1);
-    void *workspace = workspace_of(plan);
-    const struct array *result = layer_result(&layer, pass);
-    double *values = cli_alloc((size_t)result->count, sizeof *values);
-    run_pass(plan, pass, &layer, workspace);
-    for (int64_t at = 0; at < result->count; at++)
-        values[at] = array_get(result, at);
-    free(workspace);
-    cvg_plan_destroy(plan);
-    layer_free(&layer);
-    return values;
-}
-
-/*
- * How far each result is from that in double, in parts of its root mean square.  Dies of one that is
- * something else: a speed of that proves nothing.
- */
-static void compare_results(const struct bench *bench, const cvg_conv *conv, struct candidate *const *ready, int count,
-                            cvg_pass pass, struct layer *layer)
-{
-    const struct array *result = layer_result(layer, pass);
-    double *want = result_in_double(bench, conv, pass), square = 0;
-    for (int64_t at = 0; at < result->count; at++)
-        square += want[at] * want[at];
-    const double rms = square > 0 ? sqrt(square / (double)result->count) : 1;
-    for (int i = 0; i < count; i++) {
-        double sum = 0, most = 0;
-        ready[i]->error_rms = ready[i]->error_most = -1;
-        if (ready[i]->peer && !ready[i]->peer->fills_layer)
-            continue;
-        memset(result->data, 0xff, (size_t)result->count * (result->type == CVG_F32 ? 4 : 8)); /* NaN */
-        run_candidate(ready[i], pass, layer);
-        for (int64_t at = 0; at < result->count; at++) {
-            const double off = fabs(array_get(result, at) - want[at]) / rms;
-            if (!(off <= 1e-2)) /* far above any rounding */
-                die(EXIT_WRONG, "%s by %s: element %lld is %g; must be %g", pass_names[pass], ready[i]->name, (long long)at,
-                    array_get(result, at), want[at]);
-            sum += off * off;
-            most = fmax(most, off);
-        }
-        ready[i]->error_rms = result->count ? sqrt(sum / (double)result->count) : 0;
-        ready[i]->error_most = most;
-    }
-    free(want);
-}
-
 /* Compares what AUTO chooses with the best of what it may choose; one that mixes neighbours must pay. */
 static void check_planner(struct bench *bench, const char *text, const cvg_conv *conv, cvg_pass pass,
                           struct candidate *const *ready, int count)
@@ -308,8 +156,8 @@ static void bench_pass(struct bench *bench, int row, const cvg_conv *conv, cvg_p
     const char *pass_name = pass_names[pass];
     progress_says("timing %s, %s", r->name, pass_name);
     const int count = open_candidates(bench, conv, pass, layer, ready);
-    compare_results(bench, conv, ready, count, pass, layer);
-    time_pass(ready, count, pass, layer, bench->min_time);
+    bench_compare_results(conv, ready, count, pass, layer, bench->threads);
+    bench_time_pass(ready, count, pass, layer, bench->min_time);
     progress_clear();
     interrupt_hold();
     for (int i = 0; i < bench->count; i++) {
@@ -341,9 +189,9 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
     conv.type = type;
     problem_print(&conv, text, sizeof text);
     progress_says("preparing %s", *problem->name ? problem->name : text);
-    struct layer layer = layer_of(&conv);
+    struct layer layer = bench_layer_of(&conv);
     for (int i = 0; i < bench->count; i++)
-        bench->candidates[i].times = cli_alloc(MOST_RUNS, sizeof(double));
+        bench->candidates[i].times = cli_alloc(BENCH_MOST_RUNS, sizeof(double));
     const double peak = peak_flops(type, bench->threads);
     progress_clear();
     interrupt_hold();
@@ -357,7 +205,7 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
         bench_pass(bench, row, &conv, bench->passes[p], &layer);
     for (int i = 0; i < bench->count; i++)
         free(bench->candidates[i].times);
-    layer_free(&layer);
+    bench_layer_free(&layer);
 }
 
 /* Fills in the candidates: our algorithms, then the peers asked for. */

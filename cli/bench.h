@@ -7,7 +7,36 @@
 #include "output.h"
 #include "peer.h"
 
+enum { BENCH_MOST_RUNS = 1000 }; /* of a candidate: room for their times */
 enum { CANDIDATES_MOST = CVG_ALGO_COUNT + PEERS_MOST };
+
+/* What is timed: an algorithm of ours, or a peer. */
+struct candidate {
+    const char *name;
+    cvg_algo algo;
+    const struct peer *peer; /* NULL: ours */
+    cvg_plan *plan;          /* NULL: refused */
+    cvg_error why;
+    void *workspace; /* ours; the peer's state */
+    double *times;
+    int runs;
+    double error_rms, error_most; /* of the result, in parts of its root mean square; -1: not known */
+};
+
+/* A layer's tensors, the same numbers for every type. */
+struct layer bench_layer_of(const cvg_conv *conv);
+void bench_layer_free(struct layer *layer);
+
+/* Times one pass by all candidates in turn, so that a slow spell of the machine hits all alike; times are sorted. */
+void bench_time_pass(struct candidate *const *candidates, int count, cvg_pass pass, const struct layer *layer,
+                     double min_time);
+
+/*
+ * How far each result is from that in double, in parts of its root mean square.  Dies of one that is
+ * something else: a speed of that proves nothing.
+ */
+void bench_compare_results(const cvg_conv *conv, struct candidate *const *ready, int count, cvg_pass pass,
+                           struct layer *layer, int threads);
 
 /* One layer: percent of the FMA peak by pass and candidate; 0 where not measured. */
 struct report_row {
