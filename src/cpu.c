@@ -10,18 +10,22 @@ static int always(void)
     return 1;
 }
 
-#ifdef CVG_HAVE_X86
+#if defined(CVG_HAVE_FMA) || defined(CVG_HAVE_AVX2)
 static int has_fma(void)
 {
     __builtin_cpu_init();
     return __builtin_cpu_supports("fma");
 }
+#endif
 
+#ifdef CVG_HAVE_AVX2
 static int has_avx2(void)
 {
     return has_fma() && __builtin_cpu_supports("avx2");
 }
+#endif
 
+#ifdef CVG_HAVE_AVX512
 static int has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
@@ -29,21 +33,36 @@ static int has_avx512(void)
 }
 #endif
 
-/* Every instruction set, best first. */
+#ifdef CVG_HAVE_F32
+#define F32(set) &cvg_kernels_##set##_f32
+#else
+#define F32(set) NULL
+#endif
+#ifdef CVG_HAVE_F64
+#define F64(set) &cvg_kernels_##set##_f64
+#else
+#define F64(set) NULL
+#endif
+
+/* Every instruction set of this build, best first. */
 static const struct {
     const char *name;
     int (*available)(void);
-    const struct cvg_kernels *kernels[2]; /* by cvg_type */
+    const struct cvg_kernels *kernels[2]; /* by cvg_type; NULL for a type that this build lacks */
 } sets[] = {
-#ifdef CVG_HAVE_X86
-    {"avx512", has_avx512, {&cvg_kernels_avx512_f32, &cvg_kernels_avx512_f64}},
-    {"avx2", has_avx2, {&cvg_kernels_avx2_f32, &cvg_kernels_avx2_f64}},
-    {"fma", has_fma, {&cvg_kernels_fma_f32, &cvg_kernels_fma_f64}},
+#ifdef CVG_HAVE_AVX512
+    {"avx512", has_avx512, {F32(avx512), F64(avx512)}},
+#endif
+#ifdef CVG_HAVE_AVX2
+    {"avx2", has_avx2, {F32(avx2), F64(avx2)}},
+#endif
+#ifdef CVG_HAVE_FMA
+    {"fma", has_fma, {F32(fma), F64(fma)}},
 #endif
 #ifdef CVG_HAVE_NEON
-    {"neon", always, {&cvg_kernels_neon_f32, &cvg_kernels_neon_f64}},
+    {"neon", always, {F32(neon), F64(neon)}},
 #endif
-    {"portable", always, {&cvg_kernels_portable_f32, &cvg_kernels_portable_f64}},
+    {"portable", always, {F32(portable), F64(portable)}},
 };
 
 enum { SETS = sizeof sets / sizeof *sets };
@@ -61,6 +80,11 @@ static const char *list_of(char text[80])
 const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, const char *isa, cvg_error *error)
 {
     char list[80];
+    if (!sets[SETS - 1].kernels[type]) {
+        cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %s; this build of the library is without it",
+                 type == CVG_F32 ? "CVG_F32" : "CVG_F64");
+        return NULL;
+    }
     for (int i = 0; i < SETS; i++)
         if ((!isa || !*isa || !strcmp(isa, sets[i].name)) && sets[i].available())
             return sets[i].kernels[type];

@@ -1,7 +1,7 @@
 /* AVX2 kernels, float. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_X86
+#if defined(CVG_HAVE_AVX2) && defined(CVG_HAVE_F32)
 typedef float real;
 
 #include "target.h"

@@ -1,7 +1,7 @@
 /* AVX-512 kernels, float. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_X86
+#if defined(CVG_HAVE_AVX512) && defined(CVG_HAVE_F32)
 typedef float real;
 
 #include "target.h"

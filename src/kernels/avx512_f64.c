@@ -1,7 +1,7 @@
 /* AVX-512 kernels, double. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_X86
+#if defined(CVG_HAVE_AVX512) && defined(CVG_HAVE_F64)
 typedef double real;
 
 #include "target.h"

@@ -35,8 +35,18 @@
 #define UNROLL
 #define INLINE static inline
 #endif
+#ifdef __GNUC__
+#define BROKEN __builtin_trap() /* a contract is: better no result than a wrong one */
+#else
+#define BROKEN abort()
+#endif
 
-enum { MOST_VECS = 12, NINE_ROWS = 12, STENCIL_ROWS = 8, STENCIL_VECS = 3 };
+#ifdef SMALL
+enum { STENCIL_ROWS = 2, STENCIL_VECS = 1 };
+#else
+enum { STENCIL_ROWS = 8, STENCIL_VECS = 3 };
+#endif
+enum { MOST_VECS = 12, NINE_ROWS = 12 };
 #define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 
 /*
@@ -114,7 +124,7 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
                  int first)
 {
     if (rows > most)
-        return;
+        BROKEN;
     switch (rows) {
     case 1: tile_any(1, vecs, terms, a, row, b, acc, place, first); break;
     case 2: if (most >= 2) tile_any(2, vecs, terms, a, row, b, acc, place, first); break;
@@ -357,6 +367,10 @@ static void fold(void *dst, const void *src, int64_t count)
 }
 
 #include "body_planes.h"
+#ifdef SMALL /* its loops have no constant ends */
+#undef UNROLL
+#define UNROLL
+#endif
 #include "body_points.h"
 
 static double load(const void *src, int64_t index)

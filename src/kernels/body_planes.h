@@ -88,16 +88,16 @@ INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t 
                           const struct cvg_terms *terms, const real *weight, const real *src,
                           int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
 {
-    const int most = vecs == 1 ? STENCIL_ROWS : STENCIL_ROWS / 2;
+    const int most = vecs == 1 ? STENCIL_ROWS : (STENCIL_ROWS + 1) / 2;
     for (; rows >= most; rows -= most, src += most * src_row, dst += most * dst_row)
         stencil_block(most, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
-    if (rows >= 4) {
+    if (most > 4 && rows >= 4) {
         stencil_block(4, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
         rows -= 4;
         src += 4 * src_row;
         dst += 4 * dst_row;
     }
-    for (; rows >= 2; rows -= 2, src += 2 * src_row, dst += 2 * dst_row)
+    for (; most > 2 && rows >= 2; rows -= 2, src += 2 * src_row, dst += 2 * dst_row)
         stencil_block(2, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
     if (rows)
         stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
@@ -175,11 +175,11 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
         stencil_nines(nine < 0, rows, count, terms, weight, s, src_row, d, dst_row, &f);
         return;
     }
-    for (; count >= 3 * VW; count -= 3 * VW, s += 3 * VW, d += 3 * VW)
-        stencil_strip(3, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
-    if (count > 2 * VW)
+    for (; count >= STENCIL_VECS * VW; count -= STENCIL_VECS * VW, s += STENCIL_VECS * VW, d += STENCIL_VECS * VW)
+        stencil_strip(STENCIL_VECS, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
+    if (STENCIL_VECS > 2 && count > 2 * VW)
         stencil_strip(3, 0, count - 2 * VW, rows, terms, weight, s, src_row, d, dst_row, &f);
-    else if (count > VW)
+    else if (STENCIL_VECS > 1 && count > VW)
         stencil_strip(2, 0, count - VW, rows, terms, weight, s, src_row, d, dst_row, &f);
     else if (count)
         stencil_strip(1, 0, count, rows, terms, weight, s, src_row, d, dst_row, &f);

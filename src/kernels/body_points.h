@@ -93,11 +93,19 @@ INLINE void points_walk(const int kind, const int in, const int out, const struc
 
 static void points(const struct cvg_points *p, const void *src, void *dst)
 {
+#ifdef SMALL
+    if (p->in > 1) {
+        points_walk((int)p->kind, p->in, p->out, p, src, dst);
+        return;
+    }
+#endif
     switch (p->kind * 100 + p->in * 10 + p->out) {
+#ifndef SMALL
     POINTS_CASE(CVG_SPREAD, 4, 4) POINTS_CASE(CVG_SPREAD, 6, 6) POINTS_CASE(CVG_SPREAD, 8, 8)
     POINTS_BOTH(2, 4) POINTS_BOTH(3, 4)
     POINTS_BOTH(2, 6) POINTS_BOTH(3, 6) POINTS_BOTH(4, 6) POINTS_BOTH(5, 6)
     POINTS_BOTH(2, 8) POINTS_BOTH(3, 8) POINTS_BOTH(4, 8) POINTS_BOTH(5, 8) POINTS_BOTH(6, 8) POINTS_BOTH(7, 8)
+#endif
     default: /* 1 to 1: an axis that is not transformed */
         for (int64_t o = 0; o < p->outer; o++)
             for (int64_t i = 0; i < p->count; i++)

@@ -1,12 +1,13 @@
 /* Portable kernels where x86 has fused multiply-add, double. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_X86
+#if defined(CVG_HAVE_FMA) && defined(CVG_HAVE_F64)
 typedef double real;
 
 #include "target.h"
 TARGET("fma")
 #define X86_FMA
+#define SMALL /* for the few processors that have it without AVX2 */
 #include "simd_portable.h"
 
 #define KERNELS cvg_kernels_fma_f64

@@ -180,16 +180,35 @@ struct cvg_kernels {
     void (*store)(void *dst, int64_t index, double value);
 };
 
-extern const struct cvg_kernels cvg_kernels_portable_f32, cvg_kernels_portable_f64;
+/*
+ * What a build has.  It leaves sets and types out by -DCVG_NO_AVX512, _AVX2, _FMA, _NEON, _F32 or _F64, as
+ * -DCVG_SETS=... and -DCVG_TYPES=... of CMake do; the portable set is always there.
+ */
 #if defined(__x86_64__) && defined(__GNUC__)
-#define CVG_HAVE_X86 1
+#ifndef CVG_NO_FMA
+#define CVG_HAVE_FMA 1
+#endif
+#ifndef CVG_NO_AVX2
+#define CVG_HAVE_AVX2 1
+#endif
+#if defined(CVG_HAVE_AVX2) && !defined(CVG_NO_AVX512)
+#define CVG_HAVE_AVX512 1 /* with the narrow tile of AVX2 */
+#endif
+#elif defined(__aarch64__) && defined(__GNUC__) && !defined(CVG_NO_NEON)
+#define CVG_HAVE_NEON 1
+#endif
+#ifndef CVG_NO_F32
+#define CVG_HAVE_F32 1
+#endif
+#ifndef CVG_NO_F64
+#define CVG_HAVE_F64 1
+#endif
+
+extern const struct cvg_kernels cvg_kernels_portable_f32, cvg_kernels_portable_f64;
 extern const struct cvg_kernels cvg_kernels_fma_f32, cvg_kernels_fma_f64;
 extern const struct cvg_kernels cvg_kernels_avx2_f32, cvg_kernels_avx2_f64;
 extern const struct cvg_kernels cvg_kernels_avx512_f32, cvg_kernels_avx512_f64;
 extern cvg_tile_fn cvg_tile_avx2_narrow_f32, cvg_tile_avx2_narrow_f64; /* serve AVX-512, too */
-#elif defined(__aarch64__) && defined(__GNUC__)
-#define CVG_HAVE_NEON 1
 extern const struct cvg_kernels cvg_kernels_neon_f32, cvg_kernels_neon_f64;
-#endif
 
 #endif

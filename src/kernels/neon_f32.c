@@ -1,7 +1,7 @@
 /* NEON kernels, float. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_NEON
+#if defined(CVG_HAVE_NEON) && defined(CVG_HAVE_F32)
 typedef float real;
 
 #include "simd_neon.h"

@@ -1,7 +1,7 @@
 /* NEON kernels, double. */
 #include "kernels.h"
 
-#ifdef CVG_HAVE_NEON
+#if defined(CVG_HAVE_NEON) && defined(CVG_HAVE_F64)
 typedef double real;
 
 #include "simd_neon.h"

@@ -1,4 +1,7 @@
 /* Portable kernels, float. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_F32
 typedef float real;
 
 #include "simd_portable.h"
@@ -7,3 +10,4 @@ typedef float real;
 #define KERNELS_ISA "portable"
 #define KERNELS_TYPE CVG_F32
 #include "body.h"
+#endif

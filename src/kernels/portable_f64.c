@@ -1,4 +1,7 @@
 /* Portable kernels, double. */
+#include "kernels.h"
+
+#ifdef CVG_HAVE_F64
 typedef double real;
 
 #include "simd_portable.h"
@@ -7,3 +10,4 @@ typedef double real;
 #define KERNELS_ISA "portable"
 #define KERNELS_TYPE CVG_F64
 #include "body.h"
+#endif

@@ -3,6 +3,10 @@
  * GNU vectors the compiler maps them to whatever the target has (SSE2, NEON);
  * without them, or where numbers are wider than their type (x87), they are small arrays.
  */
+#if defined(__OPTIMIZE_SIZE__) && !defined(SMALL)
+#define SMALL /* fewer sums at a time, and one piece of code for several cases */
+#endif
+
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -11,8 +15,12 @@
 #include <immintrin.h>
 #endif
 
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2, DOT_SUMS = 12 };
-enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1 };
+enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2 };
+#ifdef SMALL
+enum { ROWS_1 = 4, ROWS_2 = 4, ROWS_3 = 2, ROWS_4 = 2, ROWS_6 = 1, ROWS_12 = 1, DOT_SUMS = 4 * 16 / VW / 4 };
+#else
+enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1, DOT_SUMS = 12 };
+#endif
 
 /* 16: numbers wider than _Float16 keep their type, as gcc says with -march=native on processors that have it. */
 #if defined(__GNUC__) && (FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16)
