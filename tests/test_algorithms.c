@@ -525,8 +525,10 @@ int main(int argc, char **argv)
     for (int set = 0; cvg_cpu_name(set); set++)
         printf("%s %s\n", cvg_cpu_set(set, CVG_F32) ? "checking" : "SKIPPED (this processor lacks it):",
                cvg_cpu_name(set));
-    const int draws = argc > 1 ? atoi(argv[1]) : 150; /* random problems */
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    /* How many random problems; and which part of how many of all problems, so that parts can run side by side. */
+    const int draws = argc > 1 ? atoi(argv[1]) : 150, part = argc > 3 ? atoi(argv[2]) : 0;
+    const int parts = argc > 3 ? atoi(argv[3]) : 1;
+    for (size_t i = (size_t)part; i < sizeof cases / sizeof *cases; i += (size_t)parts) {
         struct problem p = {.conv = CVG_CONV_INIT};
         cvg_error error;
         if (check(problem_parse(&p, cases[i].problem, &error), "%s", error.text))
@@ -539,15 +541,17 @@ int main(int argc, char **argv)
         if (!random_conv(&random, &conv))
             continue;
         problem_print(&conv, text, sizeof text);
-        check_problem(text, &conv, seed);
-        drawn++;
+        if (drawn++ % parts == part)
+            check_problem(text, &conv, seed);
     }
-    check_delta();
-    check_ones();
-    check_nan();
-    check_groups();
-    check_workspace();
-    check_parts();
+    if (part == 0) {
+        check_delta();
+        check_ones();
+        check_nan();
+        check_groups();
+        check_workspace();
+        check_parts();
+    }
     for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
         check(runs[algo] > 0, "%s was never run", cvg_algo_name((cvg_algo)algo));
         printf("%s: %ld runs\n", cvg_algo_name((cvg_algo)algo), runs[algo]);

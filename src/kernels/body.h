@@ -38,6 +38,7 @@
 #ifdef __GNUC__
 #define BROKEN __builtin_trap() /* a contract is: better no result than a wrong one */
 #else
+#include <stdlib.h>
 #define BROKEN abort()
 #endif
 

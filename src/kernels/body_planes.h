@@ -31,29 +31,31 @@ INLINE real with_base(const enum base base, real old, real value, real bias)
     return base == BIAS ? bias + value : base == OLD ? old + value : value;
 }
 
-INLINE void put_line_of(const enum base base, real *dst, int64_t step, const real *src, int64_t src_step, int64_t count,
-                        const struct finish *f)
+INLINE void put_lines_of(const enum base base, real *dst, int64_t dst_row, int64_t step, const real *src, int64_t src_row,
+                         int64_t src_step, int64_t rows, int64_t count, const real scale, const real bias)
 {
-    const real scale = f->scale, bias = f->bias; /* which no element that is written can change */
     const tvec scales = t_splat(scale), biases = t_splat(bias);
-    int64_t i = 0;
-    for (; step == 1 && src_step == 1 && i + TW <= count; i += TW)
-        put_vector(base, dst + i, t_load(src + i), scales, biases);
-    for (; src_step == 1 && i < count; i++)
-        dst[i * step] = with_base(base, dst[i * step], scale * src[i], bias);
-    for (; i < count; i++)
-        dst[i * step] = with_base(base, dst[i * step], scale * src[i * src_step], bias);
+    for (int64_t r = 0; r < rows; r++, dst += dst_row, src += src_row) {
+        int64_t i = 0;
+        for (; step == 1 && src_step == 1 && i + TW <= count; i += TW)
+            put_vector(base, dst + i, t_load(src + i), scales, biases);
+        for (; src_step == 1 && i < count; i++)
+            dst[i * step] = with_base(base, dst[i * step], scale * src[i], bias);
+        for (; i < count; i++)
+            dst[i * step] = with_base(base, dst[i * step], scale * src[i * src_step], bias);
+    }
 }
 
-/* Writes a line of finished sums of one bias. */
-static void put_line(real *dst, int64_t step, const real *src, int64_t src_step, int64_t count, const struct finish *f)
+/* Writes lines of finished sums of one bias. */
+static void put_lines(real *dst, int64_t dst_row, int64_t step, const real *src, int64_t src_row, int64_t src_step,
+                      int64_t rows, int64_t count, const struct finish *f)
 {
     if (f->biased)
-        put_line_of(BIAS, dst, step, src, src_step, count, f);
+        put_lines_of(BIAS, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias);
     else if (f->accumulate)
-        put_line_of(OLD, dst, step, src, src_step, count, f);
+        put_lines_of(OLD, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, 0);
     else
-        put_line_of(NOTHING, dst, step, src, src_step, count, f);
+        put_lines_of(NOTHING, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, 0);
 }
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
@@ -273,8 +275,7 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
                      int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    for (int64_t r = 0; r < rows; r++)
-        put_line((real *)dst + r * dst_row, step, (const real *)src + r * src_row, 1, count, &f);
+    put_lines(dst, dst_row, step, src, src_row, 1, rows, count, &f);
 }
 
 /* Turns TW channels from l on for TW positions from i on. */
@@ -339,7 +340,7 @@ static void unturn(void *dst, int64_t step, const void *src, int lanes, int widt
         const int64_t from = m < l ? done : 0;
         const struct finish f = finish_of(finish, m);
         if (from < count)
-            put_line(d + m * step + from, 1, s + from * lanes + m, lanes, count - from, &f);
+            put_lines(d + m * step + from, 0, 1, s + from * lanes + m, 0, lanes, 1, count - from, &f);
     }
 }
 
@@ -347,7 +348,7 @@ static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, 
                 const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    put_line(dst, dst_step, src, src_step, count, &f);
+    put_lines(dst, 0, dst_step, src, 0, src_step, 1, count, &f);
 }
 
 static double sum(const void *src, int64_t rows, int64_t step, int64_t count)
