@@ -18,10 +18,7 @@
 
 enum { RUNS = 7 };
 
-static int64_t up(int64_t value, int64_t multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
+static int64_t up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 static int64_t draw(struct random *random, int64_t least, int64_t most)
 {

@@ -53,15 +53,16 @@ const struct about *about_now(int threads)
 
 void about_print(const struct about *a)
 {
-    printf("convgrad %s, %s\n%s, %s, %d %s\ncommand: %.90s%s\n", cvg_version(), a->date, a->processor, a->isa, a->threads,
-           a->threads == 1 ? "thread" : "threads", a->command, strlen(a->command) > 90 ? " ..." : "");
+    printf("convgrad %s, %s\n%s, %s, %d %s\ncommand: %.90s%s\n", cvg_version(), a->date, a->processor, a->isa,
+           a->threads, a->threads == 1 ? "thread" : "threads", a->command, strlen(a->command) > 90 ? " ..." : "");
 }
 
 void about_json(const struct about *a, FILE *out)
 {
     const struct {
         const char *name, *value;
-    } texts[] = {{"version", cvg_version()}, {"date", a->date}, {"cpu", a->processor}, {"isa", a->isa}, {"command", a->command}};
+    } texts[] = {
+        {"version", cvg_version()}, {"date", a->date}, {"cpu", a->processor}, {"isa", a->isa}, {"command", a->command}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         fprintf(out, ",\"%s\":", texts[i].name);
         json_string(out, texts[i].value);

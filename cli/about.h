@@ -6,7 +6,7 @@
 
 struct about {
     char processor[128], isa[32], date[32], command[2000]; /* date: UTC, as ISO 8601 has it */
-    int fuses, threads; /* multiply and add, with one rounding */
+    int fuses, threads;                                    /* multiply and add, with one rounding */
 };
 
 /* Keeps the command line; call it first. */

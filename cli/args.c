@@ -9,16 +9,20 @@
 
 const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
-const char *type_name(cvg_type type)
-{
-    return type == CVG_F32 ? "f32" : "f64";
-}
+const char *type_name(cvg_type type) { return type == CVG_F32 ? "f32" : "f64"; }
 
 static const char *const option_names[OPTIONS] = {
-    [OPT_DILATION] = "--dilation", [OPT_GROUPS] = "--groups", [OPT_OUTPUT_PADDING] = "--output-padding",
-    [OPT_PAD] = "--pad",           [OPT_STRIDE] = "--stride", [OPT_SEED] = "--seed",
-    [OPT_MIN_TIME] = "--min-time", [OPT_ERROR_GROWTH] = "--error-growth",
-    [OPT_MEASURE] = "--measure",     [OPT_RANDOM] = "--random", [OPT_TIME_LIMIT] = "--time-limit",
+    [OPT_DILATION] = "--dilation",
+    [OPT_GROUPS] = "--groups",
+    [OPT_OUTPUT_PADDING] = "--output-padding",
+    [OPT_PAD] = "--pad",
+    [OPT_STRIDE] = "--stride",
+    [OPT_SEED] = "--seed",
+    [OPT_MIN_TIME] = "--min-time",
+    [OPT_ERROR_GROWTH] = "--error-growth",
+    [OPT_MEASURE] = "--measure",
+    [OPT_RANDOM] = "--random",
+    [OPT_TIME_LIMIT] = "--time-limit",
 };
 
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values)
@@ -58,13 +62,15 @@ static _Noreturn void die_of_channels(const int64_t *input, const int64_t *weigh
         snprintf(guess, sizeof guess, "; weight looks like channels last (K,%s,C/groups)", filter[dims - 1]);
     else if (channels == weight[rank - 2] * groups)
         snprintf(guess, sizeof guess, "; weight looks like channels last (%s,C/groups,K)", filter[dims - 1]);
-    die(EXIT_BAD_INPUT, "weight has %" PRId64 " channels a group; input has %" PRId64 " channels in %" PRId64
-        " %s; input is %s, expected N,C,%s; weight is %s, expected K,C/groups,%s%s", weight[1], channels, groups,
-        groups == 1 ? "group" : "groups", in, spatial[dims - 1], w, filter[dims - 1], guess);
+    die(EXIT_BAD_INPUT,
+        "weight has %" PRId64 " channels a group; input has %" PRId64 " channels in %" PRId64
+        " %s; input is %s, expected N,C,%s; weight is %s, expected K,C/groups,%s%s",
+        weight[1], channels, groups, groups == 1 ? "group" : "groups", in, spatial[dims - 1], w, filter[dims - 1],
+        guess);
 }
 
-cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank,
-                   const int64_t *weight, int weight_rank)
+cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank, const int64_t *weight,
+                   int weight_rank)
 {
     cvg_conv conv = CVG_CONV_INIT;
     cvg_error error;
@@ -152,8 +158,7 @@ int args_problems(const struct args *args, struct problem **problems)
             die(EXIT_BAD_INPUT, "--input-shape is \"%s\"; must be 3 to 5 numbers with commas between", in);
         if (weight_rank < 0)
             die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between", w);
-        (*problems)[count++] = (struct problem){
-            .conv = args_conv(args, input, input_rank, weight, weight_rank)};
+        (*problems)[count++] = (struct problem){.conv = args_conv(args, input, input_rank, weight, weight_rank)};
     }
     return count;
 }
@@ -162,8 +167,7 @@ int args_problems(const struct args *args, struct problem **problems)
  * The items of a list with commas between, each by its place among names; dies of one that is
  * not there.
  */
-static int list_of(const char *option, const char *text, const char *const *names, int name_count,
-                   int *items, int most)
+static int list_of(const char *option, const char *text, const char *const *names, int name_count, int *items, int most)
 {
     int count = 0;
     for (const char *at = text;;) {
@@ -203,8 +207,8 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
         count = list_of("--algo", args->option[OPT_ALGO], names, CVG_ALGO_COUNT, items, CVG_ALGO_COUNT);
     for (int i = 0; args->option[OPT_EXACT] && i < count; i++)
         if (cvg_algo_mixes((cvg_algo)items[i]))
-            die(EXIT_BAD_INPUT, "--algo is \"%s\"; %s mixes neighbours, which --exact leaves out", args->option[OPT_ALGO],
-                names[items[i]]);
+            die(EXIT_BAD_INPUT, "--algo is \"%s\"; %s mixes neighbours, which --exact leaves out",
+                args->option[OPT_ALGO], names[items[i]]);
     for (int i = 0; i < count; i++)
         algos[i] = (cvg_algo)items[i];
     return count;
@@ -255,7 +259,8 @@ int64_t args_count(const struct args *args, enum option option, int64_t standard
     if (!text)
         return standard;
     if (numbers_parse(text, &value, 1) != 1 || value < least)
-        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a whole number of at least %" PRId64, option_names[option], text, least);
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a whole number of at least %" PRId64, option_names[option], text,
+            least);
     return value;
 }
 

@@ -10,10 +10,7 @@
 #include <zlib.h>
 #endif
 
-static size_t size_of(cvg_type type)
-{
-    return type == CVG_F32 ? sizeof(float) : sizeof(double);
-}
+static size_t size_of(cvg_type type) { return type == CVG_F32 ? sizeof(float) : sizeof(double); }
 
 void shape_print(const int64_t *shape, int rank, char *text, size_t size)
 {
@@ -151,8 +148,7 @@ static int header_shape(const char *text, struct array *array)
 }
 
 /* The elements, as stored; checks that they are all there and that nothing follows. */
-static int read_elements(struct array *array, const char *path, stream in, void *to, size_t size,
-                         cvg_error *error)
+static int read_elements(struct array *array, const char *path, stream in, void *to, size_t size, cvg_error *error)
 {
     char more;
     const size_t want = (size_t)array->count * size, got = stream_read(in, to, want);
@@ -205,7 +201,7 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
     }
     if (length >= sizeof header)
         return cli_fail(error, "%.100s: has a header of %zu bytes; must be at most %zu", path, length,
-                    sizeof header - 1);
+                        sizeof header - 1);
     if (stream_read(in, header, length) != length)
         return cli_fail(error, "%.100s: is truncated in its header", path);
     header[length] = 0;
@@ -220,8 +216,8 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
     else if (!strncmp(descr, "'<f8'", 5))
         array->type = CVG_F64;
     else
-        return cli_fail(error, "%.100s: its dtype is %.*s; must be '<f4' or '<f8'", path,
-                    (int)strcspn(descr, ",}"), descr);
+        return cli_fail(error, "%.100s: its dtype is %.*s; must be '<f4' or '<f8'", path, (int)strcspn(descr, ",}"),
+                        descr);
     if (strncmp(order, "False", 5))
         return cli_fail(error, "%.100s: is in Fortran order; must be in C order", path);
     if (!header_shape(shape, array))
@@ -239,15 +235,16 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
 }
 
 /* IDX: 0 0 type rank, then the sizes as 32-bit big-endian numbers, then the bytes. */
-static int read_idx(struct array *array, const char *path, stream in, const unsigned char magic[4],
-                    cvg_error *error)
+static int read_idx(struct array *array, const char *path, stream in, const unsigned char magic[4], cvg_error *error)
 {
     unsigned char size[4];
     int64_t shape[4] = {0, 1, 0, 0};
 
     if (magic[2] != 8 || magic[3] != 3)
-        return cli_fail(error, "%.100s: is IDX of type 0x%02x and rank %d; must be images: unsigned "
-                           "bytes (0x08) of rank 3", path, magic[2], magic[3]);
+        return cli_fail(error,
+                        "%.100s: is IDX of type 0x%02x and rank %d; must be images: unsigned "
+                        "bytes (0x08) of rank 3",
+                        path, magic[2], magic[3]);
     for (int i = 0; i < 3; i++) {
         if (stream_read(in, size, 4) != 4)
             return cli_fail(error, "%.100s: is truncated in its header", path);
@@ -279,7 +276,7 @@ int array_read(struct array *array, const char *path, cvg_error *error)
         return cli_fail(error, "%.100s: %s", path, errno ? strerror(errno) : "out of memory");
     if (stream_read(in, magic, 4) != 4)
         cli_fail(error, "%.100s: is %s", path,
-             stream_failed(in) ? "no file that can be read" : "too short to be .npy or IDX");
+                 stream_failed(in) ? "no file that can be read" : "too short to be .npy or IDX");
     else if (!memcmp(magic, "\x93NUM", 4))
         good = read_npy(array, path, in, error);
     else if (magic[0] == 0 && magic[1] == 0)
@@ -298,7 +295,7 @@ int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error
 {
     if (array->rank < 1 || begin < 0 || end < begin || end > array->shape[0])
         return cli_fail(error, "takes %" PRId64 ":%" PRId64 " of a batch of %" PRId64, begin, end,
-                    array->rank < 1 ? 0 : array->shape[0]);
+                        array->rank < 1 ? 0 : array->shape[0]);
     const int64_t each = array->shape[0] ? array->count / array->shape[0] : 0;
     memmove(array->data, (char *)array->data + (size_t)(begin * each) * size_of(array->type),
             (size_t)((end - begin) * each) * size_of(array->type));
@@ -312,9 +309,10 @@ int array_write(const struct array *array, const char *path, cvg_error *error)
     char shape[200] = "", header[256];
     size_t length = 0;
     for (int i = 0; i < array->rank; i++)
-        length += (size_t)snprintf(shape + length, sizeof shape - length, "%" PRId64 "%s",
-                                   array->shape[i],
-                                   i + 1 < array->rank ? ", " : array->rank == 1 ? "," : "");
+        length += (size_t)snprintf(shape + length, sizeof shape - length, "%" PRId64 "%s", array->shape[i],
+                                   i + 1 < array->rank ? ", "
+                                   : array->rank == 1  ? ","
+                                                       : "");
     /* Magic, version and length take 10 bytes; all is padded to a multiple of 64. */
     int used = snprintf(header, sizeof header, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%s), }",
                         (int)size_of(array->type), shape);
@@ -322,17 +320,15 @@ int array_write(const struct array *array, const char *path, cvg_error *error)
     for (; used < total - 11; used++)
         header[used] = ' ';
     header[used++] = '\n';
-    const unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(used & 255),
-                                     (unsigned char)(used >> 8)};
+    const unsigned char start[10] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(used & 255), (unsigned char)(used >> 8)};
 
     FILE *file = fopen(path, "wb");
     if (!file)
         return cli_fail(error, "%.150s: %s", path, strerror(errno));
     swap_bytes(array->data, array->count, size_of(array->type));
-    const int good = fwrite(start, 1, 10, file) == 10 &&
-                     fwrite(header, 1, (size_t)used, file) == (size_t)used &&
-                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) ==
-                         (size_t)array->count;
+    const int good = fwrite(start, 1, 10, file) == 10 && fwrite(header, 1, (size_t)used, file) == (size_t)used &&
+                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) == (size_t)array->count;
     swap_bytes(array->data, array->count, size_of(array->type));
     const int closed = fclose(file) == 0;
     if (good && closed)

@@ -31,8 +31,8 @@ static void print_header(const struct bench *bench)
 {
     about_print(bench->report.about);
     printf("speed: %s is 1.00x; error: root mean square, in parts of that of the result\n", bench->report.names[0]);
-    printf("  %-11s %-15s %10s %10s %8s %6s %7s %8s %9s\n", "pass", "algorithm", "min ms", "median ms", "GFLOP/s", "% peak",
-           "speed", "error", "workspace");
+    printf("  %-11s %-15s %10s %10s %8s %6s %7s %8s %9s\n", "pass", "algorithm", "min ms", "median ms", "GFLOP/s",
+           "% peak", "speed", "error", "workspace");
 }
 
 /* A candidate's name; what auto took stands behind it. */
@@ -56,7 +56,8 @@ static void print_line(const struct candidate *c, const struct candidate *base, 
         snprintf(room, sizeof room, bytes < 1 << 20 ? "%.1f KiB" : "%.1f MiB",
                  (double)bytes / (bytes < 1 << 20 ? 1 << 10 : 1 << 20));
     printf("  %-11s %-15s %10.4f %10.4f %8.2f %6.1f %7s %8s %9s\n", pass_name, name, c->times[0] * 1e3,
-           c->times[c->runs / 2] * 1e3, flops / c->times[0] * 1e-9, 100 * flops / c->times[0] / peak, speed, error, room);
+           c->times[c->runs / 2] * 1e3, flops / c->times[0] * 1e-9, 100 * flops / c->times[0] / peak, speed, error,
+           room);
 }
 
 static void json_line(struct bench *bench, const struct report_row *row, const cvg_conv *conv, cvg_pass pass,
@@ -68,8 +69,8 @@ static void json_line(struct bench *bench, const struct report_row *row, const c
     fprintf(out, "{\"problem\":\"%s\",\"pass\":\"%s\",\"type\":\"%s\",\"algo\":", row->problem, pass_names[pass],
             type_name(conv->type));
     fprintf(out, c->peer ? "null,\"peer\":\"%s\"" : "\"%s\",\"peer\":null", c->name);
-    fprintf(out, ",\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,\"workspace_bytes\":%zu", threads,
-            c->times[0], c->times[c->runs / 2], 2 * problem_sizes(conv).macs / c->times[0] * 1e-9, bytes);
+    fprintf(out, ",\"threads\":%d,\"seconds_min\":%.9g,\"seconds_median\":%.9g,\"gflops\":%.6g,\"workspace_bytes\":%zu",
+            threads, c->times[0], c->times[c->runs / 2], 2 * problem_sizes(conv).macs / c->times[0] * 1e-9, bytes);
     fprintf(out, ",\"peak_gflops\":%.6g", row->peak * 1e-9);
     if (c->error_rms >= 0)
         fprintf(out, ",\"error_rms\":%.3g,\"error_max\":%.3g", c->error_rms, c->error_most);
@@ -82,8 +83,8 @@ static void json_line(struct bench *bench, const struct report_row *row, const c
 }
 
 /* Prepares the candidates for a pass; leaves those that can do it in ready. */
-static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass,
-                           struct layer *layer, struct candidate **ready)
+static int open_candidates(struct bench *bench, const cvg_conv *conv, cvg_pass pass, struct layer *layer,
+                           struct candidate **ready)
 {
     int count = 0;
     for (int i = 0; i < bench->count; i++) {
@@ -198,7 +199,8 @@ static void bench_problem(struct bench *bench, const struct problem *problem, cv
     const int row = report_row(&bench->report, *problem->name ? problem->name : text, text, &conv, peak);
     if (row == 0) /* not before: there may be no memory for the first layer */
         print_header(bench);
-    printf("%s%s%s, %s, FMA peak %.1f GFLOP/s\n", problem->name, *problem->name ? ": " : "", text, type_name(type), peak * 1e-9);
+    printf("%s%s%s, %s, FMA peak %.1f GFLOP/s\n", problem->name, *problem->name ? ": " : "", text, type_name(type),
+           peak * 1e-9);
     fflush(stdout);
     interrupt_release();
     for (int p = 0; p < bench->pass_count; p++)

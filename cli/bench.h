@@ -46,7 +46,7 @@ struct report_row {
     double peak; /* of the type, flop/s */
     double percent[CVG_PASS_COUNT][CANDIDATES_MOST];
     double error[CVG_PASS_COUNT][CANDIDATES_MOST]; /* root mean square, of that of the result; -1: not known */
-    double intensity; /* flop for each byte of the three tensors of a pass */
+    double intensity;                              /* flop for each byte of the three tensors of a pass */
 };
 
 /* The first candidate is the base of all ratios. */

@@ -58,8 +58,8 @@ static void print_summary(const struct report *report, int pass, int c, int firs
 void report_print(const struct report *report)
 {
     printf("\nGeometric means of layers; speed 1.00x is that of %s\n", report->names[0]);
-    printf("  %-11s %-14s %6s %7s %8s   %-34s %9s\n", "pass", "algorithm", "layers", "% peak", "speed", "at most, in layer",
-           "max error");
+    printf("  %-11s %-14s %6s %7s %8s   %-34s %9s\n", "pass", "algorithm", "layers", "% peak", "speed",
+           "at most, in layer", "max error");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         for (int c = 0; c < report->count; c++)
             print_summary(report, pass, c, c == 0);

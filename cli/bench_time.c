@@ -44,16 +44,12 @@ void bench_layer_free(struct layer *l)
 static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct layer *l, void *workspace)
 {
     switch (pass) {
-    case CVG_FORWARD:
-        cvg_forward(plan, l->input.data, l->weight.data, NULL, l->output.data, workspace);
-        break;
+    case CVG_FORWARD: cvg_forward(plan, l->input.data, l->weight.data, NULL, l->output.data, workspace); break;
     case CVG_GRAD_INPUT:
-        cvg_grad_input(plan, l->grad_output.data, l->weight.data, l->grad_input.data, CVG_OVERWRITE,
-                       workspace);
+        cvg_grad_input(plan, l->grad_output.data, l->weight.data, l->grad_input.data, CVG_OVERWRITE, workspace);
         break;
     case CVG_GRAD_WEIGHT:
-        cvg_grad_weight(plan, l->input.data, l->grad_output.data, l->grad_weight.data, CVG_OVERWRITE,
-                        workspace);
+        cvg_grad_weight(plan, l->input.data, l->grad_output.data, l->grad_weight.data, CVG_OVERWRITE, workspace);
         break;
     }
 }
@@ -73,16 +69,16 @@ static void run_candidate(const struct candidate *c, cvg_pass pass, const struct
 }
 
 /* Times one pass by all candidates in turn, so that a slow spell of the machine hits all alike. */
-void bench_time_pass(struct candidate *const *candidates, int count, cvg_pass pass,
-                      const struct layer *layer, double min_time)
+void bench_time_pass(struct candidate *const *candidates, int count, cvg_pass pass, const struct layer *layer,
+                     double min_time)
 {
     double spent = 0;
     for (int i = 0; i < count; i++) {
         candidates[i]->runs = 0;
         run_candidate(candidates[i], pass, layer);
     }
-    while (count && (candidates[0]->runs < LEAST_RUNS ||
-                     (spent < min_time * count && candidates[0]->runs < BENCH_MOST_RUNS)))
+    while (count &&
+           (candidates[0]->runs < LEAST_RUNS || (spent < min_time * count && candidates[0]->runs < BENCH_MOST_RUNS)))
         for (int i = 0; i < count; i++) {
             const double begin = seconds();
             run_candidate(candidates[i], pass, layer);
@@ -135,8 +131,8 @@ void bench_compare_results(const cvg_conv *conv, struct candidate *const *ready,
         for (int64_t at = 0; at < result->count; at++) {
             const double off = fabs(array_get(result, at) - want[at]) / rms;
             if (!(off <= 1e-2)) /* far above any rounding */
-                die(EXIT_WRONG, "%s by %s: element %lld is %g; must be %g", pass_names[pass], ready[i]->name, (long long)at,
-                    array_get(result, at), want[at]);
+                die(EXIT_WRONG, "%s by %s: element %lld is %g; must be %g", pass_names[pass], ready[i]->name,
+                    (long long)at, array_get(result, at), want[at]);
             sum += off * off;
             most = fmax(most, off);
         }

@@ -14,8 +14,7 @@ enum { POISON_BYTE = 0xff };
 
 void set_new(struct set *set, cvg_type type, const struct sizes *z, size_t gap)
 {
-    const int64_t counts[TENSORS] = {z->input,  z->weight, z->bias,   z->output,
-                                     z->output, z->input,  z->weight, z->bias};
+    const int64_t counts[TENSORS] = {z->input, z->weight, z->bias, z->output, z->output, z->input, z->weight, z->bias};
     const size_t size = type == CVG_F32 ? sizeof(float) : sizeof(double);
     for (int i = 0; i < TENSORS; i++) {
         set->memory[i] = guarded_new((size_t)counts[i] * size, gap * size);
@@ -80,8 +79,8 @@ int run_all(const cvg_plan *plan, struct set *set, cvg_mode mode)
         else if (pass == CVG_GRAD_INPUT)
             cvg_grad_input(plan, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[GRAD_INPUT].data, mode, space);
         else if (pass == CVG_GRAD_WEIGHT)
-            cvg_backward(plan, t[INPUT].data, NULL, t[GRAD_OUTPUT].data, NULL, t[GRAD_WEIGHT].data,
-                         t[GRAD_BIAS].data, mode, space);
+            cvg_backward(plan, t[INPUT].data, NULL, t[GRAD_OUTPUT].data, NULL, t[GRAD_WEIGHT].data, t[GRAD_BIAS].data,
+                         mode, space);
         intact &= guard_intact(&workspace);
     }
     return intact;
@@ -109,8 +108,8 @@ void record(struct verify *v, int good, const char *what)
     printf("  repeat: %s\n", command);
 }
 
-void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want,
-             const struct set *sum, double factor, double terms)
+void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want, const struct set *sum,
+             double factor, double terms)
 {
     const double u = (v->type == CVG_F32 ? 0x1p-24 : 0x1p-53) + 0x1p-53; /* ours and the reference's */
     const double gamma = (terms + 3) * u < 1 ? (terms + 3) * u / (1 - (terms + 3) * u) : INFINITY;
@@ -154,22 +153,22 @@ void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set)
         const double products = array_largest(&set->view[of[pass][1]]) * array_largest(&set->view[of[pass][2]]);
         const double bias = pass == CVG_FORWARD ? array_largest(&set->view[BIAS]) : 0;
         v->allowed[of[pass][0]] = cvg_plan_error_growth(plan, (cvg_pass)pass) > 1
-                                      ? cvg_plan_error_bound(plan, (cvg_pass)pass) * (products + bias) : 0;
+                                      ? cvg_plan_error_bound(plan, (cvg_pass)pass) * (products + bias)
+                                      : 0;
     }
 }
 
 /* All sums are integers below 2^53, so the identities hold exactly or, for Winograd's, within the bounds. */
 static void adjoint(struct verify *v, const struct set *s)
 {
-    const double forward = dot(&s->view[OUTPUT], &s->view[GRAD_OUTPUT]) -
-                           dot(&s->view[BIAS], &s->view[GRAD_BIAS]);
+    const double forward = dot(&s->view[OUTPUT], &s->view[GRAD_OUTPUT]) - dot(&s->view[BIAS], &s->view[GRAD_BIAS]);
     const double by_input = dot(&s->view[INPUT], &s->view[GRAD_INPUT]);
     const double by_weight = dot(&s->view[WEIGHT], &s->view[GRAD_WEIGHT]);
     char what[240];
     snprintf(what, sizeof what,
              "adjoint identity by %s, %s: <output - bias, g> = %.17g, <input, grad_input> = %.17g, "
-             "<weight, grad_weight> = %.17g", cvg_algo_name(v->algo), type_name(v->type), forward, by_input,
-             by_weight);
+             "<weight, grad_weight> = %.17g",
+             cvg_algo_name(v->algo), type_name(v->type), forward, by_input, by_weight);
     const double off = v->allowed[OUTPUT] * sum_of_absolutes(&s->view[GRAD_OUTPUT]);
     record(v,
            fabs(forward - by_input) <= off + v->allowed[GRAD_INPUT] * sum_of_absolutes(&s->view[INPUT]) &&
@@ -218,11 +217,12 @@ static void subsets(struct verify *v, const cvg_plan *plan, struct set *work, co
             if (results[pass - CVG_GRAD_INPUT] && cvg_plan_workspace_size(plan, (cvg_pass)pass) > bytes)
                 bytes = cvg_plan_workspace_size(plan, (cvg_pass)pass);
         void *space = workspace_new(bytes);
-        const cvg_status status = cvg_backward(plan, results[1] ? t[INPUT].data : NULL, results[0] ? t[WEIGHT].data : NULL,
-                                               t[GRAD_OUTPUT].data, results[0], results[1], results[2],
-                                               CVG_OVERWRITE, space);
+        const cvg_status status =
+            cvg_backward(plan, results[1] ? t[INPUT].data : NULL, results[0] ? t[WEIGHT].data : NULL,
+                         t[GRAD_OUTPUT].data, results[0], results[1], results[2], CVG_OVERWRITE, space);
         v->doing = ", a subset of the gradients";
-        record(v, status == CVG_OK && guard_intact(&workspace), "a subset of the gradients: refused, or wrote outside the workspace");
+        record(v, status == CVG_OK && guard_intact(&workspace),
+               "a subset of the gradients: refused, or wrote outside the workspace");
         same_bits(v, work, want, (unsigned)subset << GRAD_INPUT);
         for (int i = 0; i < 3; i++)
             for (int64_t j = 0; !results[i] && j < t[GRAD_INPUT + i].count; j++)
@@ -257,8 +257,9 @@ static void transposes(struct verify *v, const cvg_conv *conv, const cvg_plan *h
     memcpy(expected.view[GRAD_WEIGHT].data, want->view[GRAD_WEIGHT].data, want->memory[GRAD_WEIGHT].bytes);
     poison_results(work);
     v->doing = ", transposed";
-    cvg_status status = cvg_transpose_forward(half, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[INPUT].data, t[GRAD_INPUT].data,
-                                              workspace_new(cvg_plan_workspace_size(half, CVG_GRAD_INPUT)));
+    cvg_status status =
+        cvg_transpose_forward(half, t[GRAD_OUTPUT].data, t[WEIGHT].data, t[INPUT].data, t[GRAD_INPUT].data,
+                              workspace_new(cvg_plan_workspace_size(half, CVG_GRAD_INPUT)));
     int intact = status == CVG_OK && guard_intact(&workspace);
     compare(v, GRAD_INPUT, work, &expected, NULL, 1, 0);
     for (int twice = 0; twice < 2; twice++) {

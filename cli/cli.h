@@ -46,6 +46,7 @@ void progress_clear(void); /* before anything else is printed */
 
 /* ---- arguments ---- */
 
+/* clang-format off */
 enum option {
     OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXACT, OPT_EXPORT,
     OPT_FIGURE, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
@@ -53,6 +54,7 @@ enum option {
     OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE, OPT_WEIGHT,
     OPT_WEIGHT_SHAPE, OPTIONS
 };
+/* clang-format on */
 
 struct args {
     const char *option[OPTIONS]; /* the value; "" for options that take none; NULL if it is not there */
@@ -67,8 +69,8 @@ void args_refuse_geometry(const struct args *args);
 int args_problems(const struct args *args, struct problem **problems);
 
 /* A problem from two shapes and the geometry options; dies of what does not fit. */
-cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank,
-                   const int64_t *weight, int weight_rank);
+cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank, const int64_t *weight,
+                   int weight_rank);
 
 /* Fills per-axis numbers from "2,3" or one "2" for all; dies of anything else. */
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values);

@@ -66,8 +66,7 @@ static void layer_free(struct layer *l)
 static void iterate(const struct layer *l, const cvg_plan *plan, void *workspace)
 {
     cvg_forward(plan, l->x.data, l->w.data, NULL, l->y.data, workspace);
-    cvg_backward(plan, l->x.data, l->w.data, l->g.data, l->dx.data, l->dw.data, l->db.data, CVG_OVERWRITE,
-                 workspace);
+    cvg_backward(plan, l->x.data, l->w.data, l->g.data, l->dx.data, l->dw.data, l->db.data, CVG_OVERWRITE, workspace);
 }
 
 /* Within the rounding that two f64 sums of so many products, each at most 1, may differ by. */

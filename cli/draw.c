@@ -4,7 +4,7 @@
 #include <math.h>
 
 enum {
-    MOST_ELEMENTS = 40000, /* of any tensor */
+    MOST_ELEMENTS = 40000,  /* of any tensor */
     MOST_PRODUCTS = 150000, /* of a pass, so that the reference is quick */
 };
 
@@ -13,10 +13,7 @@ static int64_t between(struct random *random, int64_t low, int64_t high)
     return low + (int64_t)(random_bits(random) % (uint64_t)(high - low + 1));
 }
 
-static int one_in(struct random *random, int n)
-{
-    return random_bits(random) % (unsigned)n == 0;
-}
+static int one_in(struct random *random, int n) { return random_bits(random) % (unsigned)n == 0; }
 
 /* Channels of a group: few, or around the widths of vectors and tiles. */
 static int64_t channels(struct random *random)
@@ -31,8 +28,9 @@ static int64_t channels(struct random *random)
 static void axis(struct random *random, cvg_conv *conv, int i)
 {
     conv->in[i] = one_in(random, 6) ? 1 : one_in(random, 8) ? between(random, 30, 300) : between(random, 2, 20);
-    conv->filter[i] = one_in(random, 8) ? conv->in[i] /* the image */
-                      : one_in(random, 10) ? between(random, 8, 29) : between(random, 1, 7);
+    conv->filter[i] = one_in(random, 8)    ? conv->in[i] /* the image */
+                      : one_in(random, 10) ? between(random, 8, 29)
+                                           : between(random, 1, 7);
     conv->stride[i] = one_in(random, 2) ? 1 : one_in(random, 12) ? between(random, 7, 100) : between(random, 2, 4);
     conv->dilation[i] = one_in(random, 3) ? one_in(random, 10) ? between(random, 5, 60) : between(random, 2, 4) : 1;
     if (one_in(random, 3))
@@ -52,7 +50,8 @@ void problem_draw(struct problem *problem, struct random *random)
         conv.batch = one_in(random, 30) ? 0 : one_in(random, 10) ? between(random, 5, 40) : between(random, 1, 3);
         conv.groups = one_in(random, 3) ? between(random, 2, 20) : 1;
         conv.in_channels = conv.groups * (conv.groups > 1 && one_in(random, 2) ? 1 : channels(random));
-        conv.out_channels = conv.groups * (conv.groups > 1 && one_in(random, 2) ? between(random, 1, 3) : channels(random));
+        conv.out_channels =
+            conv.groups * (conv.groups > 1 && one_in(random, 2) ? between(random, 1, 3) : channels(random));
         for (int i = 0; i < conv.spatial_dims; i++)
             axis(random, &conv, i);
         if (cvg_output_size(&conv, out, NULL))

@@ -9,20 +9,11 @@
 static pthread_mutex_t told = PTHREAD_MUTEX_INITIALIZER; /* held while what an end tells or cleans is changed */
 static void (*clean)(void);
 
-void interrupt_hold(void)
-{
-    pthread_mutex_lock(&told);
-}
+void interrupt_hold(void) { pthread_mutex_lock(&told); }
 
-void interrupt_release(void)
-{
-    pthread_mutex_unlock(&told);
-}
+void interrupt_release(void) { pthread_mutex_unlock(&told); }
 
-void at_end(void (*function)(void))
-{
-    clean = function;
-}
+void at_end(void (*function)(void)) { clean = function; }
 
 void end_cleans(void)
 {

@@ -12,21 +12,25 @@
 
 enum { MOST_STEPS = 200 };
 
-
 /* ---- the problem with three axes, whatever its rank ---- */
 
 struct geometry {
     int64_t N, C, K, G, Cg, Kg;
     int64_t in[3], filter[3], out[3], stride[3], dilation[3], pad[3], pad_end[3];
-    int64_t extent[3];  /* of the dilated filter */
-    int64_t dense[3];   /* output size if stride were 1 */
+    int64_t extent[3]; /* of the dilated filter */
+    int64_t dense[3];  /* output size if stride were 1 */
     int64_t in_size, filter_size, out_size;
 };
 
 static struct geometry geometry_of(const cvg_conv *conv)
 {
-    struct geometry g = {.N = conv->batch, .C = conv->in_channels, .K = conv->out_channels,
-                         .G = conv->groups, .in_size = 1, .filter_size = 1, .out_size = 1};
+    struct geometry g = {.N = conv->batch,
+                         .C = conv->in_channels,
+                         .K = conv->out_channels,
+                         .G = conv->groups,
+                         .in_size = 1,
+                         .filter_size = 1,
+                         .out_size = 1};
     int64_t out[3];
     cvg_output_size(conv, out, NULL);
     g.Cg = g.C / g.G;
@@ -127,16 +131,17 @@ static void new_matrix(struct explanation *e, enum explained which, int64_t rows
 }
 
 /* c[i][j] += sum over l of a * b, where a and b may be read transposed. */
-static void multiply(struct explanation *e, enum explained a, int a_transposed, enum explained b,
-                     int b_transposed, enum explained c)
+static void multiply(struct explanation *e, enum explained a, int a_transposed, enum explained b, int b_transposed,
+                     enum explained c)
 {
     const int64_t *as = e->array[a].shape, *bs = e->array[b].shape;
     const int64_t m = as[a_transposed], inner = as[!a_transposed], n = bs[!b_transposed];
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
             for (int64_t l = 0; l < inner; l++)
-                add(e, c, i * n + j, get(e, a, a_transposed ? l * m + i : i * inner + l) *
-                                         get(e, b, b_transposed ? j * inner + l : l * n + j));
+                add(e, c, i * n + j,
+                    get(e, a, a_transposed ? l * m + i : i * inner + l) *
+                        get(e, b, b_transposed ? j * inner + l : l * n + j));
 }
 
 /* ---- method 2 ---- */
@@ -156,8 +161,7 @@ static void method_2_forward(struct explanation *e, const struct geometry *g)
         for (int64_t k = 0; k < g->K; k++) {
             const int64_t c = j / g->filter_size;
             if (c / g->Cg == k / g->Kg) /* other groups' channels have weight 0 */
-                set(e, COL_W, j * g->K + k,
-                    get(e, W, (k * g->Cg + c % g->Cg) * g->filter_size + j % g->filter_size));
+                set(e, COL_W, j * g->K + k, get(e, W, (k * g->Cg + c % g->Cg) * g->filter_size + j % g->filter_size));
         }
     new_tensor(e, Y, g->N, g->K, g->out);
     for (int64_t row = 0; row < g->N * g->out_size; row++)
@@ -256,8 +260,7 @@ static int64_t tap_place(const struct geometry *g, const int64_t base[3], int64_
 }
 
 /* dW of method 1: input_padded convolved with dz_stride_1. */
-static double method_1_dw(const struct explanation *e, const struct geometry *g, int64_t k, int64_t c,
-                          int64_t tap)
+static double method_1_dw(const struct explanation *e, const struct geometry *g, int64_t k, int64_t c, int64_t tap)
 {
     int64_t padded[3], at[3], padded_size = 1, dense_size = 1;
     double sum = 0;
@@ -391,7 +394,6 @@ struct explanation explain_example(int number)
     const cvg_conv conv = explain_example_conv(number);
     return explain_counting(&conv);
 }
-
 
 void explain_steps(FILE *out, const struct explanation *whole)
 {

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* clang-format off */
 enum explained {
     X, W, DELTA_IN,                                       /* what is given */
     COL_X, COL_W, Y,                                      /* forward */
@@ -14,14 +15,17 @@ enum explained {
     INPUT_PADDED, DZ_STRIDE_1, DZ_PADDED, ROT_WEIGHTS,    /* method 1 */
     EXPLAINED
 };
+/* clang-format on */
 
 /* What is said of a problem: first what each array is called by frameworks (enum explained), then these. */
+/* clang-format off */
 enum sentence {
     SAY_PROBLEM = EXPLAINED, SAY_CUT, SAY_ONES, SAY_GIVEN, SAY_FORWARD, SAY_BACKWARD, SAY_METHOD_1, SAY_DIFFERENCE,
     SAY_TOO_MANY_STEPS, SAY_STEPS, SAY_STEP, SAY_PADDING, SAY_TO,
     SAY_COL2IMG, SAY_IM2COL, SAY_ROW_ADDED, SAY_WINDOW, SAY_IS_ROW, SAY_NO_PIXELS, SAY_AFTER_ROW,
     SENTENCES
 };
+/* clang-format on */
 enum language { ENGLISH, CHINESE, LANGUAGES };
 
 struct explanation {
@@ -67,7 +71,8 @@ void explain_text(FILE *out, const struct explanation *e);
 void explain_json(FILE *out, const struct explanation *e);
 void explain_page(FILE *out, const struct explanation *e);
 
-/* Draws figure 17-30 for every output pixel: its row of dcol and the image after it; or its window and its row of col_x. */
+/* Draws figure 17-30 for every output pixel: its row of dcol and the image after it; or its window and its row of
+ * col_x. */
 void explain_col2img(FILE *out, const struct explanation *e);
 void explain_im2col(FILE *out, const struct explanation *e);
 

@@ -70,8 +70,10 @@ static void choose_subject(struct subject *subject, const struct args *args)
             return;
         }
     if (args->count == 1 && !strpbrk(args->word[0], "0123456789"))
-        die(EXIT_BAD_INPUT, "there is no example \"%s\"; there are simple and complex, and any small problem, such as "
-                            "mb1ic1ih5oc1kh3sh2ph1", args->word[0]);
+        die(EXIT_BAD_INPUT,
+            "there is no example \"%s\"; there are simple and complex, and any small problem, such as "
+            "mb1ic1ih5oc1kh3sh2ph1",
+            args->word[0]);
     if (args_problems(args, &problems) != 1)
         die(EXIT_BAD_INPUT, "explain needs one of simple, complex, a problem, or files");
     subject->conv = problems[0].conv;
@@ -139,8 +141,10 @@ static void fit(struct subject *subject, const struct form *form, int may_cut)
     if (may_cut)
         return;
     problem_print(&subject->conv, part, sizeof part);
-    die(EXIT_BAD_INPUT, "the problem has more than the %s that --format %s shows; a part of it that fits is %s: "
-                        "--crop takes that", form->limit, form->format, part);
+    die(EXIT_BAD_INPUT,
+        "the problem has more than the %s that --format %s shows; a part of it that fits is %s: "
+        "--crop takes that",
+        form->limit, form->format, part);
 }
 
 static struct explanation explain_subject(struct subject *subject)

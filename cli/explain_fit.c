@@ -23,15 +23,9 @@ static double cells(const cvg_conv *conv)
            2 * taps * K + K;
 }
 
-int explain_fits_text(const cvg_conv *conv)
-{
-    return cells(conv) <= 300000;
-}
+int explain_fits_text(const cvg_conv *conv) { return cells(conv) <= 300000; }
 
-int explain_fits_page(const cvg_conv *conv)
-{
-    return cells(conv) <= EXPLAIN_PAGE_CELLS;
-}
+int explain_fits_page(const cvg_conv *conv) { return cells(conv) <= EXPLAIN_PAGE_CELLS; }
 
 int explain_fits_figure(const cvg_conv *conv)
 {
@@ -50,7 +44,8 @@ int explain_fits_figure(const cvg_conv *conv)
 static int shorten(cvg_conv *conv, int axis, int64_t out)
 {
     const int64_t extent = (conv->filter[axis] - 1) * conv->dilation[axis] + 1;
-    const int64_t need = (out - 1) * conv->stride[axis] + extent - conv->pad_begin[axis]; /* of input and padding after it */
+    const int64_t need =
+        (out - 1) * conv->stride[axis] + extent - conv->pad_begin[axis]; /* of input and padding after it */
     const int64_t in = need < 1 ? 1 : need < conv->in[axis] ? need : conv->in[axis];
     const int64_t pad_end = need > in ? need - in : 0;
     const int changed = in != conv->in[axis] || pad_end != conv->pad_end[axis];

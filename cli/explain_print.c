@@ -45,10 +45,15 @@ static void json_conv(FILE *out, const cvg_conv *conv)
     const struct {
         const char *name;
         const int64_t *numbers;
-    } axes[] = {{"in", conv->in},           {"filter", conv->filter},       {"stride", conv->stride},
-                {"dilation", conv->dilation}, {"pad_begin", conv->pad_begin}, {"pad_end", conv->pad_end}};
-    fprintf(out, "{\"spatial_dims\": %d, \"batch\": %" PRId64 ", \"in_channels\": %" PRId64
-                 ", \"out_channels\": %" PRId64 ", \"groups\": %" PRId64,
+    } axes[] = {{"in", conv->in},
+                {"filter", conv->filter},
+                {"stride", conv->stride},
+                {"dilation", conv->dilation},
+                {"pad_begin", conv->pad_begin},
+                {"pad_end", conv->pad_end}};
+    fprintf(out,
+            "{\"spatial_dims\": %d, \"batch\": %" PRId64 ", \"in_channels\": %" PRId64 ", \"out_channels\": %" PRId64
+            ", \"groups\": %" PRId64,
             conv->spatial_dims, conv->batch, conv->in_channels, conv->out_channels, conv->groups);
     for (size_t i = 0; i < sizeof axes / sizeof *axes; i++) {
         fprintf(out, ", ");

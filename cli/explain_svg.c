@@ -34,16 +34,13 @@ struct figure {
     int scatter; /* col2img: the row goes into the image, which grows; else im2col */
     double *image;
     int64_t *tap; /* of an element of the image in the panel's row, or -1 */
-    int longest; /* text of a cell */
+    int longest;  /* text of a cell */
     int64_t planes, height, width, rows, taps;
     int cell, across; /* width of a cell; planes in a line */
     int panel_width, panel_height, image_height;
 };
 
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
-}
+static int larger(int a, int b) { return a > b ? a : b; }
 
 static void draw_cell(struct figure *f, int x, int y, int lit, const char *text)
 {
@@ -52,8 +49,8 @@ static void draw_cell(struct figure *f, int x, int y, int lit, const char *text)
         return;
     fprintf(f->out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"%s/>", x, y, f->cell - 3, LINE - 3,
             lit ? " class=\"lit\"" : "");
-    fprintf(f->out, "<text x=\"%d\" y=\"%d\" class=\"%s\">%s</text>\n", x + f->cell - 8, y + 16,
-            lit ? "n bold" : "n", text);
+    fprintf(f->out, "<text x=\"%d\" y=\"%d\" class=\"%s\">%s</text>\n", x + f->cell - 8, y + 16, lit ? "n bold" : "n",
+            text);
 }
 
 static void draw_label(struct figure *f, int x, int y, enum sentence sentence, int64_t row)
@@ -96,7 +93,8 @@ static void draw_image(struct figure *f, int64_t sample, int64_t row, int x, int
         }
         const int64_t at = i - begin, plane = at / (f->height * f->width);
         draw_cell(f, x + (int)(plane % f->across) * ((int)f->width * f->cell + GAP) + (int)(at % f->width) * f->cell,
-                  y + (int)(plane / f->across) * ((int)f->height * LINE + GAP) + (int)(at / f->width % f->height) * LINE,
+                  y + (int)(plane / f->across) * ((int)f->height * LINE + GAP) +
+                      (int)(at / f->width % f->height) * LINE,
                   lit, text);
     }
 }
@@ -134,11 +132,16 @@ static void draw(FILE *out, const struct explanation *e, int scatter)
 {
     const cvg_conv *conv = &e->conv;
     const int dims = conv->spatial_dims;
-    struct figure f = {.e = e, .scatter = scatter, .image = cli_alloc((size_t)e->array[X].count + 1, sizeof(double)),
+    struct figure f = {.e = e,
+                       .scatter = scatter,
+                       .image = cli_alloc((size_t)e->array[X].count + 1, sizeof(double)),
                        .tap = cli_alloc((size_t)e->array[X].count + 1, sizeof(int64_t)),
-                       .width = conv->in[dims - 1], .height = dims > 1 ? conv->in[dims - 2] : 1,
-                       .planes = conv->in_channels * (dims == 3 ? conv->in[0] : 1), .across = 1,
-                       .rows = e->array[DCOL].shape[0], .taps = e->array[DCOL].shape[1]};
+                       .width = conv->in[dims - 1],
+                       .height = dims > 1 ? conv->in[dims - 2] : 1,
+                       .planes = conv->in_channels * (dims == 3 ? conv->in[0] : 1),
+                       .across = 1,
+                       .rows = e->array[DCOL].shape[0],
+                       .taps = e->array[DCOL].shape[1]};
     draw_panels(&f, 1);
     f.cell = 8 * larger(f.longest, 2) + 13;
     const int row = (int)f.taps * f.cell, plane = (int)f.width * f.cell + GAP;
@@ -151,8 +154,8 @@ static void draw(FILE *out, const struct explanation *e, int scatter)
     int in_line = larger(1, WIDE / f.panel_width);
     const int lines = ((int)f.rows + in_line - 1) / in_line;
     in_line = lines ? ((int)f.rows + lines - 1) / lines : 1; /* as many in each */
-    const int width = in_line * f.panel_width,
-              height = (lines ? lines * f.panel_height : LINE) + GAP + (scatter ? LINE + (int)conv->batch * f.image_height : 0);
+    const int width = in_line * f.panel_width, height = (lines ? lines * f.panel_height : LINE) + GAP +
+                                                        (scatter ? LINE + (int)conv->batch * f.image_height : 0);
     f.out = out;
     fprintf(out, head, width, height, width, height, explain_say(e, scatter ? SAY_COL2IMG : SAY_IM2COL));
     draw_panels(&f, in_line);
@@ -161,12 +164,6 @@ static void draw(FILE *out, const struct explanation *e, int scatter)
     free(f.image);
 }
 
-void explain_col2img(FILE *out, const struct explanation *e)
-{
-    draw(out, e, 1);
-}
+void explain_col2img(FILE *out, const struct explanation *e) { draw(out, e, 1); }
 
-void explain_im2col(FILE *out, const struct explanation *e)
-{
-    draw(out, e, 0);
-}
+void explain_im2col(FILE *out, const struct explanation *e) { draw(out, e, 0); }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 const char *const explained_names[EXPLAINED] = {
-    "x", "w", "delta_in", "col_x", "col_w", "y", "delta_in_2d", "dB", "dW_col", "dW", "dcol", "delta_out",
-    "input_padded", "dz_stride_1", "dz_padded", "rot_weights",
+    "x",      "w",  "delta_in", "col_x",     "col_w",        "y",           "delta_in_2d", "dB",
+    "dW_col", "dW", "dcol",     "delta_out", "input_padded", "dz_stride_1", "dz_padded",   "rot_weights",
 };
 
 static const char *const languages[LANGUAGES] = {"en", "zh"};
@@ -37,7 +37,8 @@ static const char *const sentences[SENTENCES][LANGUAGES] = {
     [SAY_ONES] = {"delta_in (grad_output) is all ones, since --grad-output was not given\n",
                   "没有给出 --grad-output，所以 delta_in（grad_output）全部为 1\n"},
     [SAY_GIVEN] = {"given", "已知"},
-    [SAY_FORWARD] = {"method 2, forward: y as a matrix = col_x . col_w", "方法 2，前向计算：矩阵形式的 y = col_x . col_w"},
+    [SAY_FORWARD] = {"method 2, forward: y as a matrix = col_x . col_w",
+                     "方法 2，前向计算：矩阵形式的 y = col_x . col_w"},
     [SAY_BACKWARD] = {"method 2, backward: dB = column sums of delta_in_2d / batch; "
                       "dW = col_x^T . delta_in_2d / batch; dcol = delta_in_2d . col_w^T",
                       "方法 2，反向传播：dB = delta_in_2d 各列的和 / 样本数；"
@@ -71,10 +72,7 @@ static const char *const sentences[SENTENCES][LANGUAGES] = {
     [SAY_AFTER_ROW] = {"delta_out, after row %" PRId64 ":", "加完第 %" PRId64 " 行后的 delta_out："},
 };
 
-const char *explain_say(const struct explanation *e, int sentence)
-{
-    return sentences[sentence][e->language];
-}
+const char *explain_say(const struct explanation *e, int sentence) { return sentences[sentence][e->language]; }
 
 int explain_language(const char *name)
 {
@@ -85,8 +83,7 @@ int explain_language(const char *name)
 }
 
 /* Those that NumPy holds as floats in the textbook's program: 0. where others print 0 */
-static const unsigned prints_floats =
-    1u << COL_X | 1u << DB | 1u << DW_COL | 1u << DW | 1u << DELTA_OUT | 1u << Y;
+static const unsigned prints_floats = 1u << COL_X | 1u << DB | 1u << DW_COL | 1u << DW | 1u << DELTA_OUT | 1u << Y;
 
 /* One element as NumPy prints it: integers bare, floats with their point. */
 static int print_number(char *text, size_t size, double value, int floats, int integers)

@@ -105,10 +105,7 @@ cvg_plan *plan_of(const cvg_conv *conv, cvg_algo algo, int threads, double gradi
     return plan;
 }
 
-void *workspace_of(const cvg_plan *plan)
-{
-    return cli_alloc(cvg_plan_workspace_most(plan), 1);
-}
+void *workspace_of(const cvg_plan *plan) { return cli_alloc(cvg_plan_workspace_most(plan), 1); }
 
 uint64_t random_bits(struct random *random)
 {
@@ -118,7 +115,4 @@ uint64_t random_bits(struct random *random)
     return z ^ z >> 31;
 }
 
-double random_uniform(struct random *random)
-{
-    return (double)(random_bits(random) >> 40) / (1 << 23) - 1;
-}
+double random_uniform(struct random *random) { return (double)(random_bits(random) >> 40) / (1 << 23) - 1; }

@@ -36,7 +36,8 @@ static cvg_plan *plan_asked_for(const struct args *args, const cvg_conv *conv, c
         return plan_of(conv, algo, threads, 1);
     }
     if (status)
-        die(status == CVG_OUT_OF_MEMORY ? EXIT_WRONG : EXIT_BAD_INPUT, "%s%s%s", import ? import : "", import ? ": " : "", error.text);
+        die(status == CVG_OUT_OF_MEMORY ? EXIT_WRONG : EXIT_BAD_INPUT, "%s%s%s", import ? import : "",
+            import ? ": " : "", error.text);
     return plan;
 }
 
@@ -71,7 +72,8 @@ int command_info(const struct args *args)
     if (args->option[OPT_ALGO] && args_algos(args, algos) > 1)
         die(EXIT_BAD_INPUT, "--algo is \"%s\"; must be one algorithm", args->option[OPT_ALGO]);
     if (args->option[OPT_IMPORT] && args->option[OPT_MEASURE])
-        die(EXIT_BAD_INPUT, "--measure is \"%s\"; a plan that --import reads is not measured", args->option[OPT_MEASURE]);
+        die(EXIT_BAD_INPUT, "--measure is \"%s\"; a plan that --import reads is not measured",
+            args->option[OPT_MEASURE]);
     if (args->option[OPT_EXPORT] && count * type_count != 1)
         die(EXIT_BAD_INPUT, "--export is \"%s\"; it writes the plan of one problem and type", args->option[OPT_EXPORT]);
     static const struct {

@@ -130,8 +130,8 @@ static void parse(int argc, char **argv, int command, struct args *args)
         if (row < 0)
             die(EXIT_BAD_INPUT, "there is no option %s; see convgrad %s --help", argv[i], commands[command].name);
         if (!(options[row].commands & commands[command].bit))
-            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad %s --help", commands[command].name, options[row].name,
-                commands[command].name);
+            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad %s --help", commands[command].name,
+                options[row].name, commands[command].name);
         if (is_flag(options[row].option)) {
             if (value)
                 die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", options[row].name, value);

@@ -22,7 +22,8 @@ void output_open(struct output *output, const char *option, const char *path)
     struct stat old;
     *output = (struct output){.option = option, .path = path};
     output->replaces = lstat(path, &old) || S_ISREG(old.st_mode);
-    if (snprintf(output->part, sizeof output->part, "%s%s", path, output->replaces ? ".part" : "") >= (int)sizeof output->part)
+    if (snprintf(output->part, sizeof output->part, "%s%s", path, output->replaces ? ".part" : "") >=
+        (int)sizeof output->part)
         die(EXIT_BAD_INPUT, "%s is longer than 4000 characters", option);
     interrupt_hold(); /* whoever ends the program finds it in the list */
     output->file = fopen(output->part, "w");
@@ -44,7 +45,9 @@ void output_close(struct output *output)
     interrupt_hold();
     if (!flushed || !closed || (output->replaces && rename(output->part, output->path)))
         die(EXIT_WRONG, "%s: %s: %s", output->option, output->path,
-            !flushed && why ? strerror(why) : errno ? strerror(errno) : "cannot be written");
+            !flushed && why ? strerror(why)
+            : errno         ? strerror(errno)
+                            : "cannot be written");
     for (struct output **at = &open_outputs; *at; at = &(*at)->next)
         if (*at == output) {
             *at = output->next;

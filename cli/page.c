@@ -34,7 +34,8 @@ void json_string(FILE *out, const char *text)
         const int length = character(at);
         if (length == 0)
             fputs("\\ufffd", out);
-        else if (length == 1 && (*at < ' ' || *at == 0x7f || *at == '"' || *at == '\\' || *at == '<' || *at == '>' || *at == '&'))
+        else if (length == 1 &&
+                 (*at < ' ' || *at == 0x7f || *at == '"' || *at == '\\' || *at == '<' || *at == '>' || *at == '&'))
             fprintf(out, "\\u%04x", *at);
         else
             fwrite(at, 1, (size_t)length, out);

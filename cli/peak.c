@@ -24,23 +24,25 @@ enum {
 typedef double spin_fn(void);
 
 #ifdef X86
-#define SPIN(name, isa, vector, set1, fma, real)                              \
-    __attribute__((target(isa))) static double name(void)                     \
-    {                                                                         \
-        vector sum[CHAINS];                                                   \
-        const vector a = set1((real)0.999), b = set1((real)1e-3);             \
-        union { vector v; real x[sizeof(vector) / sizeof(real)]; } out;       \
-        for (int i = 0; i < CHAINS; i++)                                      \
-            sum[i] = set1((real)i);                                           \
-        for (int r = 0; r < ROUNDS; r++)                                      \
-            _Pragma("GCC unroll 32") for (int i = 0; i < CHAINS; i++)         \
-                sum[i] = fma(sum[i], a, b);                                   \
-        double total = 0;                                                     \
-        for (int i = 0; i < CHAINS; i++) {                                    \
-            out.v = sum[i];                                                   \
-            total += (double)out.x[0];                                        \
-        }                                                                     \
-        return total;                                                         \
+#define SPIN(name, isa, vector, set1, fma, real)                                                  \
+    __attribute__((target(isa))) static double name(void)                                         \
+    {                                                                                             \
+        vector sum[CHAINS];                                                                       \
+        const vector a = set1((real)0.999), b = set1((real)1e-3);                                 \
+        union {                                                                                   \
+            vector v;                                                                             \
+            real x[sizeof(vector) / sizeof(real)];                                                \
+        } out;                                                                                    \
+        for (int i = 0; i < CHAINS; i++)                                                          \
+            sum[i] = set1((real)i);                                                               \
+        for (int r = 0; r < ROUNDS; r++)                                                          \
+            _Pragma("GCC unroll 32") for (int i = 0; i < CHAINS; i++) sum[i] = fma(sum[i], a, b); \
+        double total = 0;                                                                         \
+        for (int i = 0; i < CHAINS; i++) {                                                        \
+            out.v = sum[i];                                                                       \
+            total += (double)out.x[0];                                                            \
+        }                                                                                         \
+        return total;                                                                             \
     }
 SPIN(spin_avx2_f32, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, float)
 SPIN(spin_avx2_f64, "avx2,fma", __m256d, _mm256_set1_pd, _mm256_fmadd_pd, double)
@@ -49,20 +51,20 @@ SPIN(spin_avx512_f64, "avx512f", __m512d, _mm512_set1_pd, _mm512_fmadd_pd, doubl
 #endif
 
 /* 16-byte vectors (or what the compiler makes of them): multiply and add. */
-#define SPIN_PORTABLE(name, real)                                       \
-    static double name(void)                                            \
-    {                                                                   \
-        enum { N = CHAINS * 16 / sizeof(real) };                        \
-        real sum[N];                                                    \
-        double total = 0;                                               \
-        for (int i = 0; i < N; i++)                                     \
-            sum[i] = (real)i;                                           \
-        for (int r = 0; r < ROUNDS; r++)                                \
-            for (int i = 0; i < N; i++)                                 \
-                sum[i] = sum[i] * (real)0.999 + (real)1e-3;             \
-        for (int i = 0; i < N; i++)                                     \
-            total += (double)sum[i];                                    \
-        return total;                                                   \
+#define SPIN_PORTABLE(name, real)                           \
+    static double name(void)                                \
+    {                                                       \
+        enum { N = CHAINS * 16 / sizeof(real) };            \
+        real sum[N];                                        \
+        double total = 0;                                   \
+        for (int i = 0; i < N; i++)                         \
+            sum[i] = (real)i;                               \
+        for (int r = 0; r < ROUNDS; r++)                    \
+            for (int i = 0; i < N; i++)                     \
+                sum[i] = sum[i] * (real)0.999 + (real)1e-3; \
+        for (int i = 0; i < N; i++)                         \
+            total += (double)sum[i];                        \
+        return total;                                       \
     }
 SPIN_PORTABLE(spin_portable_f32, float)
 SPIN_PORTABLE(spin_portable_f64, double)
@@ -84,8 +86,7 @@ static struct spin best_spin(cvg_type type)
     if (__builtin_cpu_supports("avx512f") && (any || !strcmp(isa, "avx512"))) {
         bytes = 64;
         run = f32 ? spin_avx512_f32 : spin_avx512_f64;
-    } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               (any || !strcmp(isa, "avx2"))) {
+    } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (any || !strcmp(isa, "avx2"))) {
         bytes = 32;
         run = f32 ? spin_avx2_f32 : spin_avx2_f64;
     }

@@ -20,8 +20,7 @@ struct peer {
     const char *library; /* what --peer calls it */
     const char *name;
     int fills_layer; /* run() leaves its result in the layer's plain tensor */
-    void *(*open)(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads,
-                  cvg_error *error);
+    void *(*open)(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error);
     void (*run)(void *state);
     void (*close)(void *state);
 };

@@ -26,7 +26,7 @@ struct state {
     dnnl_exec_arg_t args[OPERANDS];
     dnnl_memory_t plain[OPERANDS], memory[OPERANDS];
     dnnl_primitive_t reorder[OPERANDS]; /* NULL: plain is memory */
-    int reorders; /* in the measured time */
+    int reorders;                       /* in the measured time */
 };
 
 /* Everything is released at the end of the process's use of it; handles may be NULL. */
@@ -105,8 +105,8 @@ static struct geometry geometry_of(const cvg_conv *conv)
         g.stride[i] = conv->stride[i];
         g.dilation[i] = conv->dilation[i] - 1;
         g.begin[i] = conv->pad_begin[i];
-        g.end[i] = (out[i] - 1) * conv->stride[i] + (conv->filter[i] - 1) * conv->dilation[i] + 1 -
-                   conv->in[i] - conv->pad_begin[i]; /* what the stride does not reach left out */
+        g.end[i] = (out[i] - 1) * conv->stride[i] + (conv->filter[i] - 1) * conv->dilation[i] + 1 - conv->in[i] -
+                   conv->pad_begin[i]; /* what the stride does not reach left out */
     }
     return g;
 }
@@ -119,24 +119,23 @@ static dnnl_status_t make_primitive(struct state *s, const cvg_conv *conv, cvg_p
     dnnl_convolution_desc_t forward, backward;
     dnnl_status_t status;
     if ((status = dnnl_memory_desc_init_by_tag(&input, g.axes, g.input, dnnl_f32, tag_of(g.axes, plain))) ||
-        (status = dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, dnnl_f32,
-                                               tag_of(g.weight_axes, plain))) ||
-        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, dnnl_f32,
-                                               tag_of(g.axes, plain))) ||
-        (status = dnnl_dilated_convolution_forward_desc_init(
-             &forward, dnnl_forward_training, dnnl_convolution_direct, &input, &weight, NULL, &output,
-             g.stride, g.dilation, g.begin, g.end)))
+        (status =
+             dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, dnnl_f32, tag_of(g.weight_axes, plain))) ||
+        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, dnnl_f32, tag_of(g.axes, plain))) ||
+        (status = dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct,
+                                                             &input, &weight, NULL, &output, g.stride, g.dilation,
+                                                             g.begin, g.end)))
         return status;
     if (pass == CVG_FORWARD) {
         status = dnnl_primitive_desc_create(&s->desc, &forward, NULL, s->engine, NULL);
     } else {
-        status = pass == CVG_GRAD_INPUT
-                     ? dnnl_dilated_convolution_backward_data_desc_init(
-                           &backward, dnnl_convolution_direct, &input, &weight, &output, g.stride,
-                           g.dilation, g.begin, g.end)
-                     : dnnl_dilated_convolution_backward_weights_desc_init(
-                           &backward, dnnl_convolution_direct, &input, &weight, NULL, &output, g.stride,
-                           g.dilation, g.begin, g.end);
+        status =
+            pass == CVG_GRAD_INPUT
+                ? dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &input, &weight,
+                                                                   &output, g.stride, g.dilation, g.begin, g.end)
+                : dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &input,
+                                                                      &weight, NULL, &output, g.stride, g.dilation,
+                                                                      g.begin, g.end);
         if (status || (status = dnnl_primitive_desc_create(&s->hint, &forward, NULL, s->engine, NULL)))
             return status;
         status = dnnl_primitive_desc_create(&s->desc, &backward, NULL, s->engine, s->hint);
@@ -149,8 +148,7 @@ static const struct {
     dnnl_query_t query[OPERANDS];
     int arg[OPERANDS];
 } roles[CVG_PASS_COUNT] = {
-    {{dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md},
-     {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST}},
+    {{dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md}, {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST}},
     {{dnnl_query_diff_dst_md, dnnl_query_weights_md, dnnl_query_diff_src_md},
      {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC}},
     {{dnnl_query_src_md, dnnl_query_diff_dst_md, dnnl_query_diff_weights_md},
@@ -175,8 +173,8 @@ static dnnl_status_t make_operand(struct state *s, cvg_pass pass, int i, const s
     if (!dnnl_memory_desc_equal(&plain, liked)) {
         const int back = i == OPERANDS - 1;
         if ((status = dnnl_memory_create(&s->memory[i], liked, s->engine, DNNL_MEMORY_ALLOCATE)) ||
-            (status = dnnl_reorder_primitive_desc_create(&pd, back ? liked : &plain, s->engine,
-                                                         back ? &plain : liked, s->engine, NULL)))
+            (status = dnnl_reorder_primitive_desc_create(&pd, back ? liked : &plain, s->engine, back ? &plain : liked,
+                                                         s->engine, NULL)))
             return status;
         status = dnnl_primitive_create(&s->reorder[i], pd);
         dnnl_primitive_desc_destroy(pd);
@@ -187,8 +185,8 @@ static dnnl_status_t make_operand(struct state *s, cvg_pass pass, int i, const s
     return status;
 }
 
-static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int threads,
-                     cvg_error *error, int plain, int reorders)
+static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int threads, cvg_error *error, int plain,
+                     int reorders)
 {
 #ifdef _OPENMP
     omp_set_num_threads(threads);
@@ -216,25 +214,22 @@ static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int t
     if (!status)
         return s;
     close_pass(s);
-    cli_fail(error, status == dnnl_unimplemented ? "it has no implementation of this"
-                                                 : "it answers with status %d", (int)status);
+    cli_fail(error, status == dnnl_unimplemented ? "it has no implementation of this" : "it answers with status %d",
+             (int)status);
     return NULL;
 }
 
-static void *open_favourite(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads,
-                            cvg_error *error)
+static void *open_favourite(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
     return open_as(conv, pass, layer, threads, error, 0, 0);
 }
 
-static void *open_plain(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads,
-                        cvg_error *error)
+static void *open_plain(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
     return open_as(conv, pass, layer, threads, error, 1, 0);
 }
 
-static void *open_reorder(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads,
-                          cvg_error *error)
+static void *open_reorder(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
     return open_as(conv, pass, layer, threads, error, 0, 1);
 }

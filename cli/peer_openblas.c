@@ -18,8 +18,7 @@ struct state {
     float *col; /* Cg * filter_size rows of out_size columns */
 };
 
-static void *open_pass(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads,
-                       cvg_error *error)
+static void *open_pass(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
     const int lead = 3 - conv->spatial_dims;
     int64_t out[3];
@@ -132,9 +131,8 @@ static void run_pass(void *state)
     float *weights = s->pass == CVG_GRAD_WEIGHT ? l->grad_weight.data : l->weight.data;
     float *pixels = s->pass == CVG_FORWARD ? l->output.data : l->grad_output.data;
     for (int64_t i = 0; i < s->N * s->G; i++)
-        run_image(s, images + i * s->Cg * s->in_size,
-                  weights + i % s->G * s->Kg * s->Cg * s->filter_size, pixels + i * s->Kg * s->out_size,
-                  i < s->G);
+        run_image(s, images + i * s->Cg * s->in_size, weights + i % s->G * s->Kg * s->Cg * s->filter_size,
+                  pixels + i * s->Kg * s->out_size, i < s->G);
 }
 
 const struct peer peer_openblas = {"openblas", "openblas", 1, open_pass, run_pass, close_pass};

@@ -41,8 +41,7 @@ static int match_key(const char *text, struct letters *letters, int **has, int64
     return 0;
 }
 
-static int read_letters(const char *text, struct letters *letters, char *name, size_t name_size,
-                        cvg_error *error)
+static int read_letters(const char *text, struct letters *letters, char *name, size_t name_size, cvg_error *error)
 {
     for (const char *at = text; *at;) {
         int *has;
@@ -66,8 +65,7 @@ static int read_letters(const char *text, struct letters *letters, char *name, s
         errno = 0;
         *value = strtoll(at + length, &end, 10);
         if (errno)
-            return cli_fail(error, "problem \"%.100s\": the number of %.*s does not fit in 64 bits",
-                        text, length, at);
+            return cli_fail(error, "problem \"%.100s\": the number of %.*s does not fit in 64 bits", text, length, at);
         if (*has)
             return cli_fail(error, "problem \"%.100s\": %.*s stands there twice", text, length, at);
         *has = 1;
@@ -80,18 +78,18 @@ static int read_letters(const char *text, struct letters *letters, char *name, s
  * The padding that makes the output as large as told: the symmetric padding if
  * that does, else as much at the end as it takes.  0 with a sentence if none can.
  */
-static int pads_from_output(const char *text, const struct letters *l, int axis, int64_t *begin,
-                            int64_t *end, cvg_error *error)
+static int pads_from_output(const char *text, const struct letters *l, int axis, int64_t *begin, int64_t *end,
+                            cvg_error *error)
 {
     const int64_t most = 1 << 30, in = l->value[IN][axis], out = l->value[OUT][axis];
     const int64_t stride = l->value[STRIDE][axis];
     for (int kind = 0; kind < KINDS; kind++)
         if (l->value[kind][axis] > most)
-            return cli_fail(error, "problem \"%.100s\": %c%c is too large beside o%c", text,
-                        kind_keys[kind], axis_keys[axis], axis_keys[axis]);
+            return cli_fail(error, "problem \"%.100s\": %c%c is too large beside o%c", text, kind_keys[kind],
+                            axis_keys[axis], axis_keys[axis]);
     if (out < 1 || stride < 1)
-        return cli_fail(error, "problem \"%.100s\": %c%c is 0; must be at least 1", text,
-                    out < 1 ? 'o' : 's', axis_keys[axis]);
+        return cli_fail(error, "problem \"%.100s\": %c%c is 0; must be at least 1", text, out < 1 ? 'o' : 's',
+                        axis_keys[axis]);
     const int64_t extent = (l->value[FILTER][axis] - 1) * (l->value[DILATION][axis] + 1) + 1;
     const int64_t missing = (out - 1) * stride + extent - in; /* all padding that the steps need */
     if (!l->has[PADDING][axis])
@@ -100,8 +98,8 @@ static int pads_from_output(const char *text, const struct letters *l, int axis,
         *end = missing > *begin ? missing - *begin : 0;
     const int64_t got = in + *begin + *end < extent ? 0 : (in + *begin + *end - extent) / stride + 1;
     if (got != out)
-        return cli_fail(error, "problem \"%.100s\": o%c is %" PRId64 "; the other sizes give %" PRId64,
-                    text, axis_keys[axis], out, got);
+        return cli_fail(error, "problem \"%.100s\": o%c is %" PRId64 "; the other sizes give %" PRId64, text,
+                        axis_keys[axis], out, got);
     return 1;
 }
 
@@ -117,8 +115,7 @@ static int complete(const char *text, struct letters *l, int first, cvg_error *e
                 l->has[kind][axis] = 1;
                 l->value[kind][axis] = l->value[kind][axis - 1];
             } else if (kind == IN || kind == FILTER) {
-                return cli_fail(error, "problem \"%.100s\": %c%c is missing", text, kind_keys[kind],
-                            axis_keys[axis]);
+                return cli_fail(error, "problem \"%.100s\": %c%c is missing", text, kind_keys[kind], axis_keys[axis]);
             } else if (kind == STRIDE) {
                 l->value[kind][axis] = 1;
             }
@@ -151,15 +148,13 @@ int problem_parse(struct problem *problem, const char *text, cvg_error *error)
     conv->out_channels = l.scalar[OUT_CHANNELS];
     for (int axis = first, i = 0; axis < 3; axis++, i++) {
         if (l.value[DILATION][axis] == INT64_MAX)
-            return cli_fail(error, "problem \"%.100s\": d%c does not fit in 64 bits", text,
-                        axis_keys[axis]);
+            return cli_fail(error, "problem \"%.100s\": d%c does not fit in 64 bits", text, axis_keys[axis]);
         conv->in[i] = l.value[IN][axis];
         conv->filter[i] = l.value[FILTER][axis];
         conv->stride[i] = l.value[STRIDE][axis];
         conv->dilation[i] = l.value[DILATION][axis] + 1;
         conv->pad_begin[i] = conv->pad_end[i] = l.value[PADDING][axis];
-        if (l.has[OUT][axis] &&
-            !pads_from_output(text, &l, axis, &conv->pad_begin[i], &conv->pad_end[i], error))
+        if (l.has[OUT][axis] && !pads_from_output(text, &l, axis, &conv->pad_begin[i], &conv->pad_end[i], error))
             return 0;
     }
     int64_t out[3];
@@ -178,7 +173,7 @@ void problem_print(const cvg_conv *conv, char *text, size_t size)
 
 #define ADD(...)                                                                    \
     do {                                                                            \
-        const int added = snprintf(text + length, size - length, __VA_ARGS__);     \
+        const int added = snprintf(text + length, size - length, __VA_ARGS__);      \
         length = length + (size_t)added < size ? length + (size_t)added : size - 1; \
     } while (0)
     if (conv->groups != 1)
@@ -189,15 +184,15 @@ void problem_print(const cvg_conv *conv, char *text, size_t size)
         ADD("_i%c%" PRId64, axis, conv->in[i]);
         if (conv->pad_begin[i] != conv->pad_end[i])
             ADD("o%c%" PRId64, axis, out[i]);
-        ADD("k%c%" PRId64 "s%c%" PRId64 "d%c%" PRId64 "p%c%" PRId64, axis, conv->filter[i], axis,
-            conv->stride[i], axis, conv->dilation[i] - 1, axis, conv->pad_begin[i]);
+        ADD("k%c%" PRId64 "s%c%" PRId64 "d%c%" PRId64 "p%c%" PRId64, axis, conv->filter[i], axis, conv->stride[i], axis,
+            conv->dilation[i] - 1, axis, conv->pad_begin[i]);
     }
 #undef ADD
 }
 
 /* Appends " --name 1,2,3" of one or two lists. */
-static void add_list(char *text, size_t size, const char *name, const int64_t *values, int count,
-                     const int64_t *more, int more_count)
+static void add_list(char *text, size_t size, const char *name, const int64_t *values, int count, const int64_t *more,
+                     int more_count)
 {
     size_t length = strlen(text);
     length += (size_t)snprintf(text + length, size - length, "%s--%s ", length ? " " : "", name);
@@ -250,15 +245,13 @@ int numbers_parse(const char *text, int64_t *numbers, int most)
     }
 }
 
-static const char table_header[] =
-    "name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,"
-    "dilation_h,dilation_w,groups";
+static const char table_header[] = "name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,"
+                                   "dilation_h,dilation_w,groups";
 
 enum { TABLE_NUMBERS = 16 };
 
 /* Reads one line of a table; 0 with a sentence if it cannot. */
-static int read_row(struct problem *problem, const char *path, int line, char *text,
-                    cvg_error *error)
+static int read_row(struct problem *problem, const char *path, int line, char *text, cvg_error *error)
 {
     int64_t v[TABLE_NUMBERS];
     char *comma = strchr(text, ',');
@@ -275,8 +268,8 @@ static int read_row(struct problem *problem, const char *path, int line, char *t
         if (at && comma)
             *comma = 0;
         if (!at || numbers_parse(at, &v[i], 1) != 1)
-            return cli_fail(error, "%.100s:%d: column %d is \"%.20s\"; must be a number", path, line,
-                        i + 2, at ? at : "");
+            return cli_fail(error, "%.100s:%d: column %d is \"%.20s\"; must be a number", path, line, i + 2,
+                            at ? at : "");
     }
     conv->spatial_dims = 2;
     conv->batch = v[0];

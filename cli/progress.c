@@ -41,9 +41,11 @@ static void draw(const char *format, va_list args)
         return;
     if (progress.done > 0) {
         const double rest = (now - progress.begin) / (double)progress.done * (double)(progress.total - progress.done);
-        snprintf(left, sizeof left, ", %.0f:%02.0f left", floor(fmin(rest, 1e6) / 60), fmod(floor(fmin(rest, 1e6)), 60));
+        snprintf(left, sizeof left, ", %.0f:%02.0f left", floor(fmin(rest, 1e6) / 60),
+                 fmod(floor(fmin(rest, 1e6)), 60));
     }
-    const int length = snprintf(text, sizeof text, "%lld of %lld%s: ", (long long)progress.done + 1, (long long)progress.total, left);
+    const int length =
+        snprintf(text, sizeof text, "%lld of %lld%s: ", (long long)progress.done + 1, (long long)progress.total, left);
     if (length < COLUMNS)
         vsnprintf(text + length, sizeof text - (size_t)length, format, args);
     fprintf(stderr, "\r%-*s", COLUMNS, text);

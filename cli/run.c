@@ -229,8 +229,7 @@ static int run_backward(const struct args *args)
     convert(args, &weight, "weight", setup.type);
     convert(args, &grad_output, "grad-output", setup.type);
     struct array grad_input = tensor(setup.type, conv.batch, conv.in_channels, conv.in, conv.spatial_dims);
-    struct array grad_weight = tensor(setup.type, weight.shape[0], weight.shape[1], conv.filter,
-                                      conv.spatial_dims);
+    struct array grad_weight = tensor(setup.type, weight.shape[0], weight.shape[1], conv.filter, conv.spatial_dims);
     struct array grad_bias = tensor(setup.type, conv.out_channels, 1, NULL, 0);
     grad_bias.rank = 1;
 
@@ -240,8 +239,8 @@ static int run_backward(const struct args *args)
     cvg_plan *mean_plan = plan_of(&conv, setup.algo, setup.threads, mean ? 1.0 / (double)conv.batch : 1);
     void *workspace = workspace_of(plan);
     cvg_grad_input(plan, grad_output.data, weight.data, grad_input.data, CVG_OVERWRITE, workspace);
-    cvg_backward(mean_plan, input.data, weight.data, grad_output.data, NULL, grad_weight.data,
-                 grad_bias.data, CVG_OVERWRITE, workspace);
+    cvg_backward(mean_plan, input.data, weight.data, grad_output.data, NULL, grad_weight.data, grad_bias.data,
+                 CVG_OVERWRITE, workspace);
     add_result(&results, "grad_input", &grad_input);
     add_result(&results, "grad_weight", &grad_weight);
     add_result(&results, "grad_bias", &grad_bias);
@@ -264,8 +263,10 @@ static _Noreturn void die_of_channels(const struct array *input, const struct ar
     char in[100], w[100];
     shape_print(input->shape, input->rank, in, sizeof in);
     shape_print(weight->shape, weight->rank, w, sizeof w);
-    die(EXIT_BAD_INPUT, "--weight has %" PRId64 " input channels; --input has %" PRId64 "; input is %s, expected N,C and "
-        "space; weight is %s, expected C,K/groups and filter%s", weight->shape[0], input->shape[1], in, w,
+    die(EXIT_BAD_INPUT,
+        "--weight has %" PRId64 " input channels; --input has %" PRId64 "; input is %s, expected N,C and "
+        "space; weight is %s, expected C,K/groups and filter%s",
+        weight->shape[0], input->shape[1], in, w,
         input->shape[input->rank - 1] == weight->shape[0] ? "; input looks like channels last" : "");
 }
 
@@ -282,14 +283,12 @@ static int run_transpose(const struct args *args)
     args_take(args, &input, NULL);
     const int dims = input.rank - 2;
     if (input.rank < 3 || input.rank > 5 || weight.rank != input.rank)
-        die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5",
-            input.rank, weight.rank);
+        die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5", input.rank, weight.rank);
     if (weight.shape[0] != input.shape[1])
         die_of_channels(&input, &weight);
     if (args->option[OPT_GROUPS] &&
         (numbers_parse(args->option[OPT_GROUPS], &groups, 1) != 1 || groups < 1 || groups > input.shape[1]))
-        die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be 1 to %" PRId64, args->option[OPT_GROUPS],
-            input.shape[1]);
+        die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be 1 to %" PRId64, args->option[OPT_GROUPS], input.shape[1]);
     args_axes(args, OPT_STRIDE, dims, stride);
     args_axes(args, OPT_DILATION, dims, dilation);
     args_axes(args, OPT_OUTPUT_PADDING, dims, extra);
@@ -299,21 +298,27 @@ static int run_transpose(const struct args *args)
     for (int i = 0; i < dims; i++) {
         const int64_t begin = pads == 1 ? pad[0] : pad[i];
         const int64_t end = pads == 1 ? pad[0] : pads == dims ? pad[i] : pad[dims + i];
-        const struct { const char *name; int64_t value, least; } parts[] = {
-            {"--input", input.shape[2 + i], 0}, {"--weight", weight.shape[2 + i], 0},
-            {"--stride", stride[i], 1},         {"--dilation", dilation[i], 1},
-            {"--pad", begin, 0},                {"--pad", end, 0},
+        const struct {
+            const char *name;
+            int64_t value, least;
+        } parts[] = {
+            {"--input", input.shape[2 + i], 0},
+            {"--weight", weight.shape[2 + i], 0},
+            {"--stride", stride[i], 1},
+            {"--dilation", dilation[i], 1},
+            {"--pad", begin, 0},
+            {"--pad", end, 0},
             {"--output-padding", extra[i], 0},
         };
         for (size_t j = 0; j < sizeof parts / sizeof *parts; j++)
             if (parts[j].value > INT32_MAX || parts[j].value < parts[j].least)
-                die(EXIT_BAD_INPUT, "%s is %" PRId64 " on axis %d; must be %" PRId64 " to 2147483647",
-                    parts[j].name, parts[j].value, i, parts[j].least);
+                die(EXIT_BAD_INPUT, "%s is %" PRId64 " on axis %d; must be %" PRId64 " to 2147483647", parts[j].name,
+                    parts[j].value, i, parts[j].least);
         if (extra[i] >= stride[i])
             die(EXIT_BAD_INPUT, "--output-padding is %" PRId64 " on axis %d; must be less than the stride of %" PRId64,
                 extra[i], i, stride[i]);
-        out[2 + i] = (input.shape[2 + i] - 1) * stride[i] - begin - end +
-                     (weight.shape[2 + i] - 1) * dilation[i] + 1 + extra[i];
+        out[2 + i] =
+            (input.shape[2 + i] - 1) * stride[i] - begin - end + (weight.shape[2 + i] - 1) * dilation[i] + 1 + extra[i];
         if (out[2 + i] < 1)
             die(EXIT_BAD_INPUT, "the output would have %" PRId64 " elements along axis %d; must be at least 1",
                 out[2 + i], i);
@@ -359,8 +364,13 @@ static const struct {
 
 int command_run(const struct args *args)
 {
-    static const struct { enum option option; const char *name; } sometimes[] = {
-        {OPT_GRAD_OUTPUT, "--grad-output"}, {OPT_MEAN, "--mean"}, {OPT_BIAS, "--bias"},
+    static const struct {
+        enum option option;
+        const char *name;
+    } sometimes[] = {
+        {OPT_GRAD_OUTPUT, "--grad-output"},
+        {OPT_MEAN, "--mean"},
+        {OPT_BIAS, "--bias"},
         {OPT_OUTPUT_PADDING, "--output-padding"},
     };
     if (args->count != 1)

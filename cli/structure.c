@@ -58,10 +58,7 @@ static int64_t input_of(const cvg_conv *conv, const int64_t *p, const int64_t *t
     return flat(i, conv->in, conv->spatial_dims);
 }
 
-static void add(struct array *to, int64_t index, double value)
-{
-    array_set(to, index, array_get(to, index) + value);
-}
+static void add(struct array *to, int64_t index, double value) { array_set(to, index, array_get(to, index) + value); }
 
 /*
  * Adds to results what the ones add to operands' results: copies of the filter to output and
@@ -104,7 +101,8 @@ static void add_copies(const cvg_conv *conv, const struct sizes *z, const struct
 static void put_ones(const cvg_conv *conv, const struct sizes *z, const struct ones *one, double value, struct set *set)
 {
     const int64_t plane = z->output / conv->batch / conv->out_channels, in = z->input / conv->batch / conv->in_channels;
-    add(&set->view[INPUT], (one->n * conv->in_channels + one->c) * in + flat(one->i, conv->in, conv->spatial_dims), value);
+    add(&set->view[INPUT], (one->n * conv->in_channels + one->c) * in + flat(one->i, conv->in, conv->spatial_dims),
+        value);
     add(&set->view[GRAD_OUTPUT],
         (one->n * conv->out_channels + one->k) * plane + flat(one->p, z->out, conv->spatial_dims), value);
 }
@@ -125,8 +123,7 @@ static void check_ones(struct verify *v, const cvg_conv *conv, const cvg_plan *p
                 memcpy(expected.view[i].data, want->view[i].data, expected.memory[i].bytes);
         else
             for (int64_t i = 0; i < z.output; i++)
-                array_set(&expected.view[OUTPUT], i,
-                          array_get(&before->view[BIAS], i / plane % conv->out_channels));
+                array_set(&expected.view[OUTPUT], i, array_get(&before->view[BIAS], i / plane % conv->out_channels));
         for (int i = 0; !sum && i < FIRST_RESULT; i++)
             if (i == INPUT || i == GRAD_OUTPUT)
                 memset(work->view[i].data, 0, work->memory[i].bytes);
@@ -181,10 +178,10 @@ static void check_isolation(struct verify *v, const cvg_conv *conv, const cvg_pl
     for (int i = FIRST_RESULT; i < TENSORS; i++)
         for (int64_t j = 0; j < reach.view[i].count; j++)
             if (array_get(&reach.view[i], j) == 0)
-                kept &= !memcmp((char *)work->view[i].data + (size_t)j * size, (char *)set->view[i].data + (size_t)j * size,
-                                size);
-    snprintf(text, sizeof text, "%s, %s: %s in an operand changed a result that does not read it", cvg_algo_name(v->algo),
-             type_name(v->type), what[v->seed % 3]);
+                kept &= !memcmp((char *)work->view[i].data + (size_t)j * size,
+                                (char *)set->view[i].data + (size_t)j * size, size);
+    snprintf(text, sizeof text, "%s, %s: %s in an operand changed a result that does not read it",
+             cvg_algo_name(v->algo), type_name(v->type), what[v->seed % 3]);
     record(v, kept, text);
     set_free(&reach);
 }

@@ -60,16 +60,12 @@ static void about_to_run(const struct verify *v)
 {
     char command[800];
     repeat(v, command, sizeof command);
-    snprintf(crash_text, sizeof crash_text,
-             "convgrad: %s by %s: touched memory that it was not given\n  repeat: %s\n", v->problem,
-             cvg_algo_name(v->algo), command);
+    snprintf(crash_text, sizeof crash_text, "convgrad: %s by %s: touched memory that it was not given\n  repeat: %s\n",
+             v->problem, cvg_algo_name(v->algo), command);
 }
 
 /* Whether there is no time left. */
-static int time_is_up(const struct verify *v)
-{
-    return seconds() >= v->deadline;
-}
+static int time_is_up(const struct verify *v) { return seconds() >= v->deadline; }
 
 /* Runs of one problem: by each algorithm, on both kinds of data, by all thread counts and instruction sets. */
 static int steps_of(const struct verify *v, int thread_count)
@@ -90,8 +86,10 @@ static void step(struct verify *v)
 static void check_data(struct verify *v, const cvg_conv *conv, int range)
 {
     const struct sizes z = problem_sizes(conv);
-    const double terms[TENSORS] = {[OUTPUT] = z.terms + 1, [GRAD_INPUT] = z.input_terms,
-                                   [GRAD_WEIGHT] = z.weight_terms, [GRAD_BIAS] = z.weight_terms};
+    const double terms[TENSORS] = {[OUTPUT] = z.terms + 1,
+                                   [GRAD_INPUT] = z.input_terms,
+                                   [GRAD_WEIGHT] = z.weight_terms,
+                                   [GRAD_BIAS] = z.weight_terms};
     struct set before, set[2], first, want, sums;
     cvg_conv wide = *conv;
     wide.type = CVG_F64;
@@ -315,15 +313,13 @@ static void check_random(struct verify *v, int64_t count, int threads_given)
     }
 }
 
-static const char *problems_of(long count)
-{
-    return count == 1 ? "problem" : "problems";
-}
+static const char *problems_of(long count) { return count == 1 ? "problem" : "problems"; }
 
 /* The last line; what was found, and what was not looked at. */
 static void print_sum(const struct verify *v, const char *end)
 {
-    printf("verify: %ld %s, %ld checks passed, %ld failed", v->problems, problems_of(v->problems), v->passed, v->failed);
+    printf("verify: %ld %s, %ld checks passed, %ld failed", v->problems, problems_of(v->problems), v->passed,
+           v->failed);
     if (v->drawn)
         printf(", %ld %s by drawn elements", v->drawn, problems_of(v->drawn));
     if (v->refused)
@@ -410,7 +406,8 @@ int command_verify(const struct args *args)
                  problems_of(count - begun));
     print_sum(&v, end);
     if (v.passed + v.failed == 0)
-        die(EXIT_BAD_INPUT, limited && time_is_up(&v) ? "nothing was checked in the time limit"
-                                                      : "nothing was checked: no algorithm asked for does a problem asked for");
+        die(EXIT_BAD_INPUT, limited && time_is_up(&v)
+                                ? "nothing was checked in the time limit"
+                                : "nothing was checked: no algorithm asked for does a problem asked for");
     return v.failed ? EXIT_WRONG : 0;
 }

@@ -32,25 +32,25 @@ struct verify {
     uint64_t seed;
     int threads[16], thread_count;
     const char *sets[MOST_SETS]; /* instruction sets that the processor has; the one it takes is first */
-    int fuses[MOST_SETS]; /* with one rounding: such sets agree to the bit */
+    int fuses[MOST_SETS];        /* with one rounding: such sets agree to the bit */
     int set_count;
     cvg_algo algos[CVG_ALGO_COUNT];
     int algo_count;
     cvg_type types[2];
     int type_count;
-    double limit, deadline, macs_a_second; /* of the definition */
+    double limit, deadline, macs_a_second;                  /* of the definition */
     long problems, drawn, passed, failed, skipped, refused; /* drawn: problems that were not compared whole */
-    int steps; /* of the problem's runs that are done */
-    long passed_before; /* the problem that is being checked */
-    int drawing;        /* only some of its elements */
-    int quiet; /* does not print problems that pass */
+    int steps;                                              /* of the problem's runs that are done */
+    long passed_before;                                     /* the problem that is being checked */
+    int drawing;                                            /* only some of its elements */
+    int quiet;                                              /* does not print problems that pass */
     /* what is being checked, for messages */
     char problem[256];   /* "" between problems */
     char arguments[512]; /* that name it */
     cvg_algo algo;
     cvg_type type;
     int at_threads, at_set;
-    const char *doing; /* ", with something special", or "" */
+    const char *doing;       /* ", with something special", or "" */
     double allowed[TENSORS]; /* beyond what the sum of the products allows */
 };
 
@@ -58,8 +58,8 @@ struct verify {
 void repeat(const struct verify *v, char *text, size_t size);
 
 /* got = factor * want, within terms roundings of sum (NULL: exactly), and what v->allowed adds. */
-void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want,
-             const struct set *sum, double factor, double terms);
+void compare(struct verify *v, enum tensor tensor, const struct set *got, const struct set *want, const struct set *sum,
+             double factor, double terms);
 
 /* Counts a check; prints what, and how to repeat it, if it is not good. */
 void record(struct verify *v, int good, const char *what);

@@ -71,11 +71,7 @@ typedef enum cvg_status {
 
 typedef enum cvg_type { CVG_F32 = 0, CVG_F64 = 1 } cvg_type;
 
-typedef enum cvg_pass {
-    CVG_FORWARD = 0,
-    CVG_GRAD_INPUT = 1,
-    CVG_GRAD_WEIGHT = 2
-} cvg_pass;
+typedef enum cvg_pass { CVG_FORWARD = 0, CVG_GRAD_INPUT = 1, CVG_GRAD_WEIGHT = 2 } cvg_pass;
 #define CVG_PASS_COUNT 3
 
 typedef enum cvg_algo {
@@ -125,9 +121,10 @@ typedef struct cvg_conv {
     int64_t pad_end[3];   /* >= 0; zeros after the last element */
 } cvg_conv;
 
-#define CVG_CONV_INIT \
-    { sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, \
-      {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0} }
+#define CVG_CONV_INIT                                                                                                \
+    {                                                                                                                \
+        sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, { 0, 0, 0 } \
+    }
 
 /*
  * The host's own thread pool, as one function: call task(context, index) once
@@ -135,8 +132,7 @@ typedef struct cvg_conv {
  * after the other, and return when all have returned.  What the tasks wrote
  * must then be visible to the caller.
  */
-typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context, int index),
-                              void *context);
+typedef void cvg_parallel_for(void *pool, int count, void (*task)(void *context, int index), void *context);
 
 /*
  * error_growth bounds how much larger than that of direct sums the error of what CVG_AUTO takes
@@ -166,8 +162,10 @@ typedef struct cvg_options {
     const char *isa;                /* a name of cvg_isa_name(); NULL or "" = the best that there is */
 } cvg_options;
 
-#define CVG_OPTIONS_INIT \
-    { sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, CVG_ERROR_GROWTH, 1.0, 0, 0, NULL, NULL, NULL }
+#define CVG_OPTIONS_INIT                                                                                   \
+    {                                                                                                      \
+        sizeof(cvg_options), {CVG_AUTO, CVG_AUTO, CVG_AUTO}, CVG_ERROR_GROWTH, 1.0, 0, 0, NULL, NULL, NULL \
+    }
 
 /*
  * What CVG_CONV_INIT and CVG_OPTIONS_INIT hold, for languages without C's initialisers: size is that of the
@@ -231,8 +229,7 @@ CVG_API cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error
  * CVG_OUT_OF_MEMORY.
  * *plan is NULL on failure.
  */
-CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
-                                   const cvg_options *options, cvg_error *error);
+CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv, const cvg_options *options, cvg_error *error);
 
 /*
  * cvg_plan_measure() makes a plan as cvg_plan_create() does, but for each pass that options leave
@@ -243,8 +240,8 @@ CVG_API cvg_status cvg_plan_create(cvg_plan **plan, const cvg_conv *conv,
  *
  * Returns what cvg_plan_create() returns; CVG_INVALID_ARGUMENT if seconds is negative or NaN.
  */
-CVG_API cvg_status cvg_plan_measure(cvg_plan **plan, const cvg_conv *conv, const cvg_options *options,
-                                    double seconds, cvg_error *error);
+CVG_API cvg_status cvg_plan_measure(cvg_plan **plan, const cvg_conv *conv, const cvg_options *options, double seconds,
+                                    cvg_error *error);
 
 /*
  * cvg_plan_export() writes a plan's choices as readable text with the problem, the limits, the
@@ -331,8 +328,8 @@ CVG_API size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size);
  * CVG_INVALID_ARGUMENT if a required pointer is NULL: cvg_check_call() says which.  Never allocates.
  * gradient_scale does not apply.  Source: the definition, docs/derivation.md 1.
  */
-CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
-                               const void *bias, void *output, void *workspace);
+CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
+                               void *output, void *workspace);
 
 /*
  * cvg_grad_input() computes the gradient of the loss with respect to input:
@@ -352,9 +349,8 @@ CVG_API cvg_status cvg_forward(const cvg_plan *plan, const void *input, const vo
  * Overlap, errors and allocation as for cvg_forward(); also
  * CVG_INVALID_ARGUMENT if mode is no cvg_mode.  Source: docs/derivation.md 3.
  */
-CVG_API cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output,
-                                  const void *weight, void *grad_input, cvg_mode mode,
-                                  void *workspace);
+CVG_API cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const void *weight, void *grad_input,
+                                  cvg_mode mode, void *workspace);
 
 /*
  * cvg_grad_weight() computes the gradient of the loss with respect to weight:
@@ -374,9 +370,8 @@ CVG_API cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output,
  * Overlap, errors and allocation as for cvg_grad_input().  With batch 0 the
  * gradient is zero.  Source: docs/derivation.md 4.
  */
-CVG_API cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input,
-                                   const void *grad_output, void *grad_weight, cvg_mode mode,
-                                   void *workspace);
+CVG_API cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *grad_output, void *grad_weight,
+                                   cvg_mode mode, void *workspace);
 
 /*
  * cvg_grad_bias() computes the gradient of the loss with respect to bias:
@@ -389,8 +384,7 @@ CVG_API cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input,
  * Needs no workspace; follows the algorithm of CVG_GRAD_WEIGHT.  Overlap,
  * errors and allocation as for cvg_grad_input().  Source: docs/derivation.md 2.
  */
-CVG_API cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
-                                 cvg_mode mode);
+CVG_API cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias, cvg_mode mode);
 
 /*
  * cvg_backward() computes any subset of the three gradients, with the same bits
@@ -399,9 +393,8 @@ CVG_API cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, 
  * workspace: the larger of the sizes of the passes asked for.  All operands are
  * checked before anything is written.
  */
-CVG_API cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight,
-                                const void *grad_output, void *grad_input, void *grad_weight,
-                                void *grad_bias, cvg_mode mode, void *workspace);
+CVG_API cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight, const void *grad_output,
+                                void *grad_input, void *grad_weight, void *grad_bias, cvg_mode mode, void *workspace);
 
 /*
  * Why a call would return CVG_INVALID_ARGUMENT: the first thing that is wrong with its arguments, by name,
@@ -442,11 +435,11 @@ CVG_API cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const voi
  * Operands, overlap, mode, gradient_scale, batch 0, errors and same bits as for cvg_forward() and
  * cvg_backward().  Source: docs/derivation.md 3.
  */
-CVG_API cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight,
-                                         const void *bias, void *output, void *workspace);
+CVG_API cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
+                                         void *output, void *workspace);
 CVG_API cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const void *weight,
-                                          const void *grad_output, void *grad_input, void *grad_weight,
-                                          void *grad_bias, cvg_mode mode, void *workspace);
+                                          const void *grad_output, void *grad_input, void *grad_weight, void *grad_bias,
+                                          cvg_mode mode, void *workspace);
 
 /*
  * What cvg_verify() did, and one sentence on the first check that failed; empty if none did.  It never changes its

@@ -17,18 +17,12 @@ cvg_status cvg_output_size(const cvg_conv *conv, int64_t *out, cvg_error *error)
 }
 
 /* An operand may be NULL only when it has no elements: those of batch 0. */
-static int missing(const cvg_plan *plan, const void *batch_operand)
-{
-    return !batch_operand && plan->shape.N > 0;
-}
+static int missing(const cvg_plan *plan, const void *batch_operand) { return !batch_operand && plan->shape.N > 0; }
 
-static int is_mode(cvg_mode mode)
-{
-    return mode == CVG_OVERWRITE || mode == CVG_ACCUMULATE;
-}
+static int is_mode(cvg_mode mode) { return mode == CVG_OVERWRITE || mode == CVG_ACCUMULATE; }
 
-cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const void *first, const void *second, const void *result,
-                          cvg_mode mode, const void *workspace, cvg_error *error)
+cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const void *first, const void *second,
+                          const void *result, cvg_mode mode, const void *workspace, cvg_error *error)
 {
     static const struct {
         const char *name;
@@ -83,8 +77,8 @@ static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task 
         workspace);
 }
 
-cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight,
-                       const void *bias, void *output, void *workspace)
+cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias, void *output,
+                       void *workspace)
 {
     if (cvg_check_call(plan, CVG_FORWARD, input, weight, output, CVG_OVERWRITE, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
@@ -96,8 +90,8 @@ cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weig
     return CVG_OK;
 }
 
-cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const void *weight,
-                          void *grad_input, cvg_mode mode, void *workspace)
+cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const void *weight, void *grad_input,
+                          cvg_mode mode, void *workspace)
 {
     if (cvg_check_call(plan, CVG_GRAD_INPUT, grad_output, weight, grad_input, mode, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
@@ -108,8 +102,8 @@ cvg_status cvg_grad_input(const cvg_plan *plan, const void *grad_output, const v
     return CVG_OK;
 }
 
-cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *grad_output,
-                           void *grad_weight, cvg_mode mode, void *workspace)
+cvg_status cvg_grad_weight(const cvg_plan *plan, const void *input, const void *grad_output, void *grad_weight,
+                           cvg_mode mode, void *workspace)
 {
     if (cvg_check_call(plan, CVG_GRAD_WEIGHT, input, grad_output, grad_weight, mode, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
@@ -133,8 +127,7 @@ static void sum_channels(const cvg_plan *plan, const void *grad_output, int tran
     run(plan, CVG_GRAD_WEIGHT, &work, &task, channels, NULL);
 }
 
-cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias,
-                         cvg_mode mode)
+cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *grad_bias, cvg_mode mode)
 {
     if (!plan || missing(plan, grad_output) || !grad_bias || !is_mode(mode))
         return CVG_INVALID_ARGUMENT;
@@ -142,9 +135,8 @@ cvg_status cvg_grad_bias(const cvg_plan *plan, const void *grad_output, void *gr
     return CVG_OK;
 }
 
-cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight,
-                        const void *grad_output, void *grad_input, void *grad_weight,
-                        void *grad_bias, cvg_mode mode, void *workspace)
+cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *weight, const void *grad_output,
+                        void *grad_input, void *grad_weight, void *grad_bias, cvg_mode mode, void *workspace)
 {
     if (!plan || missing(plan, grad_output) || !is_mode(mode) ||
         (grad_input && cvg_check_call(plan, CVG_GRAD_INPUT, grad_output, weight, grad_input, mode, workspace, NULL)) ||

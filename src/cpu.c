@@ -5,10 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int always(void)
-{
-    return 1;
-}
+static int always(void) { return 1; }
 
 #if defined(CVG_HAVE_FMA) || defined(CVG_HAVE_AVX2)
 static int has_fma(void)
@@ -19,10 +16,7 @@ static int has_fma(void)
 #endif
 
 #ifdef CVG_HAVE_AVX2
-static int has_avx2(void)
-{
-    return has_fma() && __builtin_cpu_supports("avx2");
-}
+static int has_avx2(void) { return has_fma() && __builtin_cpu_supports("avx2"); }
 #endif
 
 #ifdef CVG_HAVE_AVX512
@@ -100,10 +94,7 @@ const char *cvg_isa_name(int index)
     return NULL;
 }
 
-const char *cvg_cpu_name(int index)
-{
-    return index < SETS ? sets[index].name : NULL;
-}
+const char *cvg_cpu_name(int index) { return index < SETS ? sets[index].name : NULL; }
 
 const struct cvg_kernels *cvg_cpu_set(int index, cvg_type type)
 {

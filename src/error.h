@@ -8,6 +8,7 @@
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-cvg_status cvg_fail(cvg_error *error, cvg_status status, const char *format, ...);
+cvg_status
+cvg_fail(cvg_error *error, cvg_status status, const char *format, ...);
 
 #endif

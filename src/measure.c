@@ -6,7 +6,7 @@
 #include <time.h>
 
 enum {
-    WORTH = 8,      /* algorithms of more than so many times the least expected cost are not timed */
+    WORTH = 8, /* algorithms of more than so many times the least expected cost are not timed */
     MOST_RUNS = 100,
 };
 
@@ -65,7 +65,8 @@ static int candidates(const struct cvg_plan *plan, cvg_pass pass, cvg_algo list[
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++) {
         const struct cvg_algorithm *algorithm = cvg_algorithm_of((cvg_algo)i);
         char why[CVG_WHY];
-        if (!cvg_plan_leaves_out(plan, algorithm, pass, why) && algorithm->cost(algorithm, &plan->shape, pass) <= WORTH * least)
+        if (!cvg_plan_leaves_out(plan, algorithm, pass, why) &&
+            algorithm->cost(algorithm, &plan->shape, pass) <= WORTH * least)
             list[count++] = (cvg_algo)i;
     }
     return count;
@@ -116,15 +117,15 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
         return status;
     cvg_options_read(&chosen, options, NULL); /* which were good enough for a plan */
     const struct cvg_shape *s = &plan->shape;
-    const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size),
-                              tensor(plan->kernels, s->K * s->taps), tensor(plan->kernels, s->N * s->K * s->out_size)};
+    const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size), tensor(plan->kernels, s->K * s->taps),
+                              tensor(plan->kernels, s->N * s->K * s->out_size)};
     double times[CVG_PASS_COUNT][CVG_ALGO_COUNT] = {{0}};
     int measured[CVG_PASS_COUNT] = {0};
     if (x.input && x.weight && x.output) {
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             if (chosen.algo[pass] == CVG_AUTO) {
-                chosen.algo[pass] = fastest(conv, &chosen, plan, (cvg_pass)pass, &x, seconds / CVG_PASS_COUNT,
-                                             times[pass]);
+                chosen.algo[pass] =
+                    fastest(conv, &chosen, plan, (cvg_pass)pass, &x, seconds / CVG_PASS_COUNT, times[pass]);
                 measured[pass] = 1;
             }
     } else {

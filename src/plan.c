@@ -9,22 +9,14 @@
 #include <string.h>
 
 static const struct cvg_algorithm *const algorithms[] = {
-    &cvg_direct,
-    &cvg_im2col,
-    &cvg_winograd4,
-    &cvg_winograd6,
-    &cvg_winograd8,
-    &cvg_reference,
+    &cvg_direct, &cvg_im2col, &cvg_winograd4, &cvg_winograd6, &cvg_winograd8, &cvg_reference,
 };
 
 enum { ALGORITHMS = sizeof algorithms / sizeof *algorithms };
 
 const char *const cvg_pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
-const struct cvg_algorithm *cvg_algorithm_at(int index)
-{
-    return index < ALGORITHMS ? algorithms[index] : NULL;
-}
+const struct cvg_algorithm *cvg_algorithm_at(int index) { return index < ALGORITHMS ? algorithms[index] : NULL; }
 
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo)
 {
@@ -60,10 +52,7 @@ static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *alg
     algorithm->prepare(algorithm, &plan->shape, plan->kernels, pass, workers, work);
 }
 
-int cvg_plan_keeps_structure(const struct cvg_plan *plan)
-{
-    return plan->error_growth <= CVG_ERROR_GROWTH;
-}
+int cvg_plan_keeps_structure(const struct cvg_plan *plan) { return plan->error_growth <= CVG_ERROR_GROWTH; }
 
 /* Why AUTO leaves an algorithm out, whatever its workspace. */
 static const char *unfit(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
@@ -167,7 +156,8 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
     } else {
         const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->shape, pass) : NULL;
         if (refusal)
-            return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name, refusal);
+            return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name,
+                            refusal);
         prepare(plan, algorithm, pass, plan->threads.count, work);
     }
     const size_t need = cvg_work_size(work, 1), limit = limit_of(plan);
@@ -211,17 +201,14 @@ cvg_status cvg_options_read(cvg_options *options, const cvg_options *given, cvg_
         return CVG_INVALID_ARGUMENT;
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         if (!cvg_algo_name(options->algo[pass]))
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "algo[%s] is %d; that is no cvg_algo",
-                            pass_names[pass], (int)options->algo[pass]);
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "algo[%s] is %d; that is no cvg_algo", pass_names[pass],
+                            (int)options->algo[pass]);
     if (!isfinite(options->gradient_scale))
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite",
-                        options->gradient_scale);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "gradient_scale is %g; must be finite", options->gradient_scale);
     if (!(options->error_growth >= 1))
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "error_growth is %g; must be at least 1",
-                        options->error_growth);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "error_growth is %g; must be at least 1", options->error_growth);
     if (options->threads < 0 || options->threads > MOST_THREADS)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d",
-                        options->threads, MOST_THREADS);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "threads is %d; must be 0 to %d", options->threads, MOST_THREADS);
     return CVG_OK;
 }
 
@@ -245,16 +232,14 @@ static cvg_status make(struct cvg_plan *plan, const cvg_conv *conv, const cvg_op
     return CVG_OK;
 }
 
-cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options,
-                           cvg_error *error)
+cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_options *options, cvg_error *error)
 {
     if (!out)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "plan is NULL");
     *out = NULL;
     struct cvg_plan *plan = malloc(sizeof *plan);
     if (!plan)
-        return cvg_fail(error, CVG_OUT_OF_MEMORY, "the plan's %zu bytes could not be allocated",
-                        sizeof *plan);
+        return cvg_fail(error, CVG_OUT_OF_MEMORY, "the plan's %zu bytes could not be allocated", sizeof *plan);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         memset(plan->pass[pass].seconds, 0, sizeof plan->pass[pass].seconds);
     const cvg_status status = make(plan, conv, options, error);
@@ -265,10 +250,7 @@ cvg_status cvg_plan_create(cvg_plan **out, const cvg_conv *conv, const cvg_optio
     return status;
 }
 
-void cvg_plan_destroy(cvg_plan *plan)
-{
-    free(plan);
-}
+void cvg_plan_destroy(cvg_plan *plan) { free(plan); }
 
 static int has_pass(const cvg_plan *plan, cvg_pass pass)
 {
@@ -295,15 +277,9 @@ cvg_algo cvg_plan_algo(const cvg_plan *plan, cvg_pass pass)
     return has_pass(plan, pass) ? plan->pass[pass].algorithm->id : CVG_AUTO;
 }
 
-const char *cvg_plan_isa(const cvg_plan *plan)
-{
-    return plan ? plan->kernels->isa : "";
-}
+const char *cvg_plan_isa(const cvg_plan *plan) { return plan ? plan->kernels->isa : ""; }
 
-int cvg_plan_fuses(const cvg_plan *plan)
-{
-    return plan && !plan->kernels->rounds_twice;
-}
+int cvg_plan_fuses(const cvg_plan *plan) { return plan && !plan->kernels->rounds_twice; }
 
 int cvg_plan_threads(const cvg_plan *plan, cvg_pass pass)
 {

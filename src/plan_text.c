@@ -57,8 +57,8 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     if (!plan)
         return 0;
     const struct cvg_shape *s = &plan->shape;
-    cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64
-                   ", groups %" PRId64, s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+    cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64 ", groups %" PRId64,
+              s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
     write_axes(&w, ", in ", "x", s, s->in);
     write_axes(&w, ", filter ", "x", s, s->filter);
     write_axes(&w, ", stride ", "x", s, s->stride);
@@ -68,13 +68,14 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     write_axes(&w, ", out ", "x", s, s->out);
     cvg_write(&w, "\nkernels: %s, %d x %d sums at a time%s\n", plan->kernels->isa,
               plan->kernels->tile[plan->kernels->main].rows, plan->kernels->tile[plan->kernels->main].lanes,
-              plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it" : "");
+              plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it"
+                                          : "");
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
         const struct cvg_work *work = &plan->pass[pass].work;
         const double *measured = plan->pass[pass].seconds;
         cvg_write(&w, "%s: %s, workspace %zu bytes, threads %d", cvg_pass_names[pass], taken->name,
-                   plan->pass[pass].workspace, plan->pass[pass].workers);
+                  plan->pass[pass].workspace, plan->pass[pass].workers);
         if (measured[taken->id] > 0)
             cvg_write(&w, ", measured %.4g ms", measured[taken->id] * 1e3);
         cvg_write(&w, "\n");
@@ -83,11 +84,12 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
             work->describe(work, &w);
             cvg_write(&w, "\n");
         }
-        cvg_write(&w, "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
-                   "    structure: %s\n", cvg_plan_error_bound(plan, (cvg_pass)pass),
-                   cvg_plan_error_growth(plan, (cvg_pass)pass),
-                   taken->mixes ? "mixes neighbours: a large element leaves a rounding error beside its place"
-                                : "exact: an element outside a sum adds nothing to it");
+        cvg_write(&w,
+                  "    error within %.2g of the largest products, about %.2g times that of direct sums\n"
+                  "    structure: %s\n",
+                  cvg_plan_error_bound(plan, (cvg_pass)pass), cvg_plan_error_growth(plan, (cvg_pass)pass),
+                  taken->mixes ? "mixes neighbours: a large element leaves a rounding error beside its place"
+                               : "exact: an element outside a sum adds nothing to it");
         for (int i = 0; cvg_algorithm_at(i); i++) {
             const struct cvg_algorithm *other = cvg_algorithm_at(i);
             char room[CVG_WHY];
@@ -128,7 +130,7 @@ static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
     struct cvg_text w = {text, TEXT_MOST, 0};
     cvg_write(&w, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
     cvg_write(&w, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
-        s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+              s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
     write_axes(&w, " in ", " ", s, s->in);
     write_axes(&w, " filter ", " ", s, s->filter);
     write_axes(&w, " stride ", " ", s, s->stride);
@@ -183,10 +185,7 @@ static size_t difference(const char *a, size_t a_length, const char *b, size_t b
     return word[1];
 }
 
-static int shown(size_t length)
-{
-    return length < 80 ? (int)length : 80;
-}
+static int shown(size_t length) { return length < 80 ? (int)length : 80; }
 
 /* Compares the text's head with the one that it must have, line by line. */
 static cvg_status check_head(const char *text, size_t length, const struct cvg_plan *plan, size_t *at, cvg_error *error)
@@ -210,12 +209,14 @@ static cvg_status check_head(const char *text, size_t length, const struct cvg_p
 }
 
 /* Reads the algorithm of each pass. */
-static cvg_status read_choices(const char *text, size_t length, size_t at, cvg_algo algo[CVG_PASS_COUNT], cvg_error *error)
+static cvg_status read_choices(const char *text, size_t length, size_t at, cvg_algo algo[CVG_PASS_COUNT],
+                               cvg_error *error)
 {
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
         const size_t name = strlen(cvg_pass_names[pass]), size = at < length ? line_length(text + at, length - at) : 0;
         if (size <= name || memcmp(text + at, cvg_pass_names[pass], name) || text[at + name] != ' ')
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has no line for %s after byte %zu", cvg_pass_names[pass], at);
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has no line for %s after byte %zu", cvg_pass_names[pass],
+                            at);
         const char *word = text + at + name + 1;
         const size_t word_size = size - name - 1;
         algo[pass] = CVG_AUTO;
@@ -232,8 +233,8 @@ static cvg_status read_choices(const char *text, size_t length, size_t at, cvg_a
     return CVG_OK;
 }
 
-cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, const cvg_conv *conv, const cvg_options *options,
-                           cvg_error *error)
+cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, const cvg_conv *conv,
+                           const cvg_options *options, cvg_error *error)
 {
     cvg_options chosen;
     char all[TEXT_MOST];
@@ -255,13 +256,15 @@ cvg_status cvg_plan_import(cvg_plan **out, const char *text, size_t length, cons
         return status;
     for (int pass = 0; options && pass < CVG_PASS_COUNT; pass++)
         if (options->algo[pass] != CVG_AUTO && options->algo[pass] != chosen.algo[pass])
-            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has %s for %s; algo[%s] is %s", cvg_algo_name(chosen.algo[pass]),
-                            cvg_pass_names[pass], cvg_pass_names[pass], cvg_algo_name(options->algo[pass]));
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "text has %s for %s; algo[%s] is %s",
+                            cvg_algo_name(chosen.algo[pass]), cvg_pass_names[pass], cvg_pass_names[pass],
+                            cvg_algo_name(options->algo[pass]));
     if ((status = cvg_plan_create(&plan, conv, &chosen, error)))
         return status;
     if (write_all(plan, all) != length || memcmp(all, text, length)) {
         cvg_plan_destroy(plan);
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "text is damaged: what follows its choices is not \"%.22s\" and its end",
+        return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                        "text is damaged: what follows its choices is not \"%.22s\" and its end",
                         strstr(all, "check "));
     }
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)

@@ -23,19 +23,14 @@ static cvg_status check_range(cvg_error *error, const char *name, int axis, int6
 }
 
 /* a * b, or -1 when that (or an operand) does not fit. */
-static int64_t times(int64_t a, int64_t b)
-{
-    return a < 0 || b < 0 || (b && a > INT64_MAX / b) ? -1 : a * b;
-}
+static int64_t times(int64_t a, int64_t b) { return a < 0 || b < 0 || (b && a > INT64_MAX / b) ? -1 : a * b; }
 
 static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
 {
     if (conv->type != CVG_F32 && conv->type != CVG_F64)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; must be CVG_F32 or CVG_F64",
-                        (int)conv->type);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; must be CVG_F32 or CVG_F64", (int)conv->type);
     if (conv->spatial_dims < 1 || conv->spatial_dims > 3)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "spatial_dims is %d; must be 1, 2 or 3",
-                        conv->spatial_dims);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "spatial_dims is %d; must be 1, 2 or 3", conv->spatial_dims);
     const struct {
         const char *name;
         int64_t value, least;
@@ -53,9 +48,12 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
         const int64_t *values;
         int64_t least;
     } axes[] = {
-        {"in", conv->in, 1},           {"filter", conv->filter, 1},
-        {"stride", conv->stride, 1},   {"dilation", conv->dilation, 1},
-        {"pad_begin", conv->pad_begin, 0}, {"pad_end", conv->pad_end, 0},
+        {"in", conv->in, 1},
+        {"filter", conv->filter, 1},
+        {"stride", conv->stride, 1},
+        {"dilation", conv->dilation, 1},
+        {"pad_begin", conv->pad_begin, 0},
+        {"pad_end", conv->pad_end, 0},
     };
     for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
         for (int axis = 0; axis < conv->spatial_dims; axis++)
@@ -67,8 +65,7 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
     } channels[] = {{"in_channels", conv->in_channels}, {"out_channels", conv->out_channels}};
     for (size_t i = 0; i < 2; i++)
         if (channels[i].value % conv->groups)
-            return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                            "%s is %" PRId64 "; must be a multiple of groups, %" PRId64,
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s is %" PRId64 "; must be a multiple of groups, %" PRId64,
                             channels[i].name, channels[i].value, conv->groups);
     return CVG_OK;
 }
@@ -81,26 +78,24 @@ static cvg_status check_axis(const cvg_conv *conv, int axis, int64_t *out, cvg_e
     if (reach < 0 || reach >= padded)
         return cvg_fail(error, CVG_INVALID_ARGUMENT,
                         "filter[%d] is %" PRId64 " with dilation %" PRId64
-                        "; it does not fit in the padded input of %" PRId64 " (%" PRId64 " + %" PRId64
-                        " + %" PRId64 ")",
-                        axis, conv->filter[axis], conv->dilation[axis], padded, conv->in[axis],
-                        conv->pad_begin[axis], conv->pad_end[axis]);
+                        "; it does not fit in the padded input of %" PRId64 " (%" PRId64 " + %" PRId64 " + %" PRId64
+                        ")",
+                        axis, conv->filter[axis], conv->dilation[axis], padded, conv->in[axis], conv->pad_begin[axis],
+                        conv->pad_end[axis]);
     *out = (padded - 1 - reach) / conv->stride[axis] + 1;
     return CVG_OK;
 }
 
 /* A tensor of a x b x plane elements must fit in the address space; the fields are those of a and b. */
-static cvg_status check_tensor(cvg_error *error, const char *name, const char *a_field, int64_t a,
-                               const char *b_field, int64_t b, const char *axes_field,
-                               const int64_t axes[3], int64_t plane, size_t size)
+static cvg_status check_tensor(cvg_error *error, const char *name, const char *a_field, int64_t a, const char *b_field,
+                               int64_t b, const char *axes_field, const int64_t axes[3], int64_t plane, size_t size)
 {
     const int64_t elements = times(a > 0 ? a : 1, times(b, plane)); /* a plan walks images, even of batch 0 */
     if (elements >= 0 && elements <= (int64_t)(PTRDIFF_MAX / size))
         return CVG_OK;
     if (plane < 0)
         return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                        "%s is too large: %s %" PRId64 " x %" PRId64 " x %" PRId64
-                        " do not fit in the address space",
+                        "%s is too large: %s %" PRId64 " x %" PRId64 " x %" PRId64 " do not fit in the address space",
                         name, axes_field, axes[0], axes[1], axes[2]);
     return cvg_fail(error, CVG_INVALID_ARGUMENT,
                     "%s is too large: %s %" PRId64 " x %s %" PRId64 " x %" PRId64
@@ -108,14 +103,13 @@ static cvg_status check_tensor(cvg_error *error, const char *name, const char *a
                     name, a_field, a, b_field, b, plane);
 }
 
-cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name,
-                           cvg_error *error)
+cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error)
 {
     size_t given;
     memcpy(&given, theirs, sizeof given); /* struct_size, the first field of each */
     if (given < least || given > MOST_STRUCT)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT,
-                        "%s.struct_size is %zu; must be %zu (start from cvg_%s_init())", name, given, size, name);
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s.struct_size is %zu; must be %zu (start from cvg_%s_init())",
+                        name, given, size, name);
     for (size_t i = size; i < given; i++)
         if (((const char *)theirs)[i])
             return cvg_fail(error, CVG_INVALID_ARGUMENT,
@@ -189,8 +183,8 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
     const size_t size = s.type == CVG_F32 ? sizeof(float) : sizeof(double);
     s.taps = times(s.Cg, s.filter_size);
     if (check_tensor(error, "input", "batch", s.N, "in_channels", s.C, "in", s.in, s.in_size, size) ||
-        check_tensor(error, "weight", "out_channels", s.K, "in_channels/groups", s.Cg, "filter",
-                     s.filter, s.filter_size, size) ||
+        check_tensor(error, "weight", "out_channels", s.K, "in_channels/groups", s.Cg, "filter", s.filter,
+                     s.filter_size, size) ||
         check_tensor(error, "output", "batch", s.N, "out_channels", s.K, "out", s.out, s.out_size, size))
         return CVG_INVALID_ARGUMENT;
     *shape = s;

@@ -12,16 +12,16 @@
  */
 struct cvg_shape {
     cvg_type type;
-    int rank;                       /* as the user gave it, 1 to 3 */
+    int rank; /* as the user gave it, 1 to 3 */
     int64_t N, C, K, G;
-    int64_t Cg, Kg;                 /* channels of one group: C/G, K/G */
+    int64_t Cg, Kg; /* channels of one group: C/G, K/G */
     int64_t in[3], filter[3], out[3];
     int64_t stride[3], dilation[3];
-    int64_t pad[3], pad_end[3];     /* pad: at the begin */
-    int64_t in_size;                /* D*H*W */
-    int64_t filter_size;            /* T*R*S */
-    int64_t out_size;               /* O*P*Q */
-    int64_t taps;                   /* Cg * filter_size: the products behind one output */
+    int64_t pad[3], pad_end[3]; /* pad: at the begin */
+    int64_t in_size;            /* D*H*W */
+    int64_t filter_size;        /* T*R*S */
+    int64_t out_size;           /* O*P*Q */
+    int64_t taps;               /* Cg * filter_size: the products behind one output */
 };
 
 /* Checks conv and fills shape; on failure writes the sentence to error (may be NULL). */

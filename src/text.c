@@ -17,7 +17,4 @@ void cvg_write(struct cvg_text *w, const char *format, ...)
 #define TEXT(x) #x
 #define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
 
-const char *cvg_version(void)
-{
-    return VERSION_TEXT(CVG_VERSION_MAJOR, CVG_VERSION_MINOR, CVG_VERSION_PATCH);
-}
+const char *cvg_version(void) { return VERSION_TEXT(CVG_VERSION_MAJOR, CVG_VERSION_MINOR, CVG_VERSION_PATCH); }

@@ -9,12 +9,12 @@
 #include <string.h>
 
 enum {
-    MOST_CHECKED = 2000, /* elements of a result; of more so many are drawn, and the first and last */
+    MOST_CHECKED = 2000,  /* elements of a result; of more so many are drawn, and the first and last */
     MOST_TERMS = 1 << 24, /* products behind all those that are checked, or fewer are; but some: */
     LEAST_CHECKED = 20,
-    GUARD = 64,          /* bytes around a result and the workspace */
+    GUARD = 64, /* bytes around a result and the workspace */
     GUARD_BYTE = 0x5a,
-    POISON_BYTE = 0xff,  /* NaN as a float, a double, or a part of one */
+    POISON_BYTE = 0xff, /* NaN as a float, a double, or a part of one */
 };
 
 /* The results, by number; 0 to 2 are passes. */
@@ -42,7 +42,8 @@ struct verify {
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-static void record(struct verify *v, int good, const char *format, ...)
+static void
+record(struct verify *v, int good, const char *format, ...)
 {
     v->report->checks++;
     if (good)
@@ -64,10 +65,7 @@ static uint64_t draw(struct verify *v)
     return z ^ z >> 31;
 }
 
-static size_t bytes_of(const struct verify *v, int64_t count)
-{
-    return (size_t)count * v->plan->kernels->size;
-}
+static size_t bytes_of(const struct verify *v, int64_t count) { return (size_t)count * v->plan->kernels->size; }
 
 /* ---- memory ---- */
 
@@ -174,8 +172,11 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
     const cvg_plan *plan = v->plan;
     const struct cvg_shape *s = &plan->shape;
     const cvg_pass pass = result == GRAD_BIAS ? CVG_GRAD_WEIGHT : (cvg_pass)result;
-    const struct cvg_task task = {.shape = s, .kernels = plan->kernels, .input = v->operand[INPUT],
-                                  .weight = v->operand[WEIGHT], .grad_output = v->operand[GRAD_OUTPUT]};
+    const struct cvg_task task = {.shape = s,
+                                  .kernels = plan->kernels,
+                                  .input = v->operand[INPUT],
+                                  .weight = v->operand[WEIGHT],
+                                  .grad_output = v->operand[GRAD_OUTPUT]};
     struct cvg_sum sum = result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index, s->K, s->out_size)
                                              : cvg_definition(&task, pass, index);
     const double scale = result == CVG_FORWARD ? 1 : plan->gradient_scale * times;

@@ -39,18 +39,12 @@ void fault_at(long n)
     fails_at = n;
 }
 
-int fault_happened(void)
-{
-    return fails_at > 0 && requests >= fails_at;
-}
+int fault_happened(void) { return fails_at > 0 && requests >= fails_at; }
 
-#define WRAP(result, name, parameters, arguments, error, failure)  \
-    result __real_##name parameters;                               \
-    result __wrap_##name parameters;                               \
-    result __wrap_##name parameters                                \
-    {                                                              \
-        return fails(error) ? (failure) : __real_##name arguments; \
-    }
+#define WRAP(result, name, parameters, arguments, error, failure) \
+    result __real_##name parameters;                              \
+    result __wrap_##name parameters;                              \
+    result __wrap_##name parameters { return fails(error) ? (failure) : __real_##name arguments; }
 
 WRAP(void *, malloc, (size_t size), (size), ENOMEM, NULL)
 WRAP(void *, calloc, (size_t count, size_t size), (count, size), ENOMEM, NULL)

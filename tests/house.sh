@@ -64,6 +64,18 @@ rule 'a line of the documents over 120 columns' \
         [ "$(LC_ALL=C.UTF-8 wc -L <"$file")" -le 120 ] || echo "$file"
     done)"
 
+# The C files have the form of .clang-format, as version 14 understands it; tests/mutants.py finds its places.
+if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
+    rule 'a file that .clang-format would change' \
+        "$(find src cli include tests bench examples -name '*.[ch]' | xargs clang-format --dry-run 2>&1 | grep -o '^[^:]*:[0-9]*' |
+            sort -u)"
+else
+    echo 'left out: the form of the C files (needs clang-format 14)'
+fi
+if command -v python3 >/dev/null; then
+    rule 'a planted fault without its place' "$(python3 tests/mutants.py --places)"
+fi
+
 # Every source is built; every option of the program is in its man page.
 rule 'a source that CMake does not build' \
     "$(for file in $(find src -name "*.c") cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"

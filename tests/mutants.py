@@ -1,6 +1,6 @@
 """Plants single faults in the library, one at a time, and shows which tests catch each.
 
-    python3 tests/mutants.py [--jobs N] [NUMBER...]
+    python3 tests/mutants.py [--jobs N] [--places] [NUMBER...]
 
 Copies the sources to a temporary folder, changes one place, builds, and runs the tests from the
 quickest on until one fails.  A fault that none catches "survives", and the script exits 1.  Prints
@@ -37,25 +37,25 @@ MUTANTS = [
     ("api.c", "    task.finish.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
     ("tensor/task.h", "finish.bias = cvg_at(task, finish.bias, channel);", "finish.bias = cvg_at(task, finish.bias, 0);", "one bias for all channels of a transposed convolution"),
     ("api.c", "transposed ? plan->shape.C : plan->shape.K", "plan->shape.K", "grad_bias of a transposed convolution leaves a pixel out"),
-    ("algo/im2col.c", "kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);", "kernels->put(result, 1, x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
+    ("algo/im2col.c", "kernels->size, 1, pixels, &finish);", "kernels->size, 1, pixels, &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
     # Method 1
     ("tensor/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
     ("tensor/box.c", "a.tap_source_step = -(dilation / gcd(stride, dilation));", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
     ("tensor/box.c", "in.high = cvg_max(in.low, cvg_min(end, a->length));", "in.high = cvg_max(in.low, cvg_min(end - 1, a->length));", "the last source element is left out of the box"),
     ("tensor/box.c", "*end = cvg_min(a->taps, floor_div(high, -step) + 1);", "*end = cvg_min(a->taps, floor_div(high, -step));", "the last tap of a border is dropped"),
     ("tensor/box.c", "return a / b - (a % b < 0);", "return a / b;", "division of negative numbers rounds the wrong way"),
-    ("tensor/window.c", "const int64_t low = cvg_min(count, cvg_max(0, -first));", "const int64_t low = cvg_min(count, cvg_max(0, -first - 1));", "the left border reads before the row"),
-    ("tensor/window.c", "if (inside && row >= 0 && row < extent[1])", "if (row >= 0 && row < extent[1])", "planes outside the source are read"),
+    ("tensor/view.c", "*low = cvg_min(count, cvg_max(0, -first));", "*low = cvg_min(count, cvg_max(0, -first - 1));", "the left border reads before the row"),
+    ("tensor/view.c", "d < low[0] || d >= high[0] ? count[1] : low[1]", "low[1]", "planes outside the source are read"),
     ("tensor/window.c", "*end = last < 0 ? *first : cvg_min(*end, last / stride + 1);", "*end = last < 0 ? *first : cvg_min(*end, last / stride);", "grad_weight forgets the last position of a tap"),
     ("tensor/window.c", "*first = cvg_max(*first, cvg_ceil_div(far, stride));", "*first = cvg_max(*first, far / stride);", "grad_weight begins in the padding"),
-    ("algo/direct/depthwise.c", "const int64_t channel = pair % t->shape->G * view->M + m;", "const int64_t channel = pair % t->shape->G + m;", "depthwise with a multiplier takes another channel's filter"),
+    ("algo/direct/depthwise.c", "const int64_t channel = pair->g * M + m;", "const int64_t channel = pair->g + m;", "depthwise with a multiplier takes another channel's filter"),
     ("algo/direct/depthwise.c", "memset(boxes, 0, (size_t)(together * each * size));", "memset(boxes, 0, (size_t)(each * size));", "a stale box for the images after the first"),
     ("algo/direct/dots.c", "memset(b->x.sums, 0,", "if (part == 0) memset(b->x.sums, 0,", "a stale sum of the workspace"),
     ("algo/direct/dots.c", "if (piece != *opened)", "if (*opened < 0)", "a box laid out for another piece"),
     ("algo/direct/weight.c", "b.k_count = cvg_min(cut->k_count, s->Kg - b.k);", "b.k_count = cut->k_count;", "the last block of k is as long as the others"),
     ("algo/direct/weight.c", "each = cvg_ceil_div(cut->regions.count, job->work->parts);", "each = cut->regions.count / job->work->parts;", "grad_weight leaves out the regions that no part is given"),
     ("algo/direct/weight.c", "meets &= first < end;", "meets = first < end;", "a tap outside the input along one axis is added"),
-    ("algo/direct/channels.c", "width, length, &finish);", "width, length, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
+    ("algo/direct/channels.c", "sums + n * image, &finish);", "sums + n * image, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/direct/pixels.c", "x[1].count, x[2].count, &finish);", "x[1].count, x[2].count, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
     ("algo/grad_bias.c", "*transposed ? t->shape->in_size : t->shape->out_size);", "(*transposed ? t->shape->in_size : t->shape->out_size) - (t->shape->out_size > 16));", "grad_bias forgets the last pixel"),
@@ -63,13 +63,13 @@ MUTANTS = [
     ("algo/im2col.c", "run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;", "run.low = w < 0 ? cvg_min(-w / step, count) : 0;", "im2col reads left of the row when the stride passes it"),
     ("algo/im2col.c", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));", "run.high = cvg_max(run.low, cvg_min(s->in[2] - w - 1, count));", "im2col forgets the last column"),
     ("algo/im2col.c", "memset(row + (size_t)run.high * size, 0,", "memset(row + (size_t)run.high * size, 0, 0 *", "stale columns where the padding is"),
-    ("algo/im2col.c", "if (!t->finish.bias && !t->finish.accumulate)", "if (0)", "col2im adds to what was there"),
+    ("algo/im2col.c", "!t->finish.accumulate && c <", "0 && c <", "col2im adds to what was there"),
     ("algo/im2col.c", "x->lanes, lanes, ld, x->col, lanes, ld, k == 0);", "x->lanes, lanes, ld, x->col, lanes, ld, 1);", "only the last block of k counts in grad_input"),
     ("algo/im2col.c", "tap == 0);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "1);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "only the last block of taps counts in forward"),
     # Winograd
     ("algo/winograd/winograd.c", "s->pad[0] != 0)", "0)", "Winograd takes a plane of nothing but padding"),
     ("algo/winograd/tiles.c", "s->filter[axis] - 1 - s->pad[axis] : s->pad[axis];", "s->pad[axis] : s->pad[axis];", "grad_input with the padding of forward"),
-    ("algo/winograd/transform.c", "memset(window + end * columns * vector, 0, (size_t)((lines - end) * columns * vector));", "", "a stale lower border"),
+    ("tensor/view.c", "memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));", "", "a stale lower border"),
     ("algo/winograd/points.c", "divisor *= point[i] - point[j];", "divisor *= point[i] + point[j];", "a wrong divisor in Winograd's matrices"),
     ("algo/winograd/gather.c", "const int64_t flip = cut->view.gradient ? -1 : 1;", "const int64_t flip = 1;", "the filter is not turned in grad_input"),
     ("algo/winograd/gather.c", "x->place + at, l_block == 0);", "x->place + at, 1);", "only the last block of channels counts"),
@@ -138,7 +138,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("numbers", nargs="*", type=int)
+    parser.add_argument("--places", action="store_true", help="only print the faults whose place is not there once")
     arguments = parser.parse_args()
+    if arguments.places:
+        for number, (file, old, _, what) in enumerate(MUTANTS, 1):
+            if (ROOT / "src" / file).read_text().count(old) != 1:
+                print(f"{number}: {file}: {what}")
+        return
     survived = 0
     with tempfile.TemporaryDirectory() as folder:
         source, out = f"{folder}/source", f"{folder}/build"

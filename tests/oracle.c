@@ -35,8 +35,8 @@ void oracle_run(const cvg_conv *conv, const struct oracle *o)
         for (int64_t tap = 0; tap < filter; tap++) {
             int64_t position = 0, unit = 1, pixel = y % out, rest = tap, inside = 1;
             for (int i = dims - 1; i >= 0; i--) {
-                const int64_t at = pixel % size[i] * conv->stride[i] - conv->pad_begin[i] +
-                                   rest % conv->filter[i] * conv->dilation[i];
+                const int64_t at =
+                    pixel % size[i] * conv->stride[i] - conv->pad_begin[i] + rest % conv->filter[i] * conv->dilation[i];
                 inside &= at >= 0 && at < conv->in[i];
                 position += at * unit;
                 unit *= conv->in[i];

@@ -76,7 +76,8 @@ static int right(const cvg_plan *plan, const struct array got[RESULTS], const st
     for (int i = 0; i < RESULTS; i++) {
         const cvg_pass pass = i == GRAD_BIAS ? CVG_GRAD_WEIGHT : (cvg_pass)i;
         const double allowed = i == GRAD_BIAS || cvg_plan_error_growth(plan, pass) == 1
-                                   ? 0 : cvg_plan_error_bound(plan, pass) * 8; /* of -2 to 2, and the bias */
+                                   ? 0
+                                   : cvg_plan_error_bound(plan, pass) * 8; /* of -2 to 2, and the bias */
         for (int64_t j = 0; j < want[i].count; j++)
             if (!(fabs(array_get(&got[i], j) - array_get(&want[i], j)) <= allowed))
                 return 0;
@@ -193,7 +194,8 @@ int main(int argc, char **argv)
     for (int tenth = 1; tenth < 10; tenth++) {
         struct timespec rest = {(time_t)(length / 10), (long)(fmod(length / 10, 1) * 1e9)};
         nanosleep(&rest, NULL);
-        printf("after %4.0f s: %ld plans, %ld runs, %.0f MiB\n", seconds() - begin, (long)plans, (long)runs, resident());
+        printf("after %4.0f s: %ld plans, %ld runs, %.0f MiB\n", seconds() - begin, (long)plans, (long)runs,
+               resident());
         fflush(stdout);
         if (tenth == 3)
             early = resident(); /* by then all has been as large as it gets */
@@ -204,7 +206,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < SLOTS; i++)
         work_free(&slots[i].work);
     const int grown = length >= 300 && late > 1.25 * early + 16; /* shorter ones are still filling caches */
-    printf("%d threads, %.0f s: %ld plans, %ld runs, %ld wrong; %.0f MiB after 3 tenths, %.0f MiB at the end%s\n", count,
-           seconds() - begin, (long)plans, (long)runs, (long)wrong, early, late, grown ? ": GROWN" : "");
+    printf("%d threads, %.0f s: %ld plans, %ld runs, %ld wrong; %.0f MiB after 3 tenths, %.0f MiB at the end%s\n",
+           count, seconds() - begin, (long)plans, (long)runs, (long)wrong, early, late, grown ? ": GROWN" : "");
     return wrong > 0 || grown || runs == 0;
 }

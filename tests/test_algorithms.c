@@ -162,8 +162,7 @@ static void test_fill(struct test *t, int integers, uint64_t seed)
     struct random random = {seed};
     for (int i = INPUT; i < OUTPUT; i++)
         for (int64_t j = 0; j < t->count[i]; j++)
-            t->value[i][j] =
-                integers ? (double)(random_bits(&random) % 5) - 2 : random_uniform(&random);
+            t->value[i][j] = integers ? (double)(random_bits(&random) % 5) - 2 : random_uniform(&random);
     const struct oracle o = {
         t->value[INPUT],  t->value[WEIGHT],     t->value[BIAS],        t->value[GRAD_OUTPUT],
         t->value[OUTPUT], t->value[GRAD_INPUT], t->value[GRAD_WEIGHT], t->value[GRAD_BIAS],
@@ -176,8 +175,8 @@ static void test_fill(struct test *t, int integers, uint64_t seed)
  * factor * the oracle's values, exactly or within gamma(terms + 3) of the sum of |terms|; off by more
  * where the plan does not add the definition's products.
  */
-static void compare(const struct test *t, enum tensor tensor, const struct buffer *got, double factor,
-                    int exact, double more, const char *what)
+static void compare(const struct test *t, enum tensor tensor, const struct buffer *got, double factor, int exact,
+                    double more, const char *what)
 {
     const double u = (got->view.type == CVG_F32 ? 0x1p-24 : 0x1p-53) + 0x1p-53;
     const double n = (t->terms[tensor] + 3) * u, gamma = n / (1 - n);
@@ -187,8 +186,8 @@ static void compare(const struct test *t, enum tensor tensor, const struct buffe
         if (!(error <= (exact ? 0 : gamma * t->sum[tensor][i]) + more * factor))
             bad = i;
     }
-    check(bad < 0, "%s: %s, %s: element %lld is %.17g, must be %.17g", t->problem, what, names[tensor],
-          (long long)bad, bad < 0 ? 0 : array_get(&got->view, bad), bad < 0 ? 0 : factor * t->value[tensor][bad]);
+    check(bad < 0, "%s: %s, %s: element %lld is %.17g, must be %.17g", t->problem, what, names[tensor], (long long)bad,
+          bad < 0 ? 0 : array_get(&got->view, bad), bad < 0 ? 0 : factor * t->value[tensor][bad]);
 }
 
 static long runs[CVG_ALGO_COUNT]; /* that were checked */
@@ -237,8 +236,8 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
     cvg_plan *half = plan_of(&conv, algo, threads, 0.5);
     runs[algo]++;
 
-    snprintf(what, sizeof what, "%s %s %s %d threads %s", cvg_algo_name(algo), type_name(type), plan_isa,
-             threads, integers ? "integers" : "real");
+    snprintf(what, sizeof what, "%s %s %s %d threads %s", cvg_algo_name(algo), type_name(type), plan_isa, threads,
+             integers ? "integers" : "real");
     for (int i = 0; i < TENSORS; i++) {
         b[i] = buffer_new(type, t->count[i]);
         for (int64_t j = 0; j < t->count[i]; j++)
@@ -248,25 +247,22 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
     cvg_forward(plan, b[INPUT].view.data, b[WEIGHT].view.data, b[BIAS].view.data, b[OUTPUT].view.data, space);
     free(space);
     space = workspace_new(plan, CVG_GRAD_INPUT);
-    cvg_grad_input(plan, b[GRAD_OUTPUT].view.data, b[WEIGHT].view.data, b[GRAD_INPUT].view.data, CVG_OVERWRITE,
-                   space);
+    cvg_grad_input(plan, b[GRAD_OUTPUT].view.data, b[WEIGHT].view.data, b[GRAD_INPUT].view.data, CVG_OVERWRITE, space);
     free(space);
     space = workspace_new(plan, CVG_GRAD_WEIGHT);
-    cvg_grad_weight(plan, b[INPUT].view.data, b[GRAD_OUTPUT].view.data, b[GRAD_WEIGHT].view.data, CVG_OVERWRITE,
-                    space);
+    cvg_grad_weight(plan, b[INPUT].view.data, b[GRAD_OUTPUT].view.data, b[GRAD_WEIGHT].view.data, CVG_OVERWRITE, space);
     free(space);
     cvg_grad_bias(plan, b[GRAD_OUTPUT].view.data, b[GRAD_BIAS].view.data, CVG_OVERWRITE);
     for (int i = OUTPUT; i < TENSORS; i++) {
         compare(t, (enum tensor)i, &b[i], 1, integers, more_of(t, plan, (enum tensor)i, integers), what);
         if (kept[i].block && !integers)
-            check(!memcmp(kept[i].view.data, b[i].view.data, b[i].bytes), "%s: %s: %s has other bits",
-                  t->problem, what, names[i]);
+            check(!memcmp(kept[i].view.data, b[i].view.data, b[i].bytes), "%s: %s: %s has other bits", t->problem, what,
+                  names[i]);
     }
     if (integers) { /* 1 + 1/2 of it */
         space = workspace_of(half);
-        cvg_backward(half, b[INPUT].view.data, b[WEIGHT].view.data, b[GRAD_OUTPUT].view.data,
-                     b[GRAD_INPUT].view.data, b[GRAD_WEIGHT].view.data, b[GRAD_BIAS].view.data, CVG_ACCUMULATE,
-                     space);
+        cvg_backward(half, b[INPUT].view.data, b[WEIGHT].view.data, b[GRAD_OUTPUT].view.data, b[GRAD_INPUT].view.data,
+                     b[GRAD_WEIGHT].view.data, b[GRAD_BIAS].view.data, CVG_ACCUMULATE, space);
         free(space);
         for (int i = GRAD_INPUT; i < TENSORS; i++)
             compare(t, (enum tensor)i, &b[i], 1.5, 1, more_of(t, plan, (enum tensor)i, 1), what);
@@ -372,8 +368,8 @@ static void check_delta(void)
         for (int i = 0; i < 49; i++) {
             const int r = 3 - i / 7 + 1, s = 3 - i % 7 + 1;
             const float want = r >= 0 && r < 3 && s >= 0 && s < 3 ? weight[r * 3 + s] : 0;
-            check(fabs((double)(output[i] - want)) <= off, "%s: a delta gives %g at %d, must be %g", cvg_algo_name((cvg_algo)algo),
-                  (double)output[i], i, (double)want);
+            check(fabs((double)(output[i] - want)) <= off, "%s: a delta gives %g at %d, must be %g",
+                  cvg_algo_name((cvg_algo)algo), (double)output[i], i, (double)want);
         }
         free(space);
         cvg_plan_destroy(plan);
@@ -478,7 +474,8 @@ static void check_workspace(void)
                     snprintf(text, sizeof text, "mb%d%s", large ? 64 : 1, problems[i]);
                     problem_parse(&p, text, &error);
                     cvg_plan *plan = plan_try(&p.conv, (cvg_algo)algo, 2, 1, &error);
-                    check(plan || algo == CVG_WINOGRAD4, "%s: %s", text, error.text); /* 5 elements are too many for it */
+                    check(plan || algo == CVG_WINOGRAD4, "%s: %s", text,
+                          error.text); /* 5 elements are too many for it */
                     bytes[large] = cvg_plan_workspace_size(plan, (cvg_pass)pass);
                     cvg_plan_destroy(plan);
                 }
@@ -490,8 +487,8 @@ static void check_workspace(void)
 /* Small images and many channels: at some batches grad_weight has more parts than at the largest. */
 static void check_parts(void)
 {
-    static const char *const problems[] = {"mb12ic512ih5oc24kh3ph1", "mb41ic512ih5oc5kh3ph1", "mb60ic256oc6ih5kh3sh2ph1",
-                                           "mb6ic1760oc5ih7kh3ph1"};
+    static const char *const problems[] = {"mb12ic512ih5oc24kh3ph1", "mb41ic512ih5oc5kh3ph1",
+                                           "mb60ic256oc6ih5kh3sh2ph1", "mb6ic1760oc5ih7kh3ph1"};
     struct random random = {5};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         struct problem p = {.conv = CVG_CONV_INIT};
@@ -507,11 +504,13 @@ static void check_parts(void)
         for (int k = 0; k < 2; k++) {
             cvg_plan *plan = plan_of(&p.conv, k ? CVG_DIRECT : CVG_IM2COL, 2, 1);
             void *workspace = workspace_new(plan, CVG_GRAD_WEIGHT);
-            cvg_grad_weight(plan, input.view.data, grad_output.view.data, weight[k].view.data, CVG_OVERWRITE, workspace);
+            cvg_grad_weight(plan, input.view.data, grad_output.view.data, weight[k].view.data, CVG_OVERWRITE,
+                            workspace);
             free(workspace);
             cvg_plan_destroy(plan);
         }
-        check(!memcmp(weight[0].view.data, weight[1].view.data, weight[0].bytes), "%s: grad_weight in parts", problems[i]);
+        check(!memcmp(weight[0].view.data, weight[1].view.data, weight[0].bytes), "%s: grad_weight in parts",
+              problems[i]);
         free(input.block);
         free(grad_output.block);
         free(weight[0].block);
@@ -523,8 +522,8 @@ int main(int argc, char **argv)
 {
     struct random random = {2026};
     for (int set = 0; cvg_cpu_name(set); set++)
-        printf("%s %s\n", cvg_cpu_set(set, CVG_F32) ? "checking" : "SKIPPED (this processor lacks it):",
-               cvg_cpu_name(set));
+        printf("%s %s\n",
+               cvg_cpu_set(set, CVG_F32) ? "checking" : "SKIPPED (this processor lacks it):", cvg_cpu_name(set));
     /* How many random problems; and which part of how many of all problems, so that parts can run side by side. */
     const int draws = argc > 1 ? atoi(argv[1]) : 150, part = argc > 3 ? atoi(argv[2]) : 0;
     const int parts = argc > 3 ? atoi(argv[3]) : 1;

@@ -23,8 +23,27 @@ static cvg_conv good_conv(void)
 }
 
 /* One field set to one value. */
-enum field { TYPE, DIMS, BATCH, C, K, G, IN0, IN1, FILTER0, FILTER1, STRIDE0, STRIDE1, DILATION0, DILATION1,
-             BEGIN0, BEGIN1, END0, END1, SIZE };
+enum field {
+    TYPE,
+    DIMS,
+    BATCH,
+    C,
+    K,
+    G,
+    IN0,
+    IN1,
+    FILTER0,
+    FILTER1,
+    STRIDE0,
+    STRIDE1,
+    DILATION0,
+    DILATION1,
+    BEGIN0,
+    BEGIN1,
+    END0,
+    END1,
+    SIZE
+};
 
 static void set(cvg_conv *c, enum field field, int64_t value)
 {
@@ -183,7 +202,8 @@ static void check_growing_structs(void)
     cvg_error error;
     cvg_plan *plan;
     cvg_options_init(&newer.known, sizeof newer);
-    check(newer.known.struct_size == sizeof newer && newer.known.error_growth == CVG_ERROR_GROWTH && !newer.more[23], "options_init");
+    check(newer.known.struct_size == sizeof newer && newer.known.error_growth == CVG_ERROR_GROWTH && !newer.more[23],
+          "options_init");
     check(cvg_plan_create(&plan, &conv, &newer.known, &error) == CVG_OK, "options of a newer program: %s", error.text);
     char text[1024];
     const size_t length = cvg_plan_export(plan, text, sizeof text);
@@ -193,7 +213,8 @@ static void check_growing_structs(void)
     check(cvg_plan_measure(&plan, &conv, &newer.known, 0, &error) == CVG_OK, "measure, newer: %s", error.text);
     cvg_plan_destroy(plan);
     newer.more[20] = 1;
-    check(cvg_plan_create(&plan, &conv, &newer.known, &error) == CVG_INVALID_ARGUMENT && strstr(error.text, "must be 0"),
+    check(cvg_plan_create(&plan, &conv, &newer.known, &error) == CVG_INVALID_ARGUMENT &&
+              strstr(error.text, "must be 0"),
           "options that this library does not know: %s", error.text);
     older.struct_size = offsetof(cvg_options, isa);
     older.isa = "beyond its end";
@@ -201,10 +222,12 @@ static void check_growing_structs(void)
     cvg_plan_destroy(plan);
     memset(&again, 0x55, sizeof again);
     cvg_conv_init(&again, sizeof again);
-    check(again.struct_size == sizeof again && again.filter[2] == 1 && again.pad_end[2] == 0 && again.groups == 1, "conv_init");
+    check(again.struct_size == sizeof again && again.filter[2] == 1 && again.pad_end[2] == 0 && again.groups == 1,
+          "conv_init");
     memset(&older, 0x55, sizeof older);
     cvg_options_init(&older, offsetof(cvg_options, isa)); /* writes no more than that */
-    check(older.struct_size == offsetof(cvg_options, isa) && ((const unsigned char *)&older.isa)[0] == 0x55, "options_init of an older one");
+    check(older.struct_size == offsetof(cvg_options, isa) && ((const unsigned char *)&older.isa)[0] == 0x55,
+          "options_init of an older one");
     cvg_conv_init(NULL, sizeof again);
 }
 
@@ -278,7 +301,8 @@ static void check_null_operands(int64_t batch)
         {"transpose backward, weight", cvg_transpose_backward(plan, y, NULL, x, y, NULL, NULL, set, s), bad},
         {"transpose backward, workspace", cvg_transpose_backward(plan, y, NULL, x, NULL, w, NULL, set, NULL), bad},
         {"transpose backward, mode", cvg_transpose_backward(plan, y, w, x, y, NULL, NULL, (cvg_mode)3, s), bad},
-        {"transpose backward, nothing", cvg_transpose_backward(plan, NULL, NULL, x, NULL, NULL, NULL, set, NULL), CVG_OK},
+        {"transpose backward, nothing", cvg_transpose_backward(plan, NULL, NULL, x, NULL, NULL, NULL, set, NULL),
+         CVG_OK},
         {"backward, plan", cvg_backward(NULL, x, w, y, x, w, b, set, s), bad},
         {"backward, grad_output", cvg_backward(plan, x, w, NULL, x, w, b, set, s), bad},
         {"backward, input for grad_weight", cvg_backward(plan, NULL, w, y, NULL, w, NULL, set, s), bad},
@@ -412,12 +436,13 @@ static cvg_conv layer_conv(void)
     return conv;
 }
 
-static void refused(const char *text, size_t length, const cvg_conv *conv, const cvg_options *options, const char *sentence)
+static void refused(const char *text, size_t length, const cvg_conv *conv, const cvg_options *options,
+                    const char *sentence)
 {
     cvg_plan *plan;
     cvg_error error = {""};
-    check(cvg_plan_import(&plan, text, length, conv, options, &error) == CVG_INVALID_ARGUMENT && !plan, "\"%s\" is imported",
-          sentence);
+    check(cvg_plan_import(&plan, text, length, conv, options, &error) == CVG_INVALID_ARGUMENT && !plan,
+          "\"%s\" is imported", sentence);
     check(strstr(error.text, sentence) != NULL, "import says \"%s\"; must say \"%s\"", error.text, sentence);
 }
 
@@ -437,10 +462,12 @@ static void check_text(void)
     char first[80]; /* another version of the text's form is another text */
     snprintf(first, sizeof first, "convgrad plan 1 of %s\n", cvg_version());
     check(!strncmp(text, first, strlen(first)), "export begins with %.40s", text);
-    check(cvg_plan_export(plan, part, sizeof part) == length && !strcmp(part, "convgrad "), "export: cut to \"%s\"", part);
+    check(cvg_plan_export(plan, part, sizeof part) == length && !strcmp(part, "convgrad "), "export: cut to \"%s\"",
+          part);
     check(cvg_plan_export(NULL, part, sizeof part) == 0 && !*part, "export of NULL");
     if (check(cvg_plan_import(&again, text, length, &conv, &options, &error) == CVG_OK, "import: %s", error.text)) {
-        check(cvg_plan_export(again, second, sizeof second) == length && !strcmp(text, second), "import: \"%s\"", second);
+        check(cvg_plan_export(again, second, sizeof second) == length && !strcmp(text, second), "import: \"%s\"",
+              second);
         check(cvg_plan_algo(again, CVG_GRAD_INPUT) == CVG_IM2COL, "import: the choice is lost");
         cvg_plan_destroy(again);
     }
@@ -452,7 +479,8 @@ static void check_text(void)
     other.type = CVG_F64;
     refused(text, length, &other, &options, "text is for \"problem f32 batch 2 ");
     options.error_growth = 2;
-    refused(text, length, &conv, &options, "text is made under \"limits error_growth 12 workspace 0\"; must be \"limits error_growth 2 ");
+    refused(text, length, &conv, &options,
+            "text is made under \"limits error_growth 12 workspace 0\"; must be \"limits error_growth 2 ");
     options.error_growth = 12;
     options.algo[CVG_GRAD_INPUT] = CVG_DIRECT;
     refused(text, length, &conv, &options, "text has im2col for grad_input; algo[grad_input] is direct");
@@ -512,10 +540,12 @@ static void check_measure(void)
     }
     check(cvg_plan_algo(plan, CVG_GRAD_WEIGHT) == CVG_IM2COL, "measure: a pinned algorithm is changed");
     cvg_plan_describe(plan, text, sizeof text);
-    check(strstr(text, ", measured ") && strstr(text, " times as long") && strstr(text, "im2col was asked for"), "measure: %s", text);
+    check(strstr(text, ", measured ") && strstr(text, " times as long") && strstr(text, "im2col was asked for"),
+          "measure: %s", text);
     cvg_plan_destroy(plan);
     check(cvg_plan_measure(&plan, &conv, &options, -1, &error) == CVG_INVALID_ARGUMENT &&
-          !strcmp(error.text, "seconds is -1; must be at least 0"), "measure: %s", error.text);
+              !strcmp(error.text, "seconds is -1; must be at least 0"),
+          "measure: %s", error.text);
     check(cvg_plan_measure(NULL, &conv, &options, 1, NULL) == CVG_INVALID_ARGUMENT, "measure to NULL");
 }
 
@@ -533,14 +563,17 @@ static void check_growth(void)
         options.error_growth = limits[i];
         check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "growth %g", limits[i]);
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-            const double growth = cvg_plan_error_growth(plan, (cvg_pass)pass), bound = cvg_plan_error_bound(plan, (cvg_pass)pass);
-            check(growth >= 1 && growth <= limits[i] && bound > 0 && bound < 1e9, "growth %g: %g, bound %g", limits[i], growth, bound);
+            const double growth = cvg_plan_error_growth(plan, (cvg_pass)pass),
+                         bound = cvg_plan_error_bound(plan, (cvg_pass)pass);
+            check(growth >= 1 && growth <= limits[i] && bound > 0 && bound < 1e9, "growth %g: %g, bound %g", limits[i],
+                  growth, bound);
             mixed += cvg_algo_mixes(cvg_plan_algo(plan, (cvg_pass)pass));
         }
         check((mixed > 0) == (limits[i] >= 3), "growth %g: %d passes mix neighbours", limits[i], mixed);
         cvg_plan_destroy(plan);
     }
-    check(cvg_plan_error_growth(NULL, CVG_FORWARD) == 0 && cvg_plan_error_bound(NULL, CVG_FORWARD) == 0, "growth of NULL");
+    check(cvg_plan_error_growth(NULL, CVG_FORWARD) == 0 && cvg_plan_error_bound(NULL, CVG_FORWARD) == 0,
+          "growth of NULL");
 }
 
 static void check_names(void)
@@ -625,7 +658,8 @@ static void check_verify(void)
           "a pool that does nothing: %d, %s", (int)report.failures, report.text);
     cvg_plan_destroy(plan);
     conv.batch = 0;
-    check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK && cvg_verify(plan, &report) == CVG_OK, "verify of batch 0");
+    check(cvg_plan_create(&plan, &conv, NULL, NULL) == CVG_OK && cvg_verify(plan, &report) == CVG_OK,
+          "verify of batch 0");
     cvg_plan_destroy(plan);
 }
 

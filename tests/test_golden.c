@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct array tensor(cvg_type type, int64_t count, int multiplier, int offset, int modulus, int shift,
-                           int unit)
+static struct array tensor(cvg_type type, int64_t count, int multiplier, int offset, int modulus, int shift, int unit)
 {
     struct array array;
     cvg_error error;
@@ -40,8 +39,8 @@ static double *read_line(FILE *file, const char *name, int64_t count)
 static void compare(const char *problem, const char *what, const struct array *got, const double *want)
 {
     for (int64_t i = 0; i < got->count; i++)
-        if (!check(array_get(got, i) == want[i], "%s: %s: element %lld is %g, must be %g", problem, what,
-                   (long long)i, array_get(got, i), want[i]))
+        if (!check(array_get(got, i) == want[i], "%s: %s: element %lld is %g, must be %g", problem, what, (long long)i,
+                   array_get(got, i), want[i]))
             return;
 }
 

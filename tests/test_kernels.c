@@ -71,8 +71,15 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
                 struct offsets o = offsets_of(tile->lanes, random);
                 const int first = way % 2, near = way / 6 % 2, tiles = way < 12 ? 0 : 2;
                 const int64_t acc_tile = CVG_TILE_ROWS * (tile->lanes + 3);
-                const struct cvg_terms terms = {.count = count, .a = o.a, .b = o.b, .blocks = way / 2 % 3, .a_step = 700,
-                                                .b_step = 900, .tiles = tiles, .b_tile = 300, .acc_tile = acc_tile};
+                const struct cvg_terms terms = {.count = count,
+                                                .a = o.a,
+                                                .b = o.b,
+                                                .blocks = way / 2 % 3,
+                                                .a_step = 700,
+                                                .b_step = 900,
+                                                .tiles = tiles,
+                                                .b_tile = 300,
+                                                .acc_tile = acc_tile};
                 for (int i = 0; near && i < rows; i++)
                     o.row[i] = i;
                 fill(&s->a, random);
@@ -163,8 +170,9 @@ static void check_rows(struct space *s, struct random *random)
                     for (int64_t i = 0; i < MOST; i++) {
                         double want = array_get(&s->old, i);
                         if (i % step == 0 && i / step < count)
-                            want = 0.5 * array_get(&s->a, i / step * src_step) +
-                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
+                            want = 0.5 * array_get(&s->a, i / step * src_step) + (base == 1   ? array_get(&s->b, 0)
+                                                                                  : base == 2 ? want
+                                                                                              : 0);
                         good &= array_get(&s->acc, i) == want;
                     }
                     check(good, "%s %s: put of %d by %d, base %d", k->isa, type_name(k->type), count, step, base);
@@ -186,8 +194,7 @@ static void check_turn(struct space *s, int lanes, struct random *random)
             k->turn(s->acc.data, lanes, s->a.data, 41, width, count);
             for (int64_t at = 0; at < MOST; at++) {
                 const int64_t i = at / lanes, l = at % lanes;
-                const double want = i >= count ? array_get(&s->old, at)
-                                               : l < width ? array_get(&s->a, l * 41 + i) : 0;
+                const double want = i >= count ? array_get(&s->old, at) : l < width ? array_get(&s->a, l * 41 + i) : 0;
                 good &= array_get(&s->acc, at) == want;
             }
             check(good, "%s %s: turn of %d x %d to %d lanes", k->isa, type_name(k->type), width, count, lanes);
@@ -199,12 +206,13 @@ static void check_turn(struct space *s, int lanes, struct random *random)
                     const int64_t l = at / 41, i = at % 41;
                     double want = array_get(&s->old, at);
                     if (l < width && i < count)
-                        want = 0.5 * array_get(&s->a, i * lanes + l) +
-                               (base == 1 ? array_get(&s->b, l) : base == 2 ? want : 0);
+                        want = 0.5 * array_get(&s->a, i * lanes + l) + (base == 1   ? array_get(&s->b, l)
+                                                                        : base == 2 ? want
+                                                                                    : 0);
                     good &= array_get(&s->acc, at) == want;
                 }
-                check(good, "%s %s: unturn of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width,
-                      count, lanes, base);
+                check(good, "%s %s: unturn of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width, count,
+                      lanes, base);
             }
         }
 }
@@ -224,8 +232,8 @@ static void check_plane(struct space *s, struct random *random)
                 k->copy(s->acc.data, 41, s->a.data, 130, step, rows, count);
                 for (int64_t at = 0; at < MOST; at++) {
                     const int64_t r = at / 41, i = at % 41;
-                    good &= array_get(&s->acc, at) == (r < rows && i < count ? array_get(&s->a, r * 130 + i * step)
-                                                                             : array_get(&s->old, at));
+                    good &= array_get(&s->acc, at) ==
+                            (r < rows && i < count ? array_get(&s->a, r * 130 + i * step) : array_get(&s->old, at));
                 }
                 check(good, "%s %s: copy of %d x %d by %d", k->isa, type_name(k->type), rows, count, step);
                 for (int base = 0; base < 3; base++) {
@@ -236,8 +244,9 @@ static void check_plane(struct space *s, struct random *random)
                         const int64_t r = at / 130, i = at % 130;
                         double want = array_get(&s->old, at);
                         if (r < rows && i % step == 0 && i / step < count)
-                            want = 0.5 * array_get(&s->a, r * 41 + i / step) +
-                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
+                            want = 0.5 * array_get(&s->a, r * 41 + i / step) + (base == 1   ? array_get(&s->b, 0)
+                                                                                : base == 2 ? want
+                                                                                            : 0);
                         good &= array_get(&s->acc, at) == want;
                     }
                     check(good, "%s %s: put_rows of %d x %d by %d, base %d", k->isa, type_name(k->type), rows, count,
@@ -276,12 +285,12 @@ static void check_dot(struct space *s, struct random *random)
                         for (int r = 0; r < lines; r++)
                             for (int t = 0; t < count; t++) {
                                 const int64_t to = (i * ROW + j) * 16 + t % 16;
-                                array_set(&s->old, to, array_get(&s->old, to) +
-                                                           array_get(&s->a, a_at[i] + r * LINE + t) *
-                                                               array_get(&s->b, b_at[j] + r * LINE + t));
+                                array_set(&s->old, to,
+                                          array_get(&s->old, to) + array_get(&s->a, a_at[i] + r * LINE + t) *
+                                                                       array_get(&s->b, b_at[j] + r * LINE + t));
                             }
-                check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: dot of %d x %d, %d lines of %d", k->isa,
-                      type_name(k->type), rows, columns, lines, count);
+                check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: dot of %d x %d, %d lines of %d",
+                      k->isa, type_name(k->type), rows, columns, lines, count);
             }
     for (int rows = 1; rows < CVG_DOT_ROWS; rows++)
         check(k->dot_columns[rows] <= k->dot_columns[rows - 1] && k->dot_columns[0] > 0, "%s: dot_columns", k->isa);
@@ -321,7 +330,8 @@ static void check_points(struct space *s, struct random *random)
                 k->points(&p, s->a.data, s->acc.data);
                 int good = 1, written = 0;
                 for (int64_t at = 0; at < MOST; at++) {
-                    const int64_t o = at / NEXT, i = at % NEXT / ITEM, y = at % NEXT % ITEM / STEP, l = at % NEXT % ITEM % STEP;
+                    const int64_t o = at / NEXT, i = at % NEXT / ITEM, y = at % NEXT % ITEM / STEP,
+                                  l = at % NEXT % ITEM % STEP;
                     if (o >= OUTER || i >= COUNT || y >= p.out || l >= k->vector) {
                         good &= array_get(&s->acc, at) == array_get(&s->old, at);
                         continue;
@@ -336,8 +346,8 @@ static void check_points(struct space *s, struct random *random)
                     good &= fabs(array_get(&s->acc, at) - want) <= (p.in + 2) * u * absolute;
                     written++;
                 }
-                check(good && written == OUTER * COUNT * p.out * k->vector, "%s %s: points %d, filter %d, matrix %d", k->isa,
-                      type_name(k->type), n, r, which);
+                check(good && written == OUTER * COUNT * p.out * k->vector, "%s %s: points %d, filter %d, matrix %d",
+                      k->isa, type_name(k->type), n, r, which);
             }
         }
 }
@@ -429,12 +439,14 @@ static void check_zip(struct space *s, struct random *random)
                         const int64_t r = at / 50, i = at % 50;
                         double want = array_get(&s->old, at);
                         if (r < rows && i < count)
-                            want = array_get(&s->a, i % step * 200 + r * 45 + i / step) +
-                                   (base == 1 ? array_get(&s->b, 0) : base == 2 ? want : 0);
+                            want =
+                                array_get(&s->a, i % step * 200 + r * 45 + i / step) + (base == 1 ? array_get(&s->b, 0)
+                                                                                        : base == 2 ? want
+                                                                                                    : 0);
                         good &= array_get(&s->acc, at) == want;
                     }
-                    check(good, "%s %s: zip of %d x %d by %d, base %d", k->isa, type_name(k->type), rows, count,
-                          step, base);
+                    check(good, "%s %s: zip of %d x %d by %d, base %d", k->isa, type_name(k->type), rows, count, step,
+                          base);
                 }
 }
 
@@ -448,8 +460,8 @@ static void check_sum(struct space *s, struct random *random)
             for (int r = 0; r < rows; r++)
                 for (int i = 0; i < count; i++)
                     want += array_get(&s->a, r * 70 + i);
-            check(k->sum(s->a.data, rows, 70, count) == want, "%s %s: sum of %d x %d", k->isa, type_name(k->type),
-                  rows, count);
+            check(k->sum(s->a.data, rows, 70, count) == want, "%s %s: sum of %d x %d", k->isa, type_name(k->type), rows,
+                  count);
         }
     k->store(s->acc.data, 7, 2.5);
     check(k->load(s->acc.data, 7) == 2.5, "%s %s: load after store", k->isa, type_name(k->type));
@@ -491,7 +503,8 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         if (bench) {
             bench_tile(&s, &kernels->tile[i]);
         } else {
-            check(i == 0 || kernels->tile[i].lanes < kernels->tile[i - 1].lanes, "%s: tiles out of order", kernels->isa);
+            check(i == 0 || kernels->tile[i].lanes < kernels->tile[i - 1].lanes, "%s: tiles out of order",
+                  kernels->isa);
             check(kernels->tile[i].lanes % kernels->tile[kernels->tiles - 1].lanes == 0, "%s: odd lanes", kernels->isa);
             check_tile(&s, &kernels->tile[i], &random);
             check_bits(&s, &kernels->tile[i], &random);

@@ -101,8 +101,8 @@ static struct array read_named(const struct outside_case *c, const char *name)
  * The tolerances of the data's own README: exact cases equal; with abs_sum_max 1e-6 of that in f32
  * and 1e-12 in f64; else (ONNX, stored as f32) 1e-4 relative plus 1e-5 * max(1, sqrt(products)).
  */
-static void compare(const struct outside_case *c, const char *name, const struct array *got,
-                    const struct array *want, const char *how, double more)
+static void compare(const struct outside_case *c, const char *name, const struct array *got, const struct array *want,
+                    const char *how, double more)
 {
     const double sum = inner_number(c, "abs_sum_max", name);
     const double products = inner_number(c, "reduction_length", name);
@@ -140,8 +140,7 @@ static struct array as(const struct array *from, cvg_type type)
 }
 
 /* The convolution whose input is image and whose output is y: for a transposed one, turned round. */
-static cvg_conv conv_of(const struct outside_case *c, const struct array *image, const struct array *w,
-                        cvg_type type)
+static cvg_conv conv_of(const struct outside_case *c, const struct array *image, const struct array *w, cvg_type type)
 {
     cvg_conv conv = CVG_CONV_INIT;
     conv.type = type;
@@ -226,8 +225,8 @@ static void by_library(const struct outside_case *c, int gradients, cvg_algo alg
     } else {
         cvg_forward(plan, x.data, w.data, c->has_bias ? b.data : NULL, y.data, space);
         if (gradients)
-            cvg_backward(plan, x.data, w.data, g.data, dx.data, dw.data, c->has_bias ? db.data : NULL,
-                         CVG_OVERWRITE, space);
+            cvg_backward(plan, x.data, w.data, g.data, dx.data, dw.data, c->has_bias ? db.data : NULL, CVG_OVERWRITE,
+                         space);
     }
     compare(c, "y", &y, &y0, how, c->transposed ? by_input : by_forward);
     if (gradients) {

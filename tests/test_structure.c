@@ -83,8 +83,10 @@ static void check_examples(void)
         const char *what;
         double error_growth;
         cvg_algo algo;
-    } ways[] = {{"by default", CVG_ERROR_GROWTH, CVG_AUTO}, {"error_growth 1", 1, CVG_AUTO},
-                {"reference", 1, CVG_REFERENCE},            {"direct", 1, CVG_DIRECT},
+    } ways[] = {{"by default", CVG_ERROR_GROWTH, CVG_AUTO},
+                {"error_growth 1", 1, CVG_AUTO},
+                {"reference", 1, CVG_REFERENCE},
+                {"direct", 1, CVG_DIRECT},
                 {"im2col", 1, CVG_IM2COL}};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         const int cells = cells_reached(ways[i].error_growth, ways[i].algo);
@@ -111,7 +113,8 @@ static void check_rank_1(void)
         cvg_plan *usual = plan_with(&conv, CVG_ERROR_GROWTH, CVG_AUTO), *loose = plan_with(&conv, 13, CVG_AUTO);
         cvg_plan *pinned = plan_with(&conv, CVG_ERROR_GROWTH, CVG_WINOGRAD6);
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++) {
-            check(cvg_plan_error_growth(usual, (cvg_pass)pass) == 1, "rank 1, %d channels, pass %d mixes", (int)channels, pass);
+            check(cvg_plan_error_growth(usual, (cvg_pass)pass) == 1, "rank 1, %d channels, pass %d mixes",
+                  (int)channels, pass);
             check(cvg_plan_algo(pinned, (cvg_pass)pass) == CVG_WINOGRAD6, "rank 1: pinned, and not taken");
             mixed += cvg_plan_error_growth(loose, (cvg_pass)pass) > 1;
         }

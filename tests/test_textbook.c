@@ -12,8 +12,8 @@ static void check_result(const struct explanation *e, int example, enum explaine
     for (int64_t i = 0; i < e->array[which].count; i++) {
         /* What the section does not print follows from what it does: see explain. */
         const double must = want ? want[i] : array_get(&e->array[which], i);
-        check(got[i] == must, "example %d, %s by %s %s: element %d is %g, must be %g", example,
-              explained_names[which], cvg_algo_name(algo), type_name(type), (int)i, got[i], must);
+        check(got[i] == must, "example %d, %s by %s %s: element %d is %g, must be %g", example, explained_names[which],
+              cvg_algo_name(algo), type_name(type), (int)i, got[i], must);
     }
 }
 

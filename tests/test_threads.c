@@ -60,8 +60,8 @@ static void pool_for(void *argument, int count, void (*task)(void *context, int 
 
 static void pool_start(struct pool *pool)
 {
-    *pool = (struct pool){.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER,
-                          .done = PTHREAD_COND_INITIALIZER};
+    *pool = (struct pool){
+        .lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     for (int i = 0; i < POOL_THREADS; i++)
         if (pthread_create(&pool->threads[i], NULL, pool_main, pool))
             exit(1);
@@ -178,8 +178,8 @@ static void check_counts(struct pool *pool, const char *problem)
             plan = pooled_plan(&l.conv, (cvg_algo)algo, counts[i], pool);
             struct results many = compute(plan, &l), again = compute(plan, &l);
             check(pool->calls > calls, "%s %s: the pool was not used", problem, cvg_algo_name((cvg_algo)algo));
-            check(same(&one, &many, &l.z), "%s %s: %d threads give other bits", problem,
-                  cvg_algo_name((cvg_algo)algo), counts[i]);
+            check(same(&one, &many, &l.z), "%s %s: %d threads give other bits", problem, cvg_algo_name((cvg_algo)algo),
+                  counts[i]);
             check(same(&many, &again, &l.z), "%s %s: the second run gives other bits", problem,
                   cvg_algo_name((cvg_algo)algo));
             results_free(&many);
@@ -238,8 +238,8 @@ static void check_shared_plan(void)
 int main(void)
 {
     static const char *const problems[] = {
-        "mb5ic3ih20oc4kh3ph1", "mb1ic20ih9oc70kh3sh2ph1", "g4mb3ic8ih11oc8kh3dh1ph2", "mb40ic1iw30oc2kw3pw1",
-        "mb1ic2ih40oc3kh3ph1", "mb2ic2id5ih6iw7oc3kd3kh2kw2sd2sh1sw2pd1ph1pw0",
+        "mb5ic3ih20oc4kh3ph1",  "mb1ic20ih9oc70kh3sh2ph1", "g4mb3ic8ih11oc8kh3dh1ph2",
+        "mb40ic1iw30oc2kw3pw1", "mb1ic2ih40oc3kh3ph1",     "mb2ic2id5ih6iw7oc3kd3kh2kw2sd2sh1sw2pd1ph1pw0",
         "mb16ic3ih28oc4kh3ph1", "mb2ic40ih12oc130kh3ph1",
     };
     struct pool pool;

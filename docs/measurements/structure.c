@@ -1,6 +1,7 @@
 /*
- * How far an element reaches beyond its receptive field, and how much it leaves there: one element of an image of zeros,
- * at every place in turn; 16 channels, 16 filters of weights in [-1, 1], f32, forward.  The table of docs/numerics.md.
+ * How far an element reaches beyond its receptive field, and how much it leaves there: one element of an image of
+ * zeros, at every place in turn; 16 channels, 16 filters of weights in [-1, 1], f32, forward.  The table of
+ * docs/numerics.md.
  *
  *   cc -O2 -Iinclude docs/measurements/structure.c build/libconvgrad.a -lm -fopenmp -o structure && ./structure
  */
@@ -12,10 +13,7 @@
 enum { SIZE = 32, C = 16, IMAGE = SIZE * SIZE, ROUNDS = 4 };
 static float x[C * IMAGE], w[C * C * 5 * 5], y[C * IMAGE];
 
-static float uniform(float low, float high)
-{
-    return low + (high - low) * (float)rand() / (float)RAND_MAX;
-}
+static float uniform(float low, float high) { return low + (high - low) * (float)rand() / (float)RAND_MAX; }
 
 static void measure(cvg_algo algo, int r)
 {

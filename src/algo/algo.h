@@ -59,8 +59,8 @@ static inline double cvg_growth(const struct cvg_algorithm *algorithm, const str
 }
 
 /*
- * grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c).  The state of grad_bias is an int: 1 if
- * task->grad_output is like the input, of a transposed convolution.
+ * grad_bias by kernels->sum: 16 partial sums for each channel (algo/grad_bias.c).  The state of grad_bias is an int: 1
+ * if task->grad_output is like the input, of a transposed convolution.
  */
 void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel);
 

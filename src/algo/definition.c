@@ -20,10 +20,7 @@ static int64_t carry(const struct cvg_shape *s, int axis, int64_t h, int64_t r)
 }
 
 /* Row-major index into a box of three axes. */
-static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c)
-{
-    return (a * size[1] + b) * size[2] + c;
-}
+static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c) { return (a * size[1] + b) * size[2] + c; }
 
 static void add(const struct cvg_task *t, struct cvg_sum *sum, const void *a, int64_t i, const void *b, int64_t j)
 {

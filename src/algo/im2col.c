@@ -26,15 +26,23 @@ enum {
     COLUMN_ELEMENTS = 32768, /* of the column matrix at a time: 128 KiB in f32 */
     LEAST_PIXELS = 128,
     MOST_PIXELS = 1024,
-    CHANNELS = 128,        /* k of one job, or of one step of a sum over k */
-    WEIGHT_CHANNELS = 64,  /* k of one grad_weight job */
+    CHANNELS = 128,       /* k of one job, or of one step of a sum over k */
+    WEIGHT_CHANNELS = 64, /* k of one grad_weight job */
     /*
      * Of the cost: percent of the peak; and the multiplications that an element of the matrix, a row
      * of them, one of the operands, a weight in each image, one of the image that columns are added to,
      * and a call take.
      */
-    EFFICIENCY = 70, COLUMN = 30, ELEMENT = 20, WEIGHT = 33, OVERHEAD = 40000,
-    EFFICIENCY_BACK = 75, COLUMN_BACK = 34, ROW_BACK = 200, IMAGE = 20, ELEMENT_BACK = 4, /* of grad_input */
+    EFFICIENCY = 70,
+    COLUMN = 30,
+    ELEMENT = 20,
+    WEIGHT = 33,
+    OVERHEAD = 40000,
+    EFFICIENCY_BACK = 75,
+    COLUMN_BACK = 34,
+    ROW_BACK = 200,
+    IMAGE = 20,
+    ELEMENT_BACK = 4, /* of grad_input */
 };
 
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
@@ -73,10 +81,10 @@ struct piece {
     const struct cvg_task *task;
     const struct cut *cut;
     struct blocks blocks;
-    char *col;    /* blocks.taps rows */
-    char *sums;   /* the product */
-    char *lanes;  /* grad_output, packed */
-    int64_t *by_col, *by_row; /* offsets for the microkernel */
+    char *col;                     /* blocks.taps rows */
+    char *sums;                    /* the product */
+    char *lanes;                   /* grad_output, packed */
+    int64_t *by_col, *by_row;      /* offsets for the microkernel */
     struct cvg_view image, pixels; /* the input, or its gradient; the output, or its gradient */
     struct cvg_filters weight;     /* or its gradient, or partial sums of that */
 };
@@ -86,9 +94,15 @@ static struct piece piece_of(const struct cvg_job *job, cvg_pass pass)
     const struct cut *cut = cvg_state(job);
     const struct cvg_task *t = job->task;
     return (struct piece){
-        .job = job, .task = t, .cut = cut, .blocks = cut->blocks, .col = cvg_own_piece(job, COLUMNS),
-        .sums = cvg_own_piece(job, SUMS), .lanes = cvg_own_piece(job, PACKED),
-        .by_col = cvg_own_piece(job, BY_COLUMN), .by_row = cvg_own_piece(job, BY_ROW),
+        .job = job,
+        .task = t,
+        .cut = cut,
+        .blocks = cut->blocks,
+        .col = cvg_own_piece(job, COLUMNS),
+        .sums = cvg_own_piece(job, SUMS),
+        .lanes = cvg_own_piece(job, PACKED),
+        .by_col = cvg_own_piece(job, BY_COLUMN),
+        .by_row = cvg_own_piece(job, BY_ROW),
         .image = cvg_view_in(t, pass == CVG_GRAD_INPUT ? t->result : t->input),
         .pixels = cvg_view_out(t, pass == CVG_FORWARD ? t->result : t->grad_output),
         .weight = cvg_filters_of(t, t->weight),
@@ -102,9 +116,9 @@ static struct piece piece_of(const struct cvg_job *job, cvg_pass pass)
  * rows; sums likewise with sums_panel and sums_row.  Columns are computed in
  * whole panels: both must have room for that.
  */
-static void product(const struct piece *x, int64_t m, int64_t columns, int64_t inner,
-                    const void *a, int64_t a_row, int64_t a_col, const char *b, int64_t b_panel,
-                    int64_t b_row, char *sums, int64_t sums_panel, int64_t sums_row, int first)
+static void product(const struct piece *x, int64_t m, int64_t columns, int64_t inner, const void *a, int64_t a_row,
+                    int64_t a_col, const char *b, int64_t b_panel, int64_t b_row, char *sums, int64_t sums_panel,
+                    int64_t sums_row, int first)
 {
     const struct cvg_kernels *kernels = x->task->kernels;
     const struct cvg_tile *tile = cvg_main_tile(kernels);
@@ -123,8 +137,7 @@ static void product(const struct piece *x, int64_t m, int64_t columns, int64_t i
             place[r] = (i + r) * sums_row;
         }
         for (int64_t panel = 0; panel * tile->lanes < columns; panel++)
-            tile->run(rows, &terms, a, row, b + panel * b_panel * size,
-                      sums + panel * sums_panel * size, place, first);
+            tile->run(rows, &terms, a, row, b + panel * b_panel * size, sums + panel * sums_panel * size, place, first);
     }
 }
 
@@ -225,9 +238,8 @@ static void forward_job(const struct cvg_job *job, int64_t index)
     for (int64_t tap = 0; tap < s->taps; tap += x->blocks.taps) {
         const int64_t taps = cvg_min(x->blocks.taps, s->taps - tap);
         for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, im2col_run);
-        product(x, k_count, pixels, taps, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.k,
-                x->weight.tap, x->col, lanes, x->blocks.ld, x->sums, lanes, ld,
-                tap == 0);
+        product(x, k_count, pixels, taps, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.k, x->weight.tap,
+                x->col, lanes, x->blocks.ld, x->sums, lanes, ld, tap == 0);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const int64_t channel = g * s->Kg + k + i;
@@ -278,10 +290,10 @@ static void grad_input_job(const struct cvg_job *job, int64_t index)
                 const int64_t k_count = cvg_min(CHANNELS, s->Kg - k);
                 for (int64_t i = 0; i < k_count; i++)
                     kernels->gather(x->lanes + i * ld * size,
-                                    cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.step[2], pixels);
-                product(x, taps, pixels, k_count,
-                        cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.tap, x->weight.k,
-                        x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
+                                    cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.step[2],
+                                    pixels);
+                product(x, taps, pixels, k_count, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.tap,
+                        x->weight.k, x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
             }
             for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, col2im_run);
         }
@@ -319,8 +331,8 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
             kernels->turn(x->lanes + i * pixels * size, (int)lanes,
                           cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.channel,
                           (int)cvg_min(lanes, k_count - i), pixels);
-        product(x, taps, k_count, pixels, x->col, x->blocks.ld, 1, x->lanes, pixels * lanes, lanes,
-                x->sums, taps * lanes, lanes, unit == begin);
+        product(x, taps, k_count, pixels, x->col, x->blocks.ld, 1, x->lanes, pixels * lanes, lanes, x->sums,
+                taps * lanes, lanes, unit == begin);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const char *from = x->sums + (i / lanes * taps * lanes + i % lanes) * size;
@@ -338,8 +350,8 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
 }
 
 /* Lays out a worker's scratch: the column matrix, and what its product needs. */
-static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
-                    const struct blocks *b, struct cvg_work *work)
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, const struct blocks *b,
+                    struct cvg_work *work)
 {
     const int64_t k = cvg_min(s->Kg, CHANNELS), k_lanes = cvg_to_lanes(kernels, cvg_min(s->Kg, WEIGHT_CHANNELS));
     const int64_t inner[] = {b->taps, k, b->pixels}; /* of the product */

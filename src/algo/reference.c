@@ -42,9 +42,10 @@ static void grad_bias_job(const struct cvg_job *job, int64_t channel)
 {
     const struct cvg_shape *s = job->task->shape;
     const int *transposed = cvg_state(job);
-    finish(job->task, channel, channel,
-           cvg_definition_grad_bias(job->task, channel, *transposed ? s->C : s->K,
-                                    *transposed ? s->in_size : s->out_size).value);
+    finish(
+        job->task, channel, channel,
+        cvg_definition_grad_bias(job->task, channel, *transposed ? s->C : s->K, *transposed ? s->in_size : s->out_size)
+            .value);
 }
 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,

@@ -26,13 +26,13 @@
 
 /* Without the unrolling, compilers keep the accumulators in memory. */
 #if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_FOR _Pragma("clang loop unroll(full)") for
 #define INLINE static inline __attribute__((always_inline))
 #elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 32")
+#define UNROLL_FOR _Pragma("GCC unroll 32") for
 #define INLINE static inline __attribute__((always_inline))
 #else
-#define UNROLL
+#define UNROLL_FOR for
 #define INLINE static inline
 #endif
 #ifdef __GNUC__
@@ -55,22 +55,21 @@ enum { MOST_VECS = 12, NINE_ROWS = 12 };
  * rows are neighbours in a: one address serves them all, which spares the registers and loads
  * that as many pointers take.
  */
-INLINE void tile_rows(const int rows, const int vecs, const int near, const struct cvg_terms *terms,
-                      const real *a, const int64_t *row, const real *b, real *acc,
-                      const int64_t *place, int first)
+INLINE void tile_rows(const int rows, const int vecs, const int near, const struct cvg_terms *terms, const real *a,
+                      const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
 {
     const int64_t count = terms->count, *const a_at = terms->a, *const b_at = terms->b;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
 
-    UNROLL for (int i = 0; i < rows; i++)
+    UNROLL_FOR (int i = 0; i < rows; i++)
         at[i] = near ? a + i : a + row[i];
     for (int64_t n = 0; n == 0 || n < terms->tiles; n++) {
         const real *b_now = b + n * terms->b_tile;
         real *const to = acc + n * terms->acc_tile;
         int64_t further = 0;
-        UNROLL for (int i = 0; i < rows; i++)
-            UNROLL for (int v = 0; v < vecs; v++) {
+        UNROLL_FOR (int i = 0; i < rows; i++)
+            UNROLL_FOR (int v = 0; v < vecs; v++) {
                 if (first)
                     __builtin_prefetch(to + place[i] + v * VW, 1);
                 sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);
@@ -81,20 +80,20 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
                 const real *const bj = b_now + b_at[j], *const first_row = at[0] + offset;
                 if (rows < vecs) {
                     vec aj[CVG_TILE_ROWS];
-                    UNROLL for (int i = 0; i < rows; i++)
+                    UNROLL_FOR (int i = 0; i < rows; i++)
                         aj[i] = v_splat(near ? first_row[i] : at[i][offset]);
-                    UNROLL for (int v = 0; v < vecs; v++) {
+                    UNROLL_FOR (int v = 0; v < vecs; v++) {
                         const vec bv = v_load(bj + v * VW);
-                        UNROLL for (int i = 0; i < rows; i++)
+                        UNROLL_FOR (int i = 0; i < rows; i++)
                             sum[i][v] = v_fma(aj[i], bv, sum[i][v]);
                     }
                 } else {
                     vec bv[MOST_VECS];
-                    UNROLL for (int v = 0; v < vecs; v++)
+                    UNROLL_FOR (int v = 0; v < vecs; v++)
                         bv[v] = v_load(bj + v * VW);
-                    UNROLL for (int i = 0; i < rows; i++) {
+                    UNROLL_FOR (int i = 0; i < rows; i++) {
                         const vec aij = v_splat(near ? first_row[i] : at[i][offset]);
-                        UNROLL for (int v = 0; v < vecs; v++)
+                        UNROLL_FOR (int v = 0; v < vecs; v++)
                             sum[i][v] = v_fma(aij, bv[v], sum[i][v]);
                     }
                 }
@@ -102,16 +101,15 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
             further += terms->a_step;
             b_now += terms->b_step;
         }
-        UNROLL for (int i = 0; i < rows; i++)
-            UNROLL for (int v = 0; v < vecs; v++)
+        UNROLL_FOR (int i = 0; i < rows; i++)
+            UNROLL_FOR (int v = 0; v < vecs; v++)
                 v_store(to + place[i] + v * VW, sum[i][v]);
     }
 }
 
 /* tile_rows() for any rows. */
-INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *terms, const real *a,
-                      const int64_t *row, const real *b, real *acc, const int64_t *place,
-                      int first)
+INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *terms, const real *a, const int64_t *row,
+                     const real *b, real *acc, const int64_t *place, int first)
 {
     if (!row)
         tile_rows(rows, vecs, 1, terms, a, row, b, acc, place, first);
@@ -120,12 +118,12 @@ INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *ter
 }
 
 /* Chooses the code for a number of rows; vecs and most are constants, so only most cases stay. */
-INLINE void tile(const int vecs, const int most, int rows, const struct cvg_terms *terms,
-                 const void *a, const int64_t *row, const void *b, void *acc, const int64_t *place,
-                 int first)
+INLINE void tile(const int vecs, const int most, int rows, const struct cvg_terms *terms, const void *a,
+                 const int64_t *row, const void *b, void *acc, const int64_t *place, int first)
 {
     if (rows > most)
         BROKEN;
+    /* clang-format off */
     switch (rows) {
     case 1: tile_any(1, vecs, terms, a, row, b, acc, place, first); break;
     case 2: if (most >= 2) tile_any(2, vecs, terms, a, row, b, acc, place, first); break;
@@ -143,6 +141,7 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
     case 14: if (most >= 14) tile_any(14, vecs, terms, a, row, b, acc, place, first); break;
     default: break;
     }
+    /* clang-format on */
 }
 
 #ifdef TILE_1
@@ -152,39 +151,38 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
 #define TILE_1_LINKAGE static
 #endif
 
-TILE_1_LINKAGE void TILE_1(int rows, const struct cvg_terms *terms, const void *a,
-                           const int64_t *row, const void *b, void *acc, const int64_t *place,
-                           int first)
+TILE_1_LINKAGE void TILE_1(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b,
+                           void *acc, const int64_t *place, int first)
 {
     tile(1, CUT(ROWS_1), rows, terms, a, row, b, acc, place, first);
 }
 
-static void tile_2(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
-                   const void *b, void *acc, const int64_t *place, int first)
+static void tile_2(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b, void *acc,
+                   const int64_t *place, int first)
 {
     tile(2, CUT(ROWS_2), rows, terms, a, row, b, acc, place, first);
 }
 
-static void tile_3(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
-                   const void *b, void *acc, const int64_t *place, int first)
+static void tile_3(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b, void *acc,
+                   const int64_t *place, int first)
 {
     tile(3, CUT(ROWS_3), rows, terms, a, row, b, acc, place, first);
 }
 
-static void tile_4(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
-                   const void *b, void *acc, const int64_t *place, int first)
+static void tile_4(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b, void *acc,
+                   const int64_t *place, int first)
 {
     tile(4, ROWS_4, rows, terms, a, row, b, acc, place, first);
 }
 
-static void tile_6(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
-                   const void *b, void *acc, const int64_t *place, int first)
+static void tile_6(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b, void *acc,
+                   const int64_t *place, int first)
 {
     tile(6, ROWS_6, rows, terms, a, row, b, acc, place, first);
 }
 
-static void tile_12(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row,
-                    const void *b, void *acc, const int64_t *place, int first)
+static void tile_12(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b,
+                    void *acc, const int64_t *place, int first)
 {
     tile(12, ROWS_12, rows, terms, a, row, b, acc, place, first);
 }
@@ -202,48 +200,48 @@ enum { DOT_HELD = CVG_DOT_COLUMNS };
 #define DOT_MOST(rows) (DOT_FIT(rows) < DOT_HELD ? DOT_FIT(rows) : DOT_HELD)
 
 /* Adds the products of vector v of lanes, of which left are there, to the sums of a block. */
-INLINE void dot_step(const int rows, const int columns, const int v, const int64_t left,
-                     const real *a, const int64_t *a_at, const real *b, const int64_t *b_at,
+INLINE void dot_step(const int rows, const int columns, const int v, const int64_t left, const real *a,
+                     const int64_t *a_at, const real *b, const int64_t *b_at,
                      vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS])
 {
     vec held[CVG_DOT_COLUMNS];
     if (rows <= columns) { /* the fewer stay in registers */
-        UNROLL for (int i = 0; i < rows; i++)
+        UNROLL_FOR (int i = 0; i < rows; i++)
             held[i] = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
-        UNROLL for (int j = 0; j < columns; j++) {
+        UNROLL_FOR (int j = 0; j < columns; j++) {
             const vec bv = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
-            UNROLL for (int i = 0; i < rows; i++)
+            UNROLL_FOR (int i = 0; i < rows; i++)
                 sum[i][j][v] = v_fma(held[i], bv, sum[i][j][v]);
         }
     } else {
-        UNROLL for (int j = 0; j < columns; j++)
+        UNROLL_FOR (int j = 0; j < columns; j++)
             held[j] = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
-        UNROLL for (int i = 0; i < rows; i++) {
+        UNROLL_FOR (int i = 0; i < rows; i++) {
             const vec av = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
-            UNROLL for (int j = 0; j < columns; j++)
+            UNROLL_FOR (int j = 0; j < columns; j++)
                 sum[i][j][v] = v_fma(av, held[j], sum[i][j][v]);
         }
     }
 }
 
 /* dot() where rows and columns are constants. */
-INLINE void dot_block(const int rows, const int columns, const real *a, const int64_t *a_at,
-                      int64_t a_line, const real *b, const int64_t *b_at, int64_t b_line,
-                      int64_t lines, int64_t count, real *sums, int64_t sums_row)
+INLINE void dot_block(const int rows, const int columns, const real *a, const int64_t *a_at, int64_t a_line,
+                      const real *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, real *sums,
+                      int64_t sums_row)
 {
     vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS];
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < columns; j++)
-            UNROLL for (int v = 0; v < DOT_VECS; v++)
+    UNROLL_FOR (int i = 0; i < rows; i++)
+        UNROLL_FOR (int j = 0; j < columns; j++)
+            UNROLL_FOR (int v = 0; v < DOT_VECS; v++)
                 sum[i][j][v] = v_load(sums + (i * sums_row + j) * FOLD + v * VW);
     for (int64_t r = 0; r < lines; r++, a += a_line, b += b_line) {
         int64_t t = 0;
         for (; t + FOLD <= count; t += FOLD)
-            UNROLL for (int v = 0; v < DOT_VECS; v++)
+            UNROLL_FOR (int v = 0; v < DOT_VECS; v++)
                 dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
         /* All 16, whatever the vector: where nothing is left, 0 is added, which makes -0 a 0. */
         if (t < count)
-            UNROLL for (int v = 0; v < DOT_VECS; v++) {
+            UNROLL_FOR (int v = 0; v < DOT_VECS; v++) {
                 const int64_t left = count - t > v * VW ? count - t - v * VW : 0, at = left ? t + v * VW : t;
                 if (left >= VW)
                     dot_step(rows, columns, v, VW, a + at, a_at, b + at, b_at, sum);
@@ -251,18 +249,18 @@ INLINE void dot_block(const int rows, const int columns, const real *a, const in
                     dot_step(rows, columns, v, left, a + at, a_at, b + at, b_at, sum);
             }
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < columns; j++)
-            UNROLL for (int v = 0; v < DOT_VECS; v++)
+    UNROLL_FOR (int i = 0; i < rows; i++)
+        UNROLL_FOR (int j = 0; j < columns; j++)
+            UNROLL_FOR (int v = 0; v < DOT_VECS; v++)
                 v_store(sums + (i * sums_row + j) * FOLD + v * VW, sum[i][j][v]);
 }
 
 /* Chooses the code for a number of columns; rows is a constant. */
-INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *a_at,
-                     int64_t a_line, const real *b, const int64_t *b_at, int64_t b_line,
-                     int64_t lines, int64_t count, real *sums, int64_t row)
+INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *a_at, int64_t a_line, const real *b,
+                     const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, real *sums, int64_t row)
 {
     const int most = DOT_MOST(rows);
+    /* clang-format off */
     switch (columns) {
     case 1: if (most >= 1) dot_block(rows, 1, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
     case 2: if (most >= 2) dot_block(rows, 2, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
@@ -275,19 +273,20 @@ INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *
     case 9: if (most >= 9) dot_block(rows, 9, a, a_at, a_line, b, b_at, b_line, lines, count, sums, row); break;
     default: break;
     }
+    /* clang-format on */
 }
 
 /* Adds left elements of a line of b, VW or fewer, to the lines of sums of dot_nine() that they meet, or to all. */
-INLINE void dot_nine_step(const int all, const int64_t left, int64_t y, int64_t lines, const real *a,
-                          int64_t a_line, const real *b, const int64_t *b_at, vec sum[3][3])
+INLINE void dot_nine_step(const int all, const int64_t left, int64_t y, int64_t lines, const real *a, int64_t a_line,
+                          const real *b, const int64_t *b_at, vec sum[3][3])
 {
     vec s[3];
-    UNROLL for (int c = 0; c < 3; c++)
+    UNROLL_FOR (int c = 0; c < 3; c++)
         s[c] = left < VW ? v_load_part(b + b_at[c], left) : v_load(b + b_at[c]);
-    UNROLL for (int r = 0; r < 3; r++)
+    UNROLL_FOR (int r = 0; r < 3; r++)
         if (all || (y >= r && y < lines + r)) {
             const vec g = left < VW ? v_load_part(a - r * a_line, left) : v_load(a - r * a_line);
-            UNROLL for (int c = 0; c < 3; c++)
+            UNROLL_FOR (int c = 0; c < 3; c++)
                 sum[r][c] = v_fma(g, s[c], sum[r][c]);
         }
 }
@@ -296,12 +295,12 @@ INLINE void dot_nine_step(const int all, const int64_t left, int64_t y, int64_t 
  * dot() of one row and nine columns, of which column 3*r + c is column c, r lines further on: a
  * vector of b is loaded once for three of them.  Each sum still runs line by line.
  */
-INLINE void dot_nine(int64_t v, const real *a, int64_t a_line, const real *b, const int64_t *b_at,
-                     int64_t b_line, int64_t lines, int64_t count, real *sums)
+INLINE void dot_nine(int64_t v, const real *a, int64_t a_line, const real *b, const int64_t *b_at, int64_t b_line,
+                     int64_t lines, int64_t count, real *sums)
 {
     vec sum[3][3];
-    UNROLL for (int r = 0; r < 3; r++)
-        UNROLL for (int c = 0; c < 3; c++)
+    UNROLL_FOR (int r = 0; r < 3; r++)
+        UNROLL_FOR (int c = 0; c < 3; c++)
             sum[r][c] = v_load(sums + (3 * r + c) * FOLD + v * VW);
     for (int64_t y = 0; y < lines + 2; y++, a += a_line, b += b_line) {
         int64_t t = v * VW;
@@ -316,14 +315,13 @@ INLINE void dot_nine(int64_t v, const real *a, int64_t a_line, const real *b, co
             dot_nine_step(0, left < VW ? left : VW, y, lines, a + at, a_line, b + at, b_at, sum);
         }
     }
-    UNROLL for (int r = 0; r < 3; r++)
-        UNROLL for (int c = 0; c < 3; c++)
+    UNROLL_FOR (int r = 0; r < 3; r++)
+        UNROLL_FOR (int c = 0; c < 3; c++)
             v_store(sums + (3 * r + c) * FOLD + v * VW, sum[r][c]);
 }
 
-static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line,
-                const void *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count,
-                void *sums, int64_t sums_row)
+static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line, const void *b,
+                const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, void *sums, int64_t sums_row)
 {
     if (rows == 1) {
         int nine = columns == 9;
@@ -340,6 +338,7 @@ static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64
             sums = (real *)sums + DOT_MOST(1) * FOLD;
         }
     }
+    /* clang-format off */
     switch (rows) {
     case 1: dot_rows(1, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
     case 2: dot_rows(2, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
@@ -347,6 +346,7 @@ static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64
     case 4: dot_rows(4, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
     default: break;
     }
+    /* clang-format on */
 }
 
 /* Adds 16 partial sums pairwise; they are overwritten. */
@@ -369,20 +369,14 @@ static void fold(void *dst, const void *src, int64_t count)
 
 #include "body_planes.h"
 #ifdef SMALL /* its loops have no constant ends */
-#undef UNROLL
-#define UNROLL
+#undef UNROLL_FOR
+#define UNROLL_FOR for
 #endif
 #include "body_points.h"
 
-static double load(const void *src, int64_t index)
-{
-    return ((const real *)src)[index];
-}
+static double load(const void *src, int64_t index) { return ((const real *)src)[index]; }
 
-static void store(void *dst, int64_t index, double value)
-{
-    ((real *)dst)[index] = (real)value;
-}
+static void store(void *dst, int64_t index, double value) { ((real *)dst)[index] = (real)value; }
 
 const struct cvg_kernels KERNELS = {
     .isa = KERNELS_ISA,
@@ -392,17 +386,18 @@ const struct cvg_kernels KERNELS = {
 #endif
     .size = sizeof(real),
     .vector = VW,
-    .tile = {
-        {12 * VW, ROWS_12, tile_12},
-        {6 * VW, ROWS_6, tile_6},
-        {4 * VW, ROWS_4, tile_4},
-        {3 * VW, CUT(ROWS_3), tile_3},
-        {2 * VW, CUT(ROWS_2), tile_2},
-        {VW, CUT(ROWS_1), TILE_1},
+    .tile =
+        {
+            {12 * VW, ROWS_12, tile_12},
+            {6 * VW, ROWS_6, tile_6},
+            {4 * VW, ROWS_4, tile_4},
+            {3 * VW, CUT(ROWS_3), tile_3},
+            {2 * VW, CUT(ROWS_2), tile_2},
+            {VW, CUT(ROWS_1), TILE_1},
 #ifdef NARROW
-        {VW / 2, CUT(NARROW_ROWS), NARROW},
+            {VW / 2, CUT(NARROW_ROWS), NARROW},
 #endif
-    },
+        },
 #ifdef NARROW
     .tiles = 7,
 #else

@@ -31,8 +31,9 @@ INLINE real with_base(const enum base base, real old, real value, real bias)
     return base == BIAS ? bias + value : base == OLD ? old + value : value;
 }
 
-INLINE void put_lines_of(const enum base base, real *dst, int64_t dst_row, int64_t step, const real *src, int64_t src_row,
-                         int64_t src_step, int64_t rows, int64_t count, const real scale, const real bias)
+INLINE void put_lines_of(const enum base base, real *dst, int64_t dst_row, int64_t step, const real *src,
+                         int64_t src_row, int64_t src_step, int64_t rows, int64_t count, const real scale,
+                         const real bias)
 {
     const tvec scales = t_splat(scale), biases = t_splat(bias);
     for (int64_t r = 0; r < rows; r++, dst += dst_row, src += src_row) {
@@ -59,24 +60,24 @@ static void put_lines(real *dst, int64_t dst_row, int64_t step, const real *src,
 }
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
-INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left,
-                          const struct cvg_terms *terms, const real *weight, const real *src,
-                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left, const struct cvg_terms *terms,
+                          const real *weight, const real *src, int64_t src_row, real *dst, int64_t dst_row,
+                          const struct finish *f)
 {
     vec sum[STENCIL_ROWS][STENCIL_VECS];
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vecs; v++)
+    UNROLL_FOR (int i = 0; i < rows; i++)
+        UNROLL_FOR (int v = 0; v < vecs; v++)
             sum[i][v] = v_zero();
     for (int64_t j = 0; j < terms->count; j++) {
         const vec w = v_splat(weight[terms->a[j]]);
         const real *s = src + terms->b[j];
-        UNROLL for (int i = 0; i < rows; i++, s += src_row)
-            UNROLL for (int v = 0; v < vecs; v++)
-                sum[i][v] = v_fma(w, full || v + 1 < vecs ? v_load(s + v * VW) : v_load_part(s + v * VW, left),
-                                  sum[i][v]);
+        UNROLL_FOR (int i = 0; i < rows; i++, s += src_row)
+            UNROLL_FOR (int v = 0; v < vecs; v++)
+                sum[i][v] =
+                    v_fma(w, full || v + 1 < vecs ? v_load(s + v * VW) : v_load_part(s + v * VW, left), sum[i][v]);
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int v = 0; v < vecs; v++) {
+    UNROLL_FOR (int i = 0; i < rows; i++)
+        UNROLL_FOR (int v = 0; v < vecs; v++) {
             real *const d = dst + i * dst_row + v * VW;
             if (full || v + 1 < vecs)
                 v_store(d, finished(sum[i][v], f->accumulate ? v_load(d) : v_zero(), f));
@@ -86,9 +87,9 @@ INLINE void stencil_block(const int rows, const int vecs, const int full, int64_
 }
 
 /* A strip of columns, vecs vectors wide. */
-INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t rows,
-                          const struct cvg_terms *terms, const real *weight, const real *src,
-                          int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
+INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t rows, const struct cvg_terms *terms,
+                          const real *weight, const real *src, int64_t src_row, real *dst, int64_t dst_row,
+                          const struct finish *f)
 {
     const int most = vecs == 1 ? STENCIL_ROWS : (STENCIL_ROWS + 1) / 2;
     for (; rows >= most; rows -= most, src += most * src_row, dst += most * dst_row)
@@ -109,20 +110,19 @@ INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t 
  * Nine terms that lie in three neighbouring lines of three: each vector of a line is loaded once
  * for the three rows that it is part of, which walk along with it.
  */
-INLINE void stencil_nine(const int full, int64_t left, int64_t rows, const struct cvg_terms *terms,
-                         const real *weight, const real *src, int64_t src_row, real *dst,
-                         int64_t dst_row, const struct finish *f)
+INLINE void stencil_nine(const int full, int64_t left, int64_t rows, const struct cvg_terms *terms, const real *weight,
+                         const real *src, int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
 {
     vec w[9], sum[3];
-    UNROLL for (int j = 0; j < 9; j++)
+    UNROLL_FOR (int j = 0; j < 9; j++)
         w[j] = v_splat(weight[terms->a[j]]);
     sum[1] = sum[2] = v_zero();
     for (int64_t r = -2; r < rows; r++, src += src_row) {
         /* sum[2] is row r, which has its last three terms here, sum[0] row r + 2. */
         sum[0] = v_zero();
-        UNROLL for (int c = 0; c < 3; c++) {
+        UNROLL_FOR (int c = 0; c < 3; c++) {
             const vec s = full ? v_load(src + terms->b[c]) : v_load_part(src + terms->b[c], left);
-            UNROLL for (int line = 0; line < 3; line++)
+            UNROLL_FOR (int line = 0; line < 3; line++)
                 sum[line] = v_fma(w[3 * line + c], s, sum[line]);
         }
         if (r >= 0) {
@@ -147,9 +147,8 @@ INLINE int are_nine(const struct cvg_terms *terms, int64_t line)
 }
 
 /* stencil() for such terms; up: their lines lie one above the other, so the last row comes first. */
-static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_terms *terms,
-                          const real *weight, const real *src, int64_t src_row, real *dst,
-                          int64_t dst_row, const struct finish *f)
+static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_terms *terms, const real *weight,
+                          const real *src, int64_t src_row, real *dst, int64_t dst_row, const struct finish *f)
 {
     /* Wide rows a few at a time, so that they are written nearly in order. */
     const int64_t most = count > 2 * FOLD && rows > NINE_ROWS ? NINE_ROWS : rows;
@@ -166,8 +165,8 @@ static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_
     }
 }
 
-static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
-                    const void *src, int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish)
+static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight, const void *src,
+                    int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
     const real *s = src;
@@ -210,8 +209,8 @@ INLINE void zip_rows(const enum base base, real *d, int64_t dst_row, const real 
     }
 }
 
-static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
-                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish)
+static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row, int64_t step,
+                int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
     if (f.biased)
@@ -251,8 +250,8 @@ static void gather(void *dst, const void *src, int64_t step, int64_t count)
     }
 }
 
-static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
-                 int64_t rows, int64_t count)
+static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step, int64_t rows,
+                 int64_t count)
 {
     real *d = dst;
     const real *s = src;
@@ -271,8 +270,8 @@ static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, i
     }
 }
 
-static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
-                     int64_t rows, int64_t count, const struct cvg_finish *finish)
+static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row, int64_t rows,
+                     int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
     put_lines(dst, dst_row, step, src, src_row, 1, rows, count, &f);
@@ -282,10 +281,10 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
 INLINE void turn_block(real *d, int lanes, const real *s, int64_t step, int64_t l, int64_t i)
 {
     tvec block[TW];
-    UNROLL for (int r = 0; r < TW; r++)
+    UNROLL_FOR (int r = 0; r < TW; r++)
         block[r] = t_load(s + (l + r) * step + i);
     t_turn(block);
-    UNROLL for (int r = 0; r < TW; r++)
+    UNROLL_FOR (int r = 0; r < TW; r++)
         t_store(d + (i + r) * lanes + l, block[r]);
 }
 
@@ -300,8 +299,7 @@ static void turn(void *dst, int lanes, const void *src, int64_t step, int width,
     } else { /* the last blocks may turn some again */
         for (int64_t l = 0; l < width; l += TW)
             for (int64_t i = 0; i < count; i += TW)
-                turn_block(d, lanes, s, step, l + TW <= width ? l : width - TW,
-                           i + TW <= count ? i : count - TW);
+                turn_block(d, lanes, s, step, l + TW <= width ? l : width - TW, i + TW <= count ? i : count - TW);
     }
     for (int64_t i = 0; width < lanes && i < count; i++)
         for (int l = width; l < lanes; l++)
@@ -316,10 +314,10 @@ INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const 
     int64_t done = 0;
     for (; done + TW <= count; done += TW) {
         tvec block[TW];
-        UNROLL for (int i = 0; i < TW; i++)
+        UNROLL_FOR (int i = 0; i < TW; i++)
             block[i] = t_load(s + (done + i) * lanes);
         t_turn(block);
-        UNROLL for (int i = 0; i < TW; i++)
+        UNROLL_FOR (int i = 0; i < TW; i++)
             put_vector(base, d + i * step + done, block[i], scale, base == BIAS ? t_splat(bias[i]) : scale);
     }
     return done;

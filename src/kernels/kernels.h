@@ -44,9 +44,8 @@ struct cvg_terms {
  * row NULL stands for row[i] = i, neighbours, which are fastest.  A sum continued with first = 0
  * has the bits of one uninterrupted sum.
  */
-typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a,
-                         const int64_t *row, const void *b, void *acc, const int64_t *place,
-                         int first);
+typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b,
+                         void *acc, const int64_t *place, int first);
 
 /* The microkernel for one number of lanes and up to so many rows. */
 struct cvg_tile {
@@ -96,8 +95,8 @@ struct cvg_kernels {
     const char *isa;
     cvg_type type;
     int rounds_twice; /* products are rounded before they are added: not the bits of the other sets */
-    size_t size; /* bytes of one element */
-    int vector;  /* elements of one vector */
+    size_t size;      /* bytes of one element */
+    int vector;       /* elements of one vector */
 
     struct cvg_tile tile[CVG_TILES]; /* widest first */
     int tiles;
@@ -113,9 +112,8 @@ struct cvg_kernels {
      *
      * columns <= dot_columns[rows - 1], which is 0 where so many rows are too many.
      */
-    void (*dot)(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line,
-                const void *b, const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count,
-                void *sums, int64_t sums_row);
+    void (*dot)(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line, const void *b,
+                const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, void *sums, int64_t sums_row);
     int dot_columns[CVG_DOT_ROWS];
 
     /* dst[i] = the 16 partial sums from src[16*i] on, added pairwise, i < count */
@@ -129,15 +127,15 @@ struct cvg_kernels {
      *
      * with one bias for all.  Blocks of terms are not looked at.
      */
-    void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight,
-                    const void *src, int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
+    void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight, const void *src,
+                    int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
 
     /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,
      * with one bias for all; but src is scaled already, the scale is not looked at
      */
-    void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row,
-                int64_t step, int64_t rows, int64_t count, const struct cvg_finish *finish);
+    void (*zip)(void *dst, int64_t dst_row, const void *src, int64_t src_step, int64_t src_row, int64_t step,
+                int64_t rows, int64_t count, const struct cvg_finish *finish);
 
     /*
      * For o < outer, i < count, y < out and l < vector, in one order of its own for each kind:
@@ -151,12 +149,12 @@ struct cvg_kernels {
     void (*gather)(void *dst, const void *src, int64_t step, int64_t count);
 
     /* dst[r*dst_row + i] = src[r*src_row + i*step], r < rows, i < count */
-    void (*copy)(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step,
-                 int64_t rows, int64_t count);
+    void (*copy)(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step, int64_t rows,
+                 int64_t count);
 
     /* dst[r*dst_row + i*step] = finish of src[r*src_row + i], r < rows, i < count, with one bias for all */
-    void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row,
-                     int64_t rows, int64_t count, const struct cvg_finish *finish);
+    void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row, int64_t rows,
+                     int64_t count, const struct cvg_finish *finish);
 
     /* dst[i*lanes + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
     void (*turn)(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count);

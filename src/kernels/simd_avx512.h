@@ -5,27 +5,17 @@ typedef real vec __attribute__((vector_size(64)));
 enum { VW = 64 / sizeof(real), MAIN_VECS = 2, SPREAD_VECS = 4, DOT_SUMS = 24 };
 enum { ROWS_1 = 14, ROWS_2 = 14, ROWS_3 = 9, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
-static inline vec v_zero(void)
-{
-    return (vec)_mm512_setzero_ps();
-}
+static inline vec v_zero(void) { return (vec)_mm512_setzero_ps(); }
 
-static inline vec v_splat(real x)
-{
-    return IS_FLOAT ? (vec)_mm512_set1_ps((float)x) : (vec)_mm512_set1_pd((double)x);
-}
+static inline vec v_splat(real x) { return IS_FLOAT ? (vec)_mm512_set1_ps((float)x) : (vec)_mm512_set1_pd((double)x); }
 
-static inline vec v_load(const real *p)
-{
-    return IS_FLOAT ? (vec)_mm512_loadu_ps(p) : (vec)_mm512_loadu_pd(p);
-}
+static inline vec v_load(const real *p) { return IS_FLOAT ? (vec)_mm512_loadu_ps(p) : (vec)_mm512_loadu_pd(p); }
 
 /* The first count elements; the others are 0. */
 static inline vec v_load_part(const real *p, int64_t count)
 {
     const unsigned lanes = count < VW ? (1u << count) - 1 : (1u << VW) - 1;
-    return IS_FLOAT ? (vec)_mm512_maskz_loadu_ps((__mmask16)lanes, p)
-                    : (vec)_mm512_maskz_loadu_pd((__mmask8)lanes, p);
+    return IS_FLOAT ? (vec)_mm512_maskz_loadu_ps((__mmask16)lanes, p) : (vec)_mm512_maskz_loadu_pd((__mmask8)lanes, p);
 }
 
 static inline void v_store(real *p, vec v)

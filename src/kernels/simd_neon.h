@@ -4,13 +4,17 @@
 #include <string.h>
 
 typedef real vec __attribute__((vector_size(16)));
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 4, SPREAD_VECS = 4, DOT_SUMS = 24, IS_FLOAT = sizeof(real) == sizeof(float) };
+enum {
+    VW = 16 / sizeof(real),
+    TW = VW,
+    MAIN_VECS = 4,
+    SPREAD_VECS = 4,
+    DOT_SUMS = 24,
+    IS_FLOAT = sizeof(real) == sizeof(float)
+};
 enum { ROWS_1 = 14, ROWS_2 = 12, ROWS_3 = 8, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
-static inline vec v_splat(real x)
-{
-    return IS_FLOAT ? (vec)vdupq_n_f32((float)x) : (vec)vdupq_n_f64((double)x);
-}
+static inline vec v_splat(real x) { return IS_FLOAT ? (vec)vdupq_n_f32((float)x) : (vec)vdupq_n_f64((double)x); }
 
 static inline vec v_zero(void) { return v_splat(0); }
 
@@ -72,24 +76,22 @@ static inline void turn_f32(float32x4_t r[4])
 /* The even elements of a, then those of b. */
 static inline tvec t_even(tvec a, tvec b)
 {
-    return IS_FLOAT ? (vec)vuzp1q_f32((float32x4_t)a, (float32x4_t)b)
-                    : (vec)vuzp1q_f64((float64x2_t)a, (float64x2_t)b);
+    return IS_FLOAT ? (vec)vuzp1q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vuzp1q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
 /* The odd elements of a, then those of b. */
 static inline tvec t_odd(tvec a, tvec b)
 {
-    return IS_FLOAT ? (vec)vuzp2q_f32((float32x4_t)a, (float32x4_t)b)
-                    : (vec)vuzp2q_f64((float64x2_t)a, (float64x2_t)b);
+    return IS_FLOAT ? (vec)vuzp2q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vuzp2q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {
-    zipped[0] = IS_FLOAT ? (vec)vzip1q_f32((float32x4_t)a, (float32x4_t)b)
-                         : (vec)vzip1q_f64((float64x2_t)a, (float64x2_t)b);
-    zipped[1] = IS_FLOAT ? (vec)vzip2q_f32((float32x4_t)a, (float32x4_t)b)
-                         : (vec)vzip2q_f64((float64x2_t)a, (float64x2_t)b);
+    zipped[0] =
+        IS_FLOAT ? (vec)vzip1q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vzip1q_f64((float64x2_t)a, (float64x2_t)b);
+    zipped[1] =
+        IS_FLOAT ? (vec)vzip2q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vzip2q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
 static inline void t_turn(tvec block[TW])

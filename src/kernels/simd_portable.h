@@ -28,7 +28,9 @@ enum { ROWS_1 = 12, ROWS_2 = 6, ROWS_3 = 4, ROWS_4 = 2, ROWS_6 = 2, ROWS_12 = 1,
 typedef real vec __attribute__((vector_size(16)));
 #define AT(v, i) (v)[i]
 #else
-typedef struct { real x[VW]; } vec;
+typedef struct {
+    real x[VW];
+} vec;
 #define AT(v, i) (v).x[i]
 #endif
 
@@ -44,10 +46,7 @@ static inline vec v_splat(real x)
 #endif
 }
 
-static inline vec v_zero(void)
-{
-    return v_splat(0);
-}
+static inline vec v_zero(void) { return v_splat(0); }
 
 static inline vec v_load(const real *p)
 {
@@ -64,10 +63,7 @@ static inline vec v_load_part(const real *p, int64_t count)
     return v;
 }
 
-static inline void v_store(real *p, vec v)
-{
-    memcpy(p, &v, sizeof v);
-}
+static inline void v_store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 #if !defined(X86_FMA) && !(defined(FP_FAST_FMA) && defined(FP_FAST_FMAF))
 #define ROUNDS_TWICE
@@ -81,9 +77,8 @@ static inline vec v_fma(vec a, vec b, vec c)
                                          : (vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
 #elif !defined(ROUNDS_TWICE)
     for (int i = 0; i < VW; i++)
-        AT(c, i) = sizeof(real) == sizeof(float)
-                       ? (real)fmaf((float)AT(a, i), (float)AT(b, i), (float)AT(c, i))
-                       : (real)fma(AT(a, i), AT(b, i), AT(c, i));
+        AT(c, i) = sizeof(real) == sizeof(float) ? (real)fmaf((float)AT(a, i), (float)AT(b, i), (float)AT(c, i))
+                                                 : (real)fma(AT(a, i), AT(b, i), AT(c, i));
     return c;
 #elif defined(GNU_VECTORS)
     return a * b + c;

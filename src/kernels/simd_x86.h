@@ -16,8 +16,7 @@ static inline tvec t_splat(real x)
 
 static inline tvec t_load(const real *p)
 {
-    return IS_FLOAT ? (tvec)_mm256_loadu_ps((const float *)p)
-                    : (tvec)_mm256_loadu_pd((const double *)p);
+    return IS_FLOAT ? (tvec)_mm256_loadu_ps((const float *)p) : (tvec)_mm256_loadu_pd((const double *)p);
 }
 
 static inline void t_store(real *p, tvec v)
@@ -64,26 +63,26 @@ static inline void turn_f64(__m256d r[4])
 /* The even elements of a, then those of b. */
 static inline tvec t_even(tvec a, tvec b)
 {
-    const __m256d even = IS_FLOAT ? (__m256d)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88)
-                                  : _mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+    const __m256d even =
+        IS_FLOAT ? (__m256d)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88) : _mm256_unpacklo_pd((__m256d)a, (__m256d)b);
     return (tvec)_mm256_permute4x64_pd(even, 0xd8); /* quarters 0 2 1 3 */
 }
 
 /* The odd elements of a, then those of b. */
 static inline tvec t_odd(tvec a, tvec b)
 {
-    const __m256d odd = IS_FLOAT ? (__m256d)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd)
-                                 : _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+    const __m256d odd =
+        IS_FLOAT ? (__m256d)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd) : _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
     return (tvec)_mm256_permute4x64_pd(odd, 0xd8);
 }
 
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {
-    const __m256d low = IS_FLOAT ? (__m256d)_mm256_unpacklo_ps((__m256)a, (__m256)b)
-                                 : _mm256_unpacklo_pd((__m256d)a, (__m256d)b);
-    const __m256d high = IS_FLOAT ? (__m256d)_mm256_unpackhi_ps((__m256)a, (__m256)b)
-                                  : _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+    const __m256d low =
+        IS_FLOAT ? (__m256d)_mm256_unpacklo_ps((__m256)a, (__m256)b) : _mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+    const __m256d high =
+        IS_FLOAT ? (__m256d)_mm256_unpackhi_ps((__m256)a, (__m256)b) : _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
     zipped[0] = (tvec)_mm256_permute2f128_pd(low, high, 0x20);
     zipped[1] = (tvec)_mm256_permute2f128_pd(low, high, 0x31);
 }

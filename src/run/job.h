@@ -17,8 +17,8 @@
 
 enum {
     CVG_PHASES = 3,
-    CVG_PIECES = 12,        /* of a worker's scratch */
-    CVG_STATE = 11 << 10,   /* bytes of an algorithm's decisions: Winograd's have its matrices */
+    CVG_PIECES = 12,      /* of a worker's scratch */
+    CVG_STATE = 11 << 10, /* bytes of an algorithm's decisions: Winograd's have its matrices */
 };
 
 struct cvg_task; /* the operands of one call: algo/algo.h */
@@ -34,12 +34,12 @@ struct cvg_work {
         cvg_job_fn *run;
     } phase[CVG_PHASES];
     int phases;
-    int repeated;      /* the phases from this one on are run */
-    int64_t rounds;    /* so many times */
-    int64_t parts;     /* of a sum that is split, in shared memory: tensor/parts.h */
-    size_t shared, each;       /* bytes: of all workers, and of each */
-    size_t piece[CVG_PIECES];  /* where the pieces of a worker's scratch begin */
-    int pieces, overflow;      /* overflow: no address space has so much */
+    int repeated;             /* the phases from this one on are run */
+    int64_t rounds;           /* so many times */
+    int64_t parts;            /* of a sum that is split, in shared memory: tensor/parts.h */
+    size_t shared, each;      /* bytes: of all workers, and of each */
+    size_t piece[CVG_PIECES]; /* where the pieces of a worker's scratch begin */
+    int pieces, overflow;     /* overflow: no address space has so much */
     void (*describe)(const struct cvg_work *work, struct cvg_text *text); /* one clause for people; NULL: nothing */
     union {
         char bytes[CVG_STATE];
@@ -78,10 +78,7 @@ void cvg_work_run(const struct cvg_work *work, const struct cvg_task *task, cons
 /* Room for an algorithm's decisions, so many bytes; and these, as a job sees them. */
 void *cvg_work_state(struct cvg_work *work, size_t size);
 
-static inline const void *cvg_state(const struct cvg_job *job)
-{
-    return job->work->state.bytes;
-}
+static inline const void *cvg_state(const struct cvg_job *job) { return job->work->state.bytes; }
 
 /* A piece of a worker's scratch: of the job's own, or of another's that has finished writing it in an earlier phase. */
 static inline void *cvg_piece_of(const struct cvg_job *job, int worker, int piece)

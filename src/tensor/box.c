@@ -82,17 +82,13 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
     return a;
 }
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
+static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
 /*
  * The taps [*first, *end) that meet the source when the destinations meet it, at
  * tap 0, from low to high.
  */
-static void meeting_taps(const struct cvg_axis *a, int64_t low, int64_t high, int64_t *first,
-                         int64_t *end)
+static void meeting_taps(const struct cvg_axis *a, int64_t low, int64_t high, int64_t *first, int64_t *end)
 {
     const int64_t step = a->tap_source_step;
     if (step > 0) {
@@ -120,9 +116,8 @@ int cvg_run_next(struct cvg_runs *w, struct cvg_run *run)
     const int64_t stride = w->shape->stride[w->axis];
     const int64_t phases = w->gradient ? cvg_min(stride, w->end - w->begin) : 1; /* those that it meets */
     for (; w->phase < phases; w->phase++, w->next = 0) {
-        const struct cvg_axis a = w->gradient
-                                      ? cvg_axis_phase(w->shape, w->axis, (w->begin + w->phase) % stride)
-                                      : cvg_axis_forward(w->shape, w->axis);
+        const struct cvg_axis a = w->gradient ? cvg_axis_phase(w->shape, w->axis, (w->begin + w->phase) % stride)
+                                              : cvg_axis_forward(w->shape, w->axis);
         /* This phase's destinations in [begin, end), and where the walk is among them. */
         const int64_t first = w->begin > a.first ? cvg_ceil_div(w->begin - a.first, a.step) : 0;
         const int64_t end = w->end > a.first ? cvg_ceil_div(w->end - a.first, a.step) : 0;
@@ -206,10 +201,7 @@ struct cvg_axis cvg_axis_part(struct cvg_axis a, int64_t begin, int64_t count)
     return a;
 }
 
-static int64_t slots(const struct cvg_axis *a)
-{
-    return cvg_times(a->classes, a->length);
-}
+static int64_t slots(const struct cvg_axis *a) { return cvg_times(a->classes, a->length); }
 
 struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg_axis column)
 {
@@ -291,10 +283,12 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels, 
                         left = source->channels - 1;
                     }
                     for (int64_t i = d.low; i < d.high; i++)
-                        kernels->copy(class + (c * box->channel + (i * x[1].length + h.low) * x[2].length + w.low) * size,
+                        kernels->copy(class +
+                                          (c * box->channel + (i * x[1].length + h.low) * x[2].length + w.low) * size,
                                       x[2].length,
                                       from + ((d.source + (i - d.low) * x[0].source_step) * source->step[0] +
-                                              h.source * source->step[1] + w.source * source->step[2]) * size,
+                                              h.source * source->step[1] + w.source * source->step[2]) *
+                                                 size,
                                       row, x[2].source_step * source->step[2], h.high - h.low, w.high - w.low);
                 }
             }
@@ -332,8 +326,7 @@ struct cvg_pieces cvg_pieces_of(const struct cvg_shape *s, int gradient, int64_t
     return pieces;
 }
 
-int cvg_piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index,
-              struct cvg_box *box)
+int cvg_piece(const struct cvg_shape *s, const struct cvg_pieces *pieces, int64_t index, struct cvg_box *box)
 {
     struct cvg_axis axis[3];
     for (int i = 2; i >= 0; i--) {

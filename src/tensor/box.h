@@ -30,9 +30,9 @@
 #include "view.h"
 
 struct cvg_axis {
-    int64_t first, step, count;           /* destination coordinates: first + i*step, i < count */
+    int64_t first, step, count; /* destination coordinates: first + i*step, i < count */
     int64_t source_first, source_step, source_size;
-    int64_t tap_first, tap_step, taps;    /* filter coordinates: tap_first + m*tap_step, m < taps */
+    int64_t tap_first, tap_step, taps; /* filter coordinates: tap_first + m*tap_step, m < taps */
     int64_t tap_source_step;
     /* The slots, see cvg_axis_part. */
     int64_t classes, length; /* slots = classes * length */
@@ -113,7 +113,7 @@ void cvg_box_pack(const struct cvg_box *box, const struct cvg_kernels *kernels, 
 struct cvg_pieces {
     int gradient; /* 0: forward and grad_weight; 1: grad_input */
     int64_t phases[3], parts[3], part[3];
-    int64_t count; /* of pieces; some of the last part of a short phase may be empty */
+    int64_t count;        /* of pieces; some of the last part of a short phase may be empty */
     struct cvg_box bound; /* has at least the slots of every piece */
 };
 
@@ -121,7 +121,6 @@ struct cvg_pieces {
 struct cvg_pieces cvg_pieces_of(const struct cvg_shape *shape, int gradient, int64_t positions);
 
 /* The box of piece index; 0 when the piece is empty. */
-int cvg_piece(const struct cvg_shape *shape, const struct cvg_pieces *pieces, int64_t index,
-              struct cvg_box *box);
+int cvg_piece(const struct cvg_shape *shape, const struct cvg_pieces *pieces, int64_t index, struct cvg_box *box);
 
 #endif

@@ -14,8 +14,8 @@ struct cvg_gather_weight cvg_gather_weight(const struct cvg_task *t, const struc
                                       view->gradient ? f.k : f.c, f.tap};
 }
 
-void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g,
-                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to)
+void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g, int64_t m, int width,
+                     int64_t l, int64_t l_count, int lanes, char *to)
 {
     const struct cvg_shape *s = t->shape;
     const struct cvg_gather_weight weight = cvg_gather_weight(t, view);

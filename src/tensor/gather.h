@@ -33,7 +33,7 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
  * Packs the weights of channels m .. m + width - 1 and l .. l + l_count - 1 of group g to
  * to[l][tap][lane], lanes wide; lanes past width are 0.
  */
-void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g,
-                     int64_t m, int width, int64_t l, int64_t l_count, int lanes, char *to);
+void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g, int64_t m, int width,
+                     int64_t l, int64_t l_count, int lanes, char *to);
 
 #endif

@@ -9,22 +9,13 @@ static inline int64_t cvg_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t cvg_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 /* a * b of non-negative sizes; INT64_MAX stands for all that does not fit. */
-static inline int64_t cvg_times(int64_t a, int64_t b)
-{
-    return b && a > INT64_MAX / b ? INT64_MAX : a * b;
-}
+static inline int64_t cvg_times(int64_t a, int64_t b) { return b && a > INT64_MAX / b ? INT64_MAX : a * b; }
 
 /* a + b of non-negative sizes; INT64_MAX stands for all that does not fit. */
-static inline int64_t cvg_plus(int64_t a, int64_t b)
-{
-    return a > INT64_MAX - b ? INT64_MAX : a + b;
-}
+static inline int64_t cvg_plus(int64_t a, int64_t b) { return a > INT64_MAX - b ? INT64_MAX : a + b; }
 
 /* An odd multiple of line that count fits in, nearly: the first at or after the last multiple; saturating as above. */
-static inline int64_t cvg_odd_lines(int64_t count, int64_t line)
-{
-    return cvg_times(count / line | 1, line);
-}
+static inline int64_t cvg_odd_lines(int64_t count, int64_t line) { return cvg_times(count / line | 1, line); }
 
 /* Splits a row-major index of a box into its three coordinates. */
 static inline void cvg_split(int64_t index, const int64_t size[3], int64_t place[3])

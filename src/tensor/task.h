@@ -11,7 +11,7 @@ struct cvg_task {
     const struct cvg_shape *shape;
     const struct cvg_kernels *kernels;
     const void *input, *weight, *grad_output; /* those that the pass reads */
-    void *result; /* output, grad_input, grad_weight or grad_bias */
+    void *result;                             /* output, grad_input, grad_weight or grad_bias */
     struct cvg_finish finish; /* of the result's sums; a bias has an element for each channel of the result */
 };
 

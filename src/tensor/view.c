@@ -7,7 +7,8 @@ enum { SHORT = 16 }; /* rows as short are turned many at a time, where that is a
 /* Channels first, dense. */
 static struct cvg_view view_of(const struct cvg_task *t, const void *data, int64_t channels, const int64_t extent[3])
 {
-    struct cvg_view v = {(char *)data, (int64_t)t->kernels->size, channels, {extent[0], extent[1], extent[2]}, 0, 0, {0}};
+    struct cvg_view v = {(char *)data, (int64_t)t->kernels->size, channels, {extent[0], extent[1], extent[2]}, 0, 0,
+                         {0}};
     v.step[2] = 1;
     v.step[1] = extent[2];
     v.step[0] = extent[1] * v.step[1];

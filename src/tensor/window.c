@@ -6,10 +6,7 @@ enum {
 };
 
 /* Splits extent into equal parts of at most most. */
-static int64_t even(int64_t extent, int64_t most)
-{
-    return cvg_ceil_div(extent, cvg_ceil_div(extent, most));
-}
+static int64_t even(int64_t extent, int64_t most) { return cvg_ceil_div(extent, cvg_ceil_div(extent, most)); }
 
 struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
 {
@@ -49,8 +46,7 @@ struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index
     return r;
 }
 
-struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region,
-                                int axis, int clip)
+struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region, int axis, int clip)
 {
     return (struct cvg_runs){
         .shape = regions->shape,
@@ -66,8 +62,7 @@ int cvg_axis_padded(const struct cvg_regions *regions, int axis)
 {
     if (regions->gradient && cvg_min(regions->shape->stride[axis], regions->extent[axis]) > MANY_PHASES)
         return 1; /* rare, and long to find out */
-    const struct cvg_region all = {.count = {regions->extent[0], regions->extent[1],
-                                             regions->extent[2]}};
+    const struct cvg_region all = {.count = {regions->extent[0], regions->extent[1], regions->extent[2]}};
     int64_t low, high;
     cvg_runs_extent(cvg_region_runs(regions, &all, axis, 0), &low, &high);
     return low < 0 || high > regions->source_extent[axis];
@@ -100,8 +95,8 @@ int64_t cvg_window_size(const struct cvg_regions *r, int64_t images)
     return elements > INT64_MAX - 32 ? elements : (elements + 15) / 32 * 32 + 16;
 }
 
-struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
-                                const int clip[3], int in_place, const struct cvg_view *source)
+struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3],
+                                int in_place, const struct cvg_view *source)
 {
     struct cvg_window w = {.channel = source->channel, .image = source->image};
     if (in_place) {
@@ -132,8 +127,8 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_region *region, cons
                                to + (c * w->channel + n * w->image) * source->size);
 }
 
-void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap,
-                   int clip, int64_t *first, int64_t *end)
+void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap, int clip,
+                   int64_t *first, int64_t *end)
 {
     const int64_t stride = s->stride[axis], begin = region->begin[axis];
     const int64_t far = s->pad[axis] - tap * s->dilation[axis]; /* p*stride - far is met */
@@ -148,9 +143,8 @@ void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, i
     *end = cvg_max(*first, *end);
 }
 
-int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region,
-                          const struct cvg_window *w, const int clip[3], const int64_t tap[3],
-                          int64_t *input, int64_t *output)
+int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region, const struct cvg_window *w,
+                          const int clip[3], const int64_t tap[3], int64_t *input, int64_t *output)
 {
     int64_t first[3], end[3], at[3], j = 0;
     for (int i = 0; i < 3; i++) {
@@ -162,9 +156,10 @@ int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *re
             for (int64_t p = first[1]; p < end[1]; p++) {
                 const int64_t a = n * w->image + (o * s->stride[0] + at[0]) * w->step[0] +
                                   (p * s->stride[1] + at[1]) * w->step[1] + at[2] * w->step[2];
-                const int64_t b = ((n * region->count[0] + o - region->begin[0]) *
-                                       region->count[1] + p - region->begin[1]) *
-                                      region->count[2] - region->begin[2];
+                const int64_t b =
+                    ((n * region->count[0] + o - region->begin[0]) * region->count[1] + p - region->begin[1]) *
+                        region->count[2] -
+                    region->begin[2];
                 for (int64_t q = first[2]; q < end[2]; q++, j++) {
                     input[j] = a + q * s->stride[2] * w->step[2];
                     output[j] = b + q;

@@ -11,12 +11,12 @@
 /* A destination cut into regions: some images, or a part of one; by the shape alone. */
 struct cvg_regions {
     const struct cvg_shape *shape;
-    int gradient; /* 0: the destination is the output; 1: the input, as in grad_input */
+    int gradient;                          /* 0: the destination is the output; 1: the input, as in grad_input */
     const int64_t *extent, *source_extent; /* of one channel */
-    int64_t images;            /* of one region; */
-    int64_t most_images;       /* at any batch */
-    int64_t part[3], parts[3]; /* positions of one region, and regions, along each axis */
-    int64_t count;             /* of regions */
+    int64_t images;                        /* of one region; */
+    int64_t most_images;                   /* at any batch */
+    int64_t part[3], parts[3];             /* positions of one region, and regions, along each axis */
+    int64_t count;                         /* of regions */
 };
 
 struct cvg_region {
@@ -31,8 +31,7 @@ struct cvg_regions cvg_regions_of(const struct cvg_shape *shape, int gradient, i
 struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index);
 
 /* The walk over runs of one axis of a region. */
-struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region,
-                                int axis, int clip);
+struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct cvg_region *region, int axis, int clip);
 
 /* Whether some tap of some destination lies outside the source, along an axis. */
 int cvg_axis_padded(const struct cvg_regions *regions, int axis);
@@ -54,8 +53,8 @@ int64_t cvg_most_positions(const struct cvg_regions *regions);
  * The window of a region, its base yet unset.  An axis that is not clipped has its padding, too.
  * In place it has the steps of the source.
  */
-struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region,
-                                const int clip[3], int in_place, const struct cvg_view *source);
+struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3],
+                                int in_place, const struct cvg_view *source);
 
 /* Reads count channels of the source, from one on: in place, or copied to where the window says, with zeros around. */
 void cvg_window_read(struct cvg_window *window, const struct cvg_region *region, const struct cvg_view *source,
@@ -67,15 +66,15 @@ void cvg_window_read(struct cvg_window *window, const struct cvg_region *region,
  * The positions [*first, *end) of a region along one axis at which a tap meets the input; all
  * of them without clip.
  */
-void cvg_tap_meets(const struct cvg_shape *shape, const struct cvg_region *region, int axis,
-                   int64_t tap, int clip, int64_t *first, int64_t *end);
+void cvg_tap_meets(const struct cvg_shape *shape, const struct cvg_region *region, int axis, int64_t tap, int clip,
+                   int64_t *first, int64_t *end);
 
 /*
  * Lists the positions of a region at which a tap meets the input: where that lies in the window,
  * and the number of the position in the region.  Returns how many there are.
  */
 int64_t cvg_tap_positions(const struct cvg_shape *shape, const struct cvg_region *region,
-                          const struct cvg_window *window, const int clip[3], const int64_t tap[3],
-                          int64_t *input, int64_t *output);
+                          const struct cvg_window *window, const int clip[3], const int64_t tap[3], int64_t *input,
+                          int64_t *output);
 
 #endif

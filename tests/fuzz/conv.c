@@ -88,7 +88,8 @@ static int64_t product(const int64_t *values, int count)
 {
     int64_t result = 1;
     for (int i = 0; i < count; i++)
-        result = result > MOST_ELEMENTS * (int64_t)MOST_PRODUCTS ? result : result * (values[i] < 1 << 20 ? values[i] : 1 << 20);
+        result = result > MOST_ELEMENTS * (int64_t)MOST_PRODUCTS ? result
+                                                                 : result * (values[i] < 1 << 20 ? values[i] : 1 << 20);
     return result;
 }
 
@@ -131,14 +132,16 @@ static void run(const cvg_plan *plan, void **t, cvg_mode mode)
         memset(workspace[i], 0xff, size + 1);
     }
     must(cvg_forward(plan, t[INPUT], t[WEIGHT], t[BIAS], t[OUTPUT], workspace[0] + 1) == CVG_OK &&
-         cvg_grad_input(plan, t[GRAD_OUTPUT], t[WEIGHT], t[GRAD_INPUT], mode, workspace[1] + 1) == CVG_OK &&
-         cvg_grad_weight(plan, t[INPUT], t[GRAD_OUTPUT], t[GRAD_WEIGHT], mode, workspace[2] + 1) == CVG_OK &&
-         cvg_grad_bias(plan, t[GRAD_OUTPUT], t[GRAD_BIAS], mode) == CVG_OK, "a plan refuses to run");
+             cvg_grad_input(plan, t[GRAD_OUTPUT], t[WEIGHT], t[GRAD_INPUT], mode, workspace[1] + 1) == CVG_OK &&
+             cvg_grad_weight(plan, t[INPUT], t[GRAD_OUTPUT], t[GRAD_WEIGHT], mode, workspace[2] + 1) == CVG_OK &&
+             cvg_grad_bias(plan, t[GRAD_OUTPUT], t[GRAD_BIAS], mode) == CVG_OK,
+         "a plan refuses to run");
     for (int i = 0; i < CVG_PASS_COUNT; i++)
         free(workspace[i]);
 }
 
-static void compare(const cvg_conv *conv, const int64_t *out, const cvg_options *options, const cvg_plan *plan, cvg_mode mode)
+static void compare(const cvg_conv *conv, const int64_t *out, const cvg_options *options, const cvg_plan *plan,
+                    cvg_mode mode)
 {
     const int dims = conv->spatial_dims;
     const int64_t Cg = conv->in_channels / conv->groups;
@@ -180,8 +183,9 @@ static void compare(const cvg_conv *conv, const int64_t *out, const cvg_options 
             allowed = cvg_plan_error_bound(plan, pass) * 8 * fabs(i == OUTPUT ? 1 : scale);
         for (int64_t j = 0; j < sizes[like[i]]; j++)
             must(fabs(get(conv->type, got[i], j) - get(conv->type, want[i], j)) <= allowed,
-                 "tensor %d by %s: element %lld is %g; must be %g within %g", i, cvg_algo_name(cvg_plan_algo(plan, pass)),
-                 (long long)j, get(conv->type, got[i], j), get(conv->type, want[i], j), allowed);
+                 "tensor %d by %s: element %lld is %g; must be %g within %g", i,
+                 cvg_algo_name(cvg_plan_algo(plan, pass)), (long long)j, get(conv->type, got[i], j),
+                 get(conv->type, want[i], j), allowed);
     }
     for (int i = 0; i < TENSORS; i++) {
         free(got[i]);
@@ -220,16 +224,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(!options.workspace_limit || bytes_needed <= options.workspace_limit, "workspace over its limit");
         must(cvg_plan_threads(plan, (cvg_pass)pass) >= 1, "no thread");
         must(cvg_plan_error_bound(plan, (cvg_pass)pass) >= 0, "a bound that is none");
-        must(cvg_plan_error_growth(plan, (cvg_pass)pass) >= 1 &&
-                 (options.algo[pass] != CVG_AUTO || cvg_plan_error_growth(plan, (cvg_pass)pass) <= options.error_growth),
-             "more growth of errors than allowed");
+        must(
+            cvg_plan_error_growth(plan, (cvg_pass)pass) >= 1 &&
+                (options.algo[pass] != CVG_AUTO || cvg_plan_error_growth(plan, (cvg_pass)pass) <= options.error_growth),
+            "more growth of errors than allowed");
     }
     must(cvg_plan_describe(plan, text, sizeof text) < sizeof text, "a long description");
     const size_t length = cvg_plan_export(plan, text, sizeof text);
     must(length < sizeof text, "a long text");
-    must(cvg_plan_import(&again, text, length, &conv, &newer.options, &error) == CVG_OK, "its own text is refused: %s", error.text);
+    must(cvg_plan_import(&again, text, length, &conv, &newer.options, &error) == CVG_OK, "its own text is refused: %s",
+         error.text);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        must(cvg_plan_algo(plan, (cvg_pass)pass) == cvg_plan_algo(again, (cvg_pass)pass), "the text says another algorithm");
+        must(cvg_plan_algo(plan, (cvg_pass)pass) == cvg_plan_algo(again, (cvg_pass)pass),
+             "the text says another algorithm");
     cvg_plan_destroy(again);
     compare(&conv, out, &newer.options, plan, mode);
     cvg_plan_destroy(plan);

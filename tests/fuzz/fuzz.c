@@ -27,10 +27,7 @@ void must_tell(const cvg_error *error)
 
 static char path[40];
 
-static void remove_file(void)
-{
-    unlink(path);
-}
+static void remove_file(void) { unlink(path); }
 
 const char *file_of(const void *data, size_t size)
 {
@@ -48,10 +45,7 @@ const char *file_of(const void *data, size_t size)
     return path;
 }
 
-uint8_t take_byte(struct bytes *bytes)
-{
-    return bytes->at < bytes->end ? *bytes->at++ : 0;
-}
+uint8_t take_byte(struct bytes *bytes) { return bytes->at < bytes->end ? *bytes->at++ : 0; }
 
 uint64_t take_word(struct bytes *bytes)
 {

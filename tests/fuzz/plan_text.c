@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     const size_t length = cvg_plan_export(plan, text, sizeof text);
-    must(length == (size_t)(bytes.end - bytes.at) && !memcmp(text, bytes.at, length), "a text that was changed is taken");
+    must(length == (size_t)(bytes.end - bytes.at) && !memcmp(text, bytes.at, length),
+         "a text that was changed is taken");
     cvg_plan_destroy(plan);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Runs a fuzz target on files, and on all files of folders: what CI does with the corpora.   usage: fuzz_NAME PATH... */
+/* Runs a fuzz target on files, and on all files of folders: what CI does with the corpora.   usage: fuzz_NAME PATH...
+ */
 #include "fuzz.h"
 
 #include <dirent.h>

@@ -18,17 +18,17 @@
 #include <inttypes.h>
 
 enum {
-    POSITIONS = 512,        /* destinations of one region */
+    POSITIONS = 512, /* destinations of one region */
     LEAST_POSITIONS = 56,
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
-    PANEL_BYTES = 16384,    /* of the weight, read between two stores of a tile, about */
+    PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
     LEAST_TERMS = 192,
-    FEW_REGIONS = 3,        /* as many share a packed weight, or each packs what it reads */
-    CHANNELS = 128,         /* m of one job, at most */
+    FEW_REGIONS = 3, /* as many share a packed weight, or each packs what it reads */
+    CHANNELS = 128,  /* m of one job, at most */
     LEAST_CHANNELS = 32,
     ENOUGH_JOBS = 16,
-    CLASS = 12,             /* destinations that a class must have, on average */
-    TALL = 12,              /* rows of a tile that has not registers for as many addresses */
+    CLASS = 12, /* destinations that a class must have, on average */
+    TALL = 12,  /* rows of a tile that has not registers for as many addresses */
 };
 
 /* One pass, cut into jobs; the order of the sums is that of the shape alone. */
@@ -40,7 +40,7 @@ struct cut {
     int in_place; /* no window */
     int clip[3];  /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
-    int pack_once; /* the weight, for all regions */
+    int pack_once;       /* the weight, for all regions */
     int64_t weight_size; /* elements of one group's packed weight */
 };
 
@@ -70,13 +70,11 @@ static int64_t first_runs(const struct cvg_regions *regions, int axis)
 /* Whether classes stay large when border columns are classes of their own. */
 static int clip_columns(const struct cvg_regions *regions)
 {
-    const int64_t classes = first_runs(regions, 0) * first_runs(regions, 1) *
-                            first_runs(regions, 2);
+    const int64_t classes = first_runs(regions, 0) * first_runs(regions, 1) * first_runs(regions, 2);
     return cvg_region_at(regions, 0).positions >= CLASS * classes;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                         cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass), .clip = {1, 1, 1}};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
@@ -93,8 +91,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t terms = panel_terms(kernels);
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
-        cut.l_count = cvg_min(cut.l_count,
-                              cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
+        cut.l_count =
+            cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
     cut.pack_once = cut.regions.count >= FEW_REGIONS;
     cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
@@ -125,7 +123,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const struct cvg_regions largest = cvg_regions_of(s, cut->view.gradient, POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
-    const int64_t terms = cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
+    const int64_t terms =
+        cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
     const int64_t window = s->filter_size == 1 && !cut->padded
                                ? 0 /* in place at any batch */
                                : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
@@ -166,7 +165,7 @@ static void pack_job(const struct cvg_job *job, int64_t index)
 
 /* ---- classes: destinations that sum the same taps ---- */
 
-struct class {
+struct tap_class {
     struct cvg_run run[3];
     int64_t first, count; /* its destinations in the tables */
 };
@@ -174,7 +173,7 @@ struct class {
 struct classes {
     struct cvg_runs walk[3];
     int64_t images;
-    struct class now;
+    struct tap_class now;
 };
 
 static struct classes classes_of(const struct cut *cut, const struct cvg_region *region)
@@ -205,7 +204,7 @@ static int next_class(struct classes *c)
 }
 
 /* Fills in where the destinations of a class read (at their first taps) and are summed. */
-static void list_destinations(const struct class *class, const struct cvg_window *w,
+static void list_destinations(const struct tap_class *class, const struct cvg_window *w,
                               const struct cvg_region *region, const struct scratch *x)
 {
     const struct cvg_run *run = class->run;
@@ -214,15 +213,14 @@ static void list_destinations(const struct class *class, const struct cvg_window
         for (int64_t d = 0; d < run[0].count; d++)
             for (int64_t h = 0; h < run[1].count; h++) {
                 const int64_t source = n * w->image +
-                    (run[0].source + d * run[0].source_step - w->first[0]) * w->step[0] +
-                    (run[1].source + h * run[1].source_step - w->first[1]) * w->step[1] +
-                    (run[2].source - w->first[2]) * w->step[2];
-                const int64_t place = ((n * region->count[0] +
-                                        run[0].at + d * run[0].step - region->begin[0]) *
-                                           region->count[1] +
-                                       run[1].at + h * run[1].step - region->begin[1]) *
-                                          region->count[2] +
-                                      run[2].at - region->begin[2];
+                                       (run[0].source + d * run[0].source_step - w->first[0]) * w->step[0] +
+                                       (run[1].source + h * run[1].source_step - w->first[1]) * w->step[1] +
+                                       (run[2].source - w->first[2]) * w->step[2];
+                const int64_t place =
+                    ((n * region->count[0] + run[0].at + d * run[0].step - region->begin[0]) * region->count[1] +
+                     run[1].at + h * run[1].step - region->begin[1]) *
+                        region->count[2] +
+                    run[2].at - region->begin[2];
                 for (int64_t q = 0; q < run[2].count; q++, i++) {
                     x->row[i] = source + q * run[2].source_step * w->step[2];
                     x->place[i] = place + q * run[2].step;
@@ -231,9 +229,8 @@ static void list_destinations(const struct class *class, const struct cvg_window
 }
 
 /* Fills the table of terms of a class for channels l; returns the terms of one channel. */
-static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
-                          const struct cvg_window *w, int64_t channels, int lanes,
-                          const struct scratch *x)
+static int64_t list_terms(const struct cvg_shape *s, const struct tap_class *class, const struct cvg_window *w,
+                          int64_t channels, int lanes, const struct scratch *x)
 {
     const struct cvg_run *run = class->run;
     int64_t j = 0;
@@ -243,8 +240,8 @@ static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
                 const int64_t t = run[0].tap + a * run[0].tap_step;
                 const int64_t r = run[1].tap + b * run[1].tap_step;
                 const int64_t q = run[2].tap + c * run[2].tap_step;
-                x->a[j] = a * run[0].tap_source_step * w->step[0] +
-                          b * run[1].tap_source_step * w->step[1] + c * run[2].tap_source_step * w->step[2];
+                x->a[j] = a * run[0].tap_source_step * w->step[0] + b * run[1].tap_source_step * w->step[1] +
+                          c * run[2].tap_source_step * w->step[2];
                 x->b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
             }
     const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
@@ -258,9 +255,9 @@ static int64_t list_terms(const struct cvg_shape *s, const struct class *class,
 /* ---- job: one region, group and block of m ---- */
 
 /* Adds the products to the sums of count destinations, from at on, in one panel. */
-static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at,
-                     int64_t count, int near, const char *source, const struct cvg_tile *tile,
-                     const char *weight, char *sums, const struct scratch *x, int first)
+static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at, int64_t count,
+                     int near, const char *source, const struct cvg_tile *tile, const char *weight, char *sums,
+                     const struct scratch *x, int first)
 {
     const int64_t tiles = cvg_ceil_div(count, tile->rows);
     for (int64_t i = 0, end = at + count; i < tiles; i++) {
@@ -277,14 +274,14 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
 }
 
 /* Adds the products to the sums of one class in one panel. */
-static void add_class(const struct cvg_kernels *kernels, const struct class *class, const struct cvg_terms *terms,
-                      const char *source, const struct cvg_tile *tile, const char *weight,
-                      char *sums, const struct scratch *x, int first)
+static void add_class(const struct cvg_kernels *kernels, const struct tap_class *class, const struct cvg_terms *terms,
+                      const char *source, const struct cvg_tile *tile, const char *weight, char *sums,
+                      const struct scratch *x, int first)
 {
     /* Tall tiles are best off with rows that are neighbours: those of one line. */
     const int64_t line = class->run[2].count;
-    const int split = tile->rows >= TALL && class->run[2].source_step == 1 &&
-                      line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
+    const int split =
+        tile->rows >= TALL && class->run[2].source_step == 1 && line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
         add_rows(kernels, terms, class->first + done, count, split, source, tile, weight, sums, x, first);
@@ -340,8 +337,8 @@ static void write_panel(const struct block *b, const struct cvg_view *result, in
     const struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
     const int64_t image = region->positions / region->images * lanes * result->size;
     for (int64_t n = 0; n < region->images; n++)
-        cvg_write_lanes(result, b->job->task->kernels, region->n + n, channel, width, region->begin, region->count, lanes,
-                        sums + n * image, &finish);
+        cvg_write_lanes(result, b->job->task->kernels, region->n + n, channel, width, region->begin, region->count,
+                        lanes, sums + n * image, &finish);
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
@@ -349,7 +346,8 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_task *t = job->task;
     const struct cut *cut = cvg_state(job);
     const int64_t size = (int64_t)t->kernels->size, L = cut->view.L;
-    const struct cvg_view source = cvg_view_source(t, cut->view.gradient), result = cvg_view_result(t, cut->view.gradient);
+    const struct cvg_view source = cvg_view_source(t, cut->view.gradient),
+                          result = cvg_view_result(t, cut->view.gradient);
     struct block b = {.job = job, .cut = cut, .x = scratch_of(job)};
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
@@ -366,7 +364,8 @@ static void region_job(const struct cvg_job *job, int64_t index)
     }
     for (int64_t m = b.begin; m < b.end;) {
         const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, b.end - m)->lanes;
-        write_panel(&b, &result, m, (int)cvg_min(lanes, b.end - m), lanes, b.x.sums + (m - b.begin) * b.region.positions * size);
+        write_panel(&b, &result, m, (int)cvg_min(lanes, b.end - m), lanes,
+                    b.x.sums + (m - b.begin) * b.region.positions * size);
         m += lanes;
     }
 }
@@ -374,7 +373,9 @@ static void region_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of channels, of which there are many: %" PRId64 " channels and %" PRId64 " places a job, %s, weight packed %s",
+    cvg_write(w,
+              "lanes of channels, of which there are many: %" PRId64 " channels and %" PRId64
+              " places a job, %s, weight packed %s",
               cut->m_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
               cut->in_place ? "source in place" : "source copied to a window", cut->pack_once ? "once" : "by each job");
 }

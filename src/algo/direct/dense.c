@@ -16,10 +16,10 @@
 #include <string.h>
 
 enum {
-    PIXELS = 288,         /* of one job, at most */
+    PIXELS = 288, /* of one job, at most */
     ENOUGH_JOBS = 16,
-    AHEAD = 2,            /* channels to prefetch while one is copied */
-    TILE_BYTES = 24576,   /* of the source, read between two stores of a tile, about */
+    AHEAD = 2,          /* channels to prefetch while one is copied */
+    TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
 };
 
 /* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
@@ -31,7 +31,7 @@ static const struct {
 struct cut {
     struct cvg_gather view;
     int64_t pixels, pixel_blocks;
-    int64_t rows; /* of a panel */
+    int64_t rows;              /* of a panel */
     int64_t m_count, m_blocks; /* whole panels */
     int64_t l_count;
     int64_t jobs;
@@ -68,9 +68,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 enum { PANELS, REST, BLOCK, A, B };
 
 struct scratch {
-    char *panels; /* of the source */
-    char *rest;   /* sums of pixels left over */
-    char *block;  /* sums of one job, when they are added to the result */
+    char *panels;   /* of the source */
+    char *rest;     /* sums of pixels left over */
+    char *block;    /* sums of one job, when they are added to the result */
     int64_t *a, *b; /* of each l: its weight; for each tile, its source in a panel */
 };
 
@@ -164,13 +164,13 @@ static void copy_channel(const struct cvg_task *t, const struct cvg_view *source
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size;
     if (s->in_size == s->out_size) { /* no stride */
-        t->kernels->copy(to, to_step, channel + pixel * source->step[2] * size, lanes * source->step[2], source->step[2], cvg_max(1, count / lanes),
-                         cvg_min(count, lanes));
+        t->kernels->copy(to, to_step, channel + pixel * source->step[2] * size, lanes * source->step[2],
+                         source->step[2], cvg_max(1, count / lanes), cvg_min(count, lanes));
         return;
     }
     int64_t o = pixel / s->out[2] / s->out[1], p = pixel / s->out[2] % s->out[1], q = pixel % s->out[2];
     const char *ahead = channel + AHEAD * source->channel * size; /* rows in pieces come from far */
-    for (int64_t lane = 0; count > 0;) { /* along rows of pixels, and not across panels */
+    for (int64_t lane = 0; count > 0;) {                          /* along rows of pixels, and not across panels */
         const int64_t length = cvg_min(cvg_min(s->out[2] - q, lanes - lane), count);
         const int64_t step = s->stride[2] * source->step[2];
         const int64_t from = o * s->stride[0] * source->step[0] + p * s->stride[1] * source->step[1] + q * step;
@@ -262,8 +262,10 @@ static void dense_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "a matrix product, for the filter is one tap: %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
-              " source channels at a time", cut->m_count, cut->pixels, cut->l_count);
+    cvg_write(w,
+              "a matrix product, for the filter is one tap: %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
+              " source channels at a time",
+              cut->m_count, cut->pixels, cut->l_count);
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)

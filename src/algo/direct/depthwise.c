@@ -14,10 +14,10 @@
 #include <string.h>
 
 enum {
-    POSITIONS = 4096,    /* of one piece */
-    TOGETHER = 4096,     /* elements of boxes that are filled before they are read, about */
-    SCRATCH = 16384,     /* sums of all phases of one job, about */
-    JOB_WORK = 1 << 17,  /* multiplications of one job, if there are as many */
+    POSITIONS = 4096,   /* of one piece */
+    TOGETHER = 4096,    /* elements of boxes that are filled before they are read, about */
+    SCRATCH = 16384,    /* sums of all phases of one job, about */
+    JOB_WORK = 1 << 17, /* multiplications of one job, if there are as many */
     ENOUGH_JOBS = 64,
 };
 
@@ -74,10 +74,7 @@ struct pair {
     int64_t n, g;
 };
 
-static struct pair pair_of(int64_t index, int64_t groups)
-{
-    return (struct pair){index / groups, index % groups};
-}
+static struct pair pair_of(int64_t index, int64_t groups) { return (struct pair){index / groups, index % groups}; }
 
 static void next_pair(struct pair *pair, int64_t groups)
 {
@@ -104,9 +101,10 @@ static void filter_piece(const struct block *b, const struct cvg_box *box, const
                 t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
                                     sums + a * x[1].count * columns * size, columns, &scaled);
             else
-                t->kernels->stencil(x[1].count, x[2].count, terms, weight, source, x[2].length,
-                                    cvg_view_at(&b->result, pair->n, channel, x[0].first + a * x[0].step, x[1].first,
-                                                x[2].first), x[1].step * b->result.step[1], &finish);
+                t->kernels->stencil(
+                    x[1].count, x[2].count, terms, weight, source, x[2].length,
+                    cvg_view_at(&b->result, pair->n, channel, x[0].first + a * x[0].step, x[1].first, x[2].first),
+                    x[1].step * b->result.step[1], &finish);
         }
     }
 }
@@ -175,8 +173,8 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "filters along rows, for each has one channel: %" PRId64 " planes a job, parts of %" PRId64 " places", cut->pairs,
-              cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
+    cvg_write(w, "filters along rows, for each has one channel: %" PRId64 " planes a job, parts of %" PRId64 " places",
+              cut->pairs, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)

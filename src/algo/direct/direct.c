@@ -2,10 +2,10 @@
 #include "direct.h"
 
 enum {
-    DENSE_PIXELS = 96,  /* of a plane: fewer leave too much of the last vector unused */
-    PIXEL_CHANNELS = 12, /* up to as many destination channels, pixels make better lanes */
+    DENSE_PIXELS = 96,     /* of a plane: fewer leave too much of the last vector unused */
+    PIXEL_CHANNELS = 12,   /* up to as many destination channels, pixels make better lanes */
     STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
-    MANY_PHASES = 16,   /* of stride: more leave few destinations that sum the same taps */
+    MANY_PHASES = 16,      /* of stride: more leave few destinations that sum the same taps */
     MOST_TAPS = 256,
     MOSTLY_INSIDE = 60, /* percent of products with padding left out */
     DOTS = 4,           /* up to as many k, grad_weight by dot products beats lanes of k */
@@ -34,7 +34,7 @@ static int64_t inside_share(const struct cvg_shape *s, const struct cvg_gather *
     int64_t share = 100;
     for (int i = 0; i < 3; i++) {
         if (s->filter[i] > MOST_TAPS || s->in[i] > INT32_MAX || s->out[i] > INT32_MAX)
-            continue; /* rare, and long to count */
+            continue;       /* rare, and long to count */
         int64_t inside = 0; /* pairs of an output position and a tap that meets the input */
         for (int64_t tap = 0; tap < s->filter[i]; tap++) {
             const int64_t first = tap * s->dilation[i] - s->pad[i]; /* the input at output 0 */
@@ -92,7 +92,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     if (form == &cvg_direct_dense)
         return products / 0.72 + OVERHEAD;
     if (form == &cvg_direct_pixels) {
-        const double share = steps > 0 && view.M > PIXEL_CHANNELS ? 0.7 : 0.43 + fmin(0.2, (double)s->filter_size / 245);
+        const double share =
+            steps > 0 && view.M > PIXEL_CHANNELS ? 0.7 : 0.43 + fmin(0.2, (double)s->filter_size / 245);
         return all / share + 10 * result + steps + OVERHEAD;
     }
     const double lanes = view.M < NARROW / 2 ? 4 : view.M < NARROW ? 1.5 : 1;

@@ -20,7 +20,7 @@ struct cvg_form {
 enum { CVG_FEW_CHANNELS = 6 };
 
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
-    cvg_direct_depthwise; /* forward, grad_input */
-extern const struct cvg_form cvg_direct_weight, cvg_direct_dots;     /* grad_weight */
+    cvg_direct_depthwise;                                        /* forward, grad_input */
+extern const struct cvg_form cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
 #endif

@@ -21,7 +21,7 @@ enum {
     SUMS = 16384,         /* partial sums of one job, about */
     JOB_WORK = 1 << 17,   /* multiplications of one job, if there are as many */
     ENOUGH_JOBS = 64,
-    FOLD = 16,            /* partial sums of one dot product */
+    FOLD = 16, /* partial sums of one dot product */
 };
 
 /* The pass cut into jobs; by the shape alone. */
@@ -35,8 +35,7 @@ static struct cut cut_of(const struct cvg_shape *s)
 {
     struct cut cut = {.pieces = cvg_pieces_of(s, 0, POSITIONS)};
     cut.taps = cvg_min(s->filter_size, SUMS / FOLD / s->Kg);
-    const int64_t c = cvg_min(SUMS / FOLD / (s->Kg * cut.taps),
-                              BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel));
+    const int64_t c = cvg_min(SUMS / FOLD / (s->Kg * cut.taps), BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel));
     cut.c_blocks = cvg_ceil_div(s->Cg, cvg_max(1, c));
     cut.c_count = cvg_ceil_div(s->Cg, cut.c_blocks);
     cut.tap_blocks = cvg_ceil_div(s->filter_size, cut.taps);
@@ -83,8 +82,8 @@ struct block {
 };
 
 /* Adds all dot products of one plane of a piece, whose lines of gradient are line apart. */
-static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64_t columns,
-                      int64_t line, const char *gradient, const char *plane, const struct scratch *x)
+static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64_t columns, int64_t line,
+                      const char *gradient, const char *plane, const struct scratch *x)
 {
     const struct cvg_shape *s = t->shape;
     const struct cvg_kernels *kernels = t->kernels;
@@ -95,8 +94,8 @@ static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64
             rows--; /* nearly square blocks need the fewest loads */
         for (int64_t j = 0; j < columns;) {
             const int count = (int)cvg_min(kernels->dot_columns[rows - 1], columns - j);
-            kernels->dot(rows, count, gradient, x->a + i, line, plane, x->b + j,
-                         box->axis[2].length, box->axis[1].count, box->axis[2].count,
+            kernels->dot(rows, count, gradient, x->a + i, line, plane, x->b + j, box->axis[2].length,
+                         box->axis[1].count, box->axis[2].count,
                          x->sums + (i * columns + j) * FOLD * (int64_t)kernels->size, columns);
             j += count;
         }
@@ -109,8 +108,9 @@ static void open_box(const struct block *block, int64_t piece, struct cvg_box *b
     const struct cvg_shape *s = block->task->shape;
     const struct scratch *x = &block->x;
     cvg_piece(s, &block->cut->pieces, piece, box);
-    memset(x->box, 0, (size_t)(cvg_max(1, TOGETHER / (block->c_count * box->channel)) * block->c_count * box->channel) *
-                          block->task->kernels->size);
+    memset(x->box, 0,
+           (size_t)(cvg_max(1, TOGETHER / (block->c_count * box->channel)) * block->c_count * box->channel) *
+               block->task->kernels->size);
     for (int64_t c = 0, j = 0; c < block->c_count; c++)
         for (int64_t i = block->tap; i < block->tap + block->taps; i++, j++) {
             int64_t tap[3];
@@ -150,8 +150,8 @@ static void write_dots(const struct block *b, int64_t part)
     for (int64_t k = 0; k < s->Kg; k++) {
         t->kernels->fold(b->x.dots, b->x.sums + k * columns * FOLD * size, columns);
         for (int64_t c = 0; c < b->c_count; c++)
-            t->kernels->put(cvg_filter_at(&to, b->g * s->Kg + k, b->c + c, b->tap), to.tap, b->x.dots + c * b->taps * size,
-                            1, b->taps, finish);
+            t->kernels->put(cvg_filter_at(&to, b->g * s->Kg + k, b->c + c, b->tap), to.tap,
+                            b->x.dots + c * b->taps * size, 1, b->taps, finish);
     }
 }
 
@@ -206,8 +206,11 @@ static void dots_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "dot products along rows, for output channels of a group are few: %" PRId64 " groups, %" PRId64 " channels and %" PRId64 " taps a job, parts of "
-              "the sum: %" PRId64, cut->groups, cut->c_count, cut->taps, work->parts);
+    cvg_write(w,
+              "dot products along rows, for output channels of a group are few: %" PRId64 " groups, %" PRId64
+              " channels and %" PRId64 " taps a job, parts of "
+              "the sum: %" PRId64,
+              cut->groups, cut->c_count, cut->taps, work->parts);
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)

@@ -30,11 +30,11 @@ enum {
 struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
-    int64_t l_count; /* source channels in a box */
-    int64_t table;   /* of these in the table of terms */
-    int64_t pairs;   /* of image and group, in one job */
-    int packed;      /* the weight */
-    int64_t rows;    /* of a panel */
+    int64_t l_count;           /* source channels in a box */
+    int64_t table;             /* of these in the table of terms */
+    int64_t pairs;             /* of image and group, in one job */
+    int packed;                /* the weight */
+    int64_t rows;              /* of a panel */
     int64_t m_count, m_blocks; /* of one job: whole panels */
     int64_t weight_size;       /* elements of one group's packed weight */
 };
@@ -57,8 +57,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.table = cvg_min(cut.l_count, cvg_max(1, TABLE / s->filter_size));
 
     const int64_t *part = cut.pieces.part;
-    const int64_t work = cvg_times(cvg_times(M * cut.view.L, s->filter_size),
-                                   part[0] * part[1] * part[2]);
+    const int64_t work = cvg_times(cvg_times(M * cut.view.L, s->filter_size), part[0] * part[1] * part[2]);
     const int64_t few = cvg_times(s->N * s->G, cut.pieces.count) / ENOUGH_JOBS;
     cut.pairs = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), few));
 
@@ -73,8 +72,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         if (jobs(s, &cut) >= LEAST_JOBS)
             break;
     }
-    cut.weight_size = cut.packed ? cvg_times(cvg_ceil_div(M, cut.rows) * cut.rows, cvg_times(cut.view.L, s->filter_size))
-                                 : 0;
+    cut.weight_size =
+        cut.packed ? cvg_times(cvg_ceil_div(M, cut.rows) * cut.rows, cvg_times(cut.view.L, s->filter_size)) : 0;
     return cut;
 }
 
@@ -82,8 +81,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 static int64_t span(const struct cvg_box *box, const struct cvg_kernels *kernels)
 {
     const struct cvg_axis *x = box->axis;
-    const int64_t last = ((x[0].count - 1) * x[1].length + x[1].count - 1) * x[2].length +
-                         x[2].count - 1;
+    const int64_t last = ((x[0].count - 1) * x[1].length + x[1].count - 1) * x[2].length + x[2].count - 1;
     return cvg_panel_lanes(kernels, last + 1);
 }
 
@@ -133,13 +131,12 @@ static int64_t list_terms(const struct cvg_shape *s, const struct cut *cut, cons
                           const struct cvg_box *box, const struct scratch *scratch)
 {
     return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : weight->tap,
-                         cut->packed ? s->filter_size * cut->rows : weight->l, cut->table, scratch->a,
-                         scratch->b) / cut->table;
+                         cut->packed ? s->filter_size * cut->rows : weight->l, cut->table, scratch->a, scratch->b) /
+           cut->table;
 }
 
 /* The widest tile for so many rows, no wider than lanes. */
-static const struct cvg_tile *tile_for(const struct cvg_kernels *kernels, int64_t rows,
-                                       int64_t lanes)
+static const struct cvg_tile *tile_for(const struct cvg_kernels *kernels, int64_t rows, int64_t lanes)
 {
     const struct cvg_tile *tile = kernels->tile;
     while (tile->lanes > lanes || (tile->rows < rows && tile < cvg_main_tile(kernels)))
@@ -150,9 +147,9 @@ static const struct cvg_tile *tile_for(const struct cvg_kernels *kernels, int64_
 /* A block of channels m and source channels l: what is added at a time. */
 struct block {
     int64_t m_count, l_count;
-    const char *weight; /* of m and the first l */
+    const char *weight;                    /* of m and the first l */
     const struct cvg_gather_weight *place; /* its steps, where it is not packed */
-    int first;          /* l */
+    int first;                             /* l */
 };
 
 /* Adds the products of a block to the sums of its channels m, lanes apart. */
@@ -167,8 +164,8 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
     const int64_t l_step = cut->packed ? filter_size * cut->rows : block->place->l;
     const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
     const int64_t a_step = table * l_step, b_step = table * box->channel;
-    struct cvg_terms terms = {.count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks,
-                              .a_step = a_step, .b_step = b_step};
+    struct cvg_terms terms = {
+        .count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks, .a_step = a_step, .b_step = b_step};
     struct cvg_terms tail = {.count = rest * taps, .a = scratch->a, .b = scratch->b, .blocks = 1};
 
     for (int64_t lane = 0; lane < lanes;) {
@@ -190,8 +187,8 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
                 const char *const a = weight + (cut->packed ? done * size : 0);
                 tile->run(rows, &terms, a, row_at, b, scratch->sums, at, block->first);
                 if (rest)
-                    tile->run(rows, &tail, a + blocks * a_step * size, row_at,
-                              b + blocks * b_step * size, scratch->sums, at, 0);
+                    tile->run(rows, &tail, a + blocks * a_step * size, row_at, b + blocks * b_step * size,
+                              scratch->sums, at, 0);
             }
         lane += terms.tiles * tile->lanes;
     }
@@ -207,10 +204,10 @@ static void write_sums(const struct cvg_task *t, const struct cvg_view *result, 
         const struct cvg_finish finish = cvg_finish_of(t, channel + m);
         for (int64_t a = 0; a < x[0].count; a++) {
             const int64_t d = x[0].first + a * x[0].step;
-            t->kernels->put_rows(
-                cvg_view_at(result, n, channel + m, d, x[1].first, x[2].first), x[1].step * result->step[1],
-                x[2].step * result->step[2], scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
-                x[1].count, x[2].count, &finish);
+            t->kernels->put_rows(cvg_view_at(result, n, channel + m, d, x[1].first, x[2].first),
+                                 x[1].step * result->step[1], x[2].step * result->step[2],
+                                 scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
+                                 x[1].count, x[2].count, &finish);
         }
     }
 }
@@ -244,9 +241,9 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
         for (int64_t l = 0; l < view->L; l += cut->l_count) {
             block.l_count = cvg_min(cut->l_count, view->L - l);
             block.first = l == 0;
-            block.weight = cut->packed
-                ? cvg_at(t, job->base, g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
-                : weight.base + (g * weight.g + l * weight.l) * size;
+            block.weight = cut->packed ? cvg_at(t, job->base,
+                                                g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
+                                       : weight.base + (g * weight.g + l * weight.l) * size;
             cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
             add_block(job, &box, taps, &block, lanes, &scratch);
         }
@@ -257,9 +254,10 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of pixels, for channels are few or sums short: %" PRId64 " channels and %" PRId64 " places a job, %" PRId64
-              " source channels in a padded box", cut->m_count,
-              cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2], cut->l_count);
+    cvg_write(w,
+              "lanes of pixels, for channels are few or sums short: %" PRId64 " channels and %" PRId64
+              " places a job, %" PRId64 " source channels in a padded box",
+              cut->m_count, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2], cut->l_count);
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)

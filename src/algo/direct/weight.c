@@ -81,8 +81,8 @@ static void make_cut(struct cut *cut)
     const struct cvg_shape *s = &cut->shape;
     cut->regions = cvg_regions_of(s, 0, POSITIONS);
     cut->few = s->Cg <= FEW_CHANNELS;
-    const int padded = cvg_axis_padded(&cut->regions, 0) || cvg_axis_padded(&cut->regions, 1) ||
-                       cvg_axis_padded(&cut->regions, 2);
+    const int padded =
+        cvg_axis_padded(&cut->regions, 0) || cvg_axis_padded(&cut->regions, 1) || cvg_axis_padded(&cut->regions, 2);
     for (int i = 0; i < 3; i++)
         cut->clip[i] = !cut->few;
     cut->in_place = s->filter_size == 1 && (!cut->few || !padded);
@@ -104,7 +104,7 @@ enum { WINDOW, LANES, SUM, A, B, B_SCALED, ROW, PLACE };
 struct scratch {
     char *window, *lanes, *sums;
     int64_t *a, *b, *b_scaled; /* of each position: where input and grad_output lie */
-    int64_t *row, *place; /* of each tile row: where it reads and is summed */
+    int64_t *row, *place;      /* of each tile row: where it reads and is summed */
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
@@ -122,8 +122,8 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     const int64_t most = most_channels(cut), rows = cut->few ? most * cut->taps : most;
     const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->k_count);
     const int64_t channel = cvg_window_size(&cut->regions, cut->regions.most_images);
-    const int64_t window = cvg_max(cvg_times(cvg_min(most, LEAST_CHANNELS), channel),
-                                   cvg_min(WINDOW_ELEMENTS, cvg_times(most, channel)));
+    const int64_t window =
+        cvg_max(cvg_times(cvg_min(most, LEAST_CHANNELS), channel), cvg_min(WINDOW_ELEMENTS, cvg_times(most, channel)));
     /* Some batch has the smallest windows, so the fewest blocks of c, and so the most parts. */
     const int64_t least_jobs = cut->jobs / cut->c_blocks * cvg_ceil_div(s->Cg, most);
     cvg_parts_share(s, kernels, cvg_parts_most(s, least_jobs), work);
@@ -138,8 +138,8 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
 }
 
 /* grad_output of k_count channels in a region, as lanes: panels of [position][lane]. */
-static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region,
-                          int64_t channel, int64_t k_count, char *lanes)
+static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int64_t channel, int64_t k_count,
+                          char *lanes)
 {
     const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
     for (int64_t k = 0; k < k_count;) {
@@ -166,8 +166,8 @@ struct block {
  * Adds listed positions to the sums of rows tile rows, whose places count lanes: of a panel w
  * lanes wide the sums of (c, tap) begin at (c*taps + tap) * w.
  */
-static void add_rows(const struct block *block, int64_t positions, int64_t region_positions,
-                     const struct cvg_window *w, int64_t rows)
+static void add_rows(const struct block *block, int64_t positions, int64_t region_positions, const struct cvg_window *w,
+                     int64_t rows)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const int64_t size = (int64_t)kernels->size;
@@ -229,8 +229,8 @@ static void add_region(const struct block *block, int64_t index)
             meets &= first < end;
         }
         for (int64_t c = 0; meets && c < block->c_count; c++, rows++) {
-            x->row[rows] = c * w.channel + tap[0] * s->dilation[0] * w.step[0] +
-                           tap[1] * s->dilation[1] * w.step[1] + tap[2] * s->dilation[2] * w.step[2];
+            x->row[rows] = c * w.channel + tap[0] * s->dilation[0] * w.step[0] + tap[1] * s->dilation[1] * w.step[1] +
+                           tap[2] * s->dilation[2] * w.step[2];
             x->place[rows] = c * block->taps + i;
         }
     }
@@ -266,8 +266,8 @@ static void write_sums(const struct block *block)
         const int width = (int)cvg_min(lanes, block->k_count - k);
         const char *from = block->x.sums + k * block->c_count * block->taps * to->size;
         for (int64_t c = 0; c < (joined ? 1 : block->c_count); c++, from += length * lanes * to->size)
-            t->kernels->unturn(cvg_filter_at(to, block->g * s->Kg + block->k + k, block->c + c, block->tap), to->k, from,
-                               lanes, width, length, block->finish);
+            t->kernels->unturn(cvg_filter_at(to, block->g * s->Kg + block->k + k, block->c + c, block->tap), to->k,
+                               from, lanes, width, length, block->finish);
         k += lanes;
     }
 }
@@ -310,7 +310,9 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
-    cvg_write(w, "lanes of %s channels, of which there are %s: %" PRId64 " x %" PRId64 " channels and %" PRId64 " taps a job, %s, parts of the sum: %" PRId64,
+    cvg_write(w,
+              "lanes of %s channels, of which there are %s: %" PRId64 " x %" PRId64 " channels and %" PRId64
+              " taps a job, %s, parts of the sum: %" PRId64,
               cut->swap ? "input" : "output", cut->swap ? "fewer" : "enough", cut->k_count, cut->c_count, cut->taps,
               cut->in_place ? "read in place" : "read from a window", work->parts);
 }

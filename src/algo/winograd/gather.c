@@ -12,28 +12,28 @@
 #include <inttypes.h>
 
 enum {
-    BLOCK = 64,              /* destination channels of one job, at most */
-    SUM_BYTES = 384,         /* source channels between two stores of a sum: 96 in f32, about */
-    FEW = 16,                /* source channels whose weights are transformed at a time */
-    WEIGHT_BYTES = 1 << 20,  /* a smaller transformed weight stays near, so that */
-    FEW_TILES = 28,          /* so many tiles at a time are enough, */
-    FEW_BYTES = 256 << 10,   /* or, of few channels, so many that rows are read and written far along; */
-    MOST_TILES = 64,         /* otherwise so many make reading or transforming it pay, */
-    PLANES_BYTES = 5 << 20,  /* in as many bytes of a group's transformed source */
+    BLOCK = 64,             /* destination channels of one job, at most */
+    SUM_BYTES = 384,        /* source channels between two stores of a sum: 96 in f32, about */
+    FEW = 16,               /* source channels whose weights are transformed at a time */
+    WEIGHT_BYTES = 1 << 20, /* a smaller transformed weight stays near, so that */
+    FEW_TILES = 28,         /* so many tiles at a time are enough, */
+    FEW_BYTES = 256 << 10,  /* or, of few channels, so many that rows are read and written far along; */
+    MOST_TILES = 64,        /* otherwise so many make reading or transforming it pay, */
+    PLANES_BYTES = 5 << 20, /* in as many bytes of a group's transformed source */
     LEAST_TILES = 12,
 };
 
 struct cut {
     struct cvg_gather view;
     struct cvg_winograd w;
-    int64_t m_count, m_blocks;          /* of one group of channels, in whole vectors */
-    int64_t terms, l_count, l_blocks;   /* source channels, once for each sub-filter */
-    int64_t sub_step;                   /* channels of all groups between sub-filters in the planes */
-    int64_t weight_plane, weight_block; /* elements of one point, of all */
-    int shared;                         /* the weight is transformed once for all jobs */
-    int64_t vectors;                    /* of the source's channels, for all sub-filters */
+    int64_t m_count, m_blocks;               /* of one group of channels, in whole vectors */
+    int64_t terms, l_count, l_blocks;        /* source channels, once for each sub-filter */
+    int64_t sub_step;                        /* channels of all groups between sub-filters in the planes */
+    int64_t weight_plane, weight_block;      /* elements of one point, of all */
+    int shared;                              /* the weight is transformed once for all jobs */
+    int64_t vectors;                         /* of the source's channels, for all sub-filters */
     struct cvg_winograd_planes source, sums; /* of one group of runs */
-    int64_t groups;                     /* of one round, one for each worker */
+    int64_t groups;                          /* of one round, one for each worker */
 };
 
 /* What is decided when the plan is made. */
@@ -72,17 +72,17 @@ enum { SOURCE, SUMS, WEIGHT, PACKED, BETWEEN, RUN, A, B, ROW, PLACE };
 struct scratch {
     char *source; /* planes of one group of runs; any worker's job may read it */
     char *sums;
-    char *weight;  /* one block, where it is not shared */
+    char *weight;           /* one block, where it is not shared */
     char *packed, *between; /* of a few channels' weights */
-    char *run;     /* of a run's transforms */
+    char *run;              /* of a run's transforms */
     int64_t *a, *b, *row, *place;
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
     return (struct scratch){
-        cvg_own_piece(job, SOURCE),  cvg_own_piece(job, SUMS), cvg_own_piece(job, WEIGHT), cvg_own_piece(job, PACKED),
-        cvg_own_piece(job, BETWEEN), cvg_own_piece(job, RUN),  cvg_own_piece(job, A),      cvg_own_piece(job, B),
+        cvg_own_piece(job, SOURCE),  cvg_own_piece(job, SUMS),  cvg_own_piece(job, WEIGHT), cvg_own_piece(job, PACKED),
+        cvg_own_piece(job, BETWEEN), cvg_own_piece(job, RUN),   cvg_own_piece(job, A),      cvg_own_piece(job, B),
         cvg_own_piece(job, ROW),     cvg_own_piece(job, PLACE),
     };
 }
@@ -194,7 +194,8 @@ static void transform_source(const struct piece *p, int64_t index, int64_t vecto
     const int64_t place = vector_index * vector, channel = place % cut->sub_step;
     const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, place / cut->sub_step);
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
-    cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first, &source, channel, (int)cvg_min(vector, channels - channel), &cut->source,
+    cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first, &source, channel,
+                           (int)cvg_min(vector, channels - channel), &cut->source,
                            cvg_at(t, planes, run.at * cut->source.row + place), p->x.run);
 }
 
@@ -233,9 +234,8 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
                 .acc_tile = tile->lanes,
             };
             for (int64_t at = 0; at < tiles; at += rows)
-                tile->run((int)cvg_min(rows, tiles - at), &terms,
-                          source + point * cut->source.plane * size, x->row + at,
-                          weight + (point * cut->weight_plane + lane * cut->l_count) * size,
+                tile->run((int)cvg_min(rows, tiles - at), &terms, source + point * cut->source.plane * size,
+                          x->row + at, weight + (point * cut->weight_plane + lane * cut->l_count) * size,
                           x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
             lane += panels * tile->lanes;
         }
@@ -243,7 +243,7 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
 
 /* Transforms the sums of a run back, and writes width channels from m on. */
 static void write_run(const struct piece *p, const struct cvg_winograd_run *run, int64_t g, int64_t m, int width,
-                   const char *sums)
+                      const char *sums)
 {
     const struct cvg_task *t = p->task;
     const struct cvg_kernels *kernels = t->kernels;
@@ -321,7 +321,7 @@ static void product(const struct piece *p, int64_t block, int64_t first, int64_t
         const struct cvg_winograd_run run = cvg_winograd_run_at(w, first, index);
         for (int64_t lane = 0; lane < cut->m_count && m + lane < cut->view.M; lane += vector)
             write_run(p, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
-                   p->x.sums + (run.at * cut->sums.row + lane) * size);
+                      p->x.sums + (run.at * cut->sums.row + lane) * size);
     }
 }
 
@@ -353,7 +353,8 @@ static void group_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *text)
 {
     const struct cut *cut = &((const struct state *)(const void *)work->state.bytes)->cut;
-    cvg_write(text, "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " channels a job, weight transformed %s",
+    cvg_write(text,
+              "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " channels a job, weight transformed %s",
               cut->w.axis[0].m, cut->w.axis[1].m, cut->w.axis[0].n, cut->w.axis[1].n, cut->w.group_tiles, cut->m_count,
               cut->shared ? "once" : "by each job");
 }

@@ -1,9 +1,8 @@
 /* Transforms of a run of tiles: its matrices in the kernels' type, its window, and along both axes. */
 #include "winograd.h"
 
-static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out,
-                                const double matrix[CVG_POINTS][CVG_POINTS], int transposed,
-                                const struct cvg_kernels *kernels, void *room)
+static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out, const double matrix[CVG_POINTS][CVG_POINTS],
+                                int transposed, const struct cvg_kernels *kernels, void *room)
 {
     for (int y = 0; y < out; y++)
         for (int x = 0; x < in; x++)
@@ -64,8 +63,8 @@ static void transform(const struct cvg_winograd *w, struct cvg_points rows, stru
 }
 
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                            const int64_t *first, const struct cvg_view *from, int64_t channel, int width,
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const int64_t *first,
+                            const struct cvg_view *from, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch)
 {
     const int borders = first != NULL;

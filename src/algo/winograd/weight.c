@@ -15,27 +15,27 @@
 #include <inttypes.h>
 
 enum {
-    BLOCK = 128,             /* channels c and k of one block, at most, */
-    BLOCK_BYTES = 9 << 19,   /* if their sums take no more */
+    BLOCK = 128,           /* channels c and k of one block, at most, */
+    BLOCK_BYTES = 9 << 19, /* if their sums take no more */
     BLOCK_STEP = 16,
-    ROWS = 64,               /* c that are multiplied at a time */
-    FEW = 64,                /* c that are transformed back at a time */
-    SUMS_BYTES = 1 << 20,    /* fewer stay near, so that */
-    FEW_TILES = 28,          /* so many tiles at a time are enough; */
-    MOST_TILES = 64,         /* otherwise so many make reading and writing the sums pay, */
-    PLANES_BYTES = 3 << 20,  /* in as many bytes of transformed input and gradient */
+    ROWS = 64,              /* c that are multiplied at a time */
+    FEW = 64,               /* c that are transformed back at a time */
+    SUMS_BYTES = 1 << 20,   /* fewer stay near, so that */
+    FEW_TILES = 28,         /* so many tiles at a time are enough; */
+    MOST_TILES = 64,        /* otherwise so many make reading and writing the sums pay, */
+    PLANES_BYTES = 3 << 20, /* in as many bytes of transformed input and gradient */
     LEAST_TILES = 12,
-    PART_TILES = 384,        /* so many pay for one more part's way back from points */
-    TRANSFORM = 50,          /* of a channel, in multiplications of a pair of channels */
+    PART_TILES = 384, /* so many pay for one more part's way back from points */
+    TRANSFORM = 50,   /* of a channel, in multiplications of a pair of channels */
 };
 
 struct cut {
     struct cvg_winograd w;
-    int64_t c_most, k_most; /* of one block: what a worker has room for */
+    int64_t c_most, k_most;                       /* of one block: what a worker has room for */
     int64_t c_count, k_count, c_blocks, k_blocks; /* with these workers */
-    int64_t groups; /* of channels, each once for each sub-filter and part */
-    struct cvg_winograd_planes input, gradient; /* of a group's tiles: [point][tile][channel] */
-    struct cvg_winograd_planes sums;            /* [point][c][k] */
+    int64_t groups;                               /* of channels, each once for each sub-filter and part */
+    struct cvg_winograd_planes input, gradient;   /* of a group's tiles: [point][tile][channel] */
+    struct cvg_winograd_planes sums;              /* [point][c][k] */
 };
 
 /* What is decided when the plan is made. */
@@ -77,8 +77,8 @@ struct scratch {
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
-    return (struct scratch){cvg_own_piece(job, INPUT), cvg_own_piece(job, GRADIENT), cvg_own_piece(job, SUMS),
-                            cvg_own_piece(job, A),     cvg_own_piece(job, B),        cvg_own_piece(job, PLACE),
+    return (struct scratch){cvg_own_piece(job, INPUT),      cvg_own_piece(job, GRADIENT), cvg_own_piece(job, SUMS),
+                            cvg_own_piece(job, A),          cvg_own_piece(job, B),        cvg_own_piece(job, PLACE),
                             cvg_own_piece(job, TRANSFORMED)};
 }
 
@@ -151,7 +151,7 @@ struct piece {
     const struct state *state;
     struct scratch x;
     struct cvg_winograd_sub sub;
-    struct cvg_filters to;          /* the result, or partial sums of it */
+    struct cvg_filters to; /* the result, or partial sums of it */
     const struct cvg_finish *finish;
     int64_t g, c, k, c_count, k_count; /* c and k from the group's first on */
 };
@@ -170,9 +170,9 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     char *const planes = gradient ? p->x.gradient : p->x.input;
     const struct cvg_view from = gradient ? cvg_view_out(t, t->grad_output) : cvg_view_in(t, t->input);
     for (int64_t lane = 0; lane < count; lane += vector)
-        cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, gradient ? NULL : p->sub.first,
-                               &from, channel + lane, (int)cvg_min(vector, count - lane),
-                               to, cvg_at(t, planes, run.at * to->row + lane), p->x.transform);
+        cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, gradient ? NULL : p->sub.first, &from,
+                               channel + lane, (int)cvg_min(vector, count - lane), to,
+                               cvg_at(t, planes, run.at * to->row + lane), p->x.transform);
 }
 
 /* Multiplies the tiles of a group, for all points: stores the sums if fresh, or adds to them. */
@@ -199,9 +199,8 @@ static void multiply(const struct piece *p, int64_t tiles, int fresh)
                     .acc_tile = tile->lanes,
                 };
                 for (int64_t c = begin; c < end; c += rows)
-                    tile->run((int)cvg_min(rows, end - c), &terms,
-                              x->input + (point * cut->input.plane + c) * size, NULL,
-                              x->gradient + (point * cut->gradient.plane + lane) * size,
+                    tile->run((int)cvg_min(rows, end - c), &terms, x->input + (point * cut->input.plane + c) * size,
+                              NULL, x->gradient + (point * cut->gradient.plane + lane) * size,
                               x->sums + (point * cut->sums.plane + lane) * size, x->place + c, fresh);
                 lane += panels * tile->lanes;
             }
@@ -242,9 +241,10 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     const int64_t first = p->sub.first[0] * s->filter[2] + p->sub.first[1];
     const int64_t together = cut->w.subs == 1 && to->c == s->filter_size ? count * r : 1; /* rows of the filter */
     for (int64_t row = 0; row < count * r; row += together)
-        kernels->unturn(cvg_filter_at(to, p->g * s->Kg + p->k + lane, p->c + c + row / r,
-                                      first + row % r * s->filter[2]), to->k, out + row * q * vector * size,
-                        (int)vector, (int)cvg_min(vector, p->k_count - lane), together * q, p->finish);
+        kernels->unturn(
+            cvg_filter_at(to, p->g * s->Kg + p->k + lane, p->c + c + row / r, first + row % r * s->filter[2]), to->k,
+            out + row * q * vector * size, (int)vector, (int)cvg_min(vector, p->k_count - lane), together * q,
+            p->finish);
 }
 
 static void weight_job(const struct cvg_job *job, int64_t index)
@@ -258,8 +258,11 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t c_block = index / parts % cut->c_blocks;
     const int64_t k_block = index / parts / cut->c_blocks % cut->k_blocks;
     const int64_t group = index / parts / cut->c_blocks / cut->k_blocks;
-    struct piece p = {.task = t, .state = state, .x = scratch_of(job),
-                      .to = cvg_parts_filters(job, part), .finish = cvg_parts_finish(job)};
+    struct piece p = {.task = t,
+                      .state = state,
+                      .x = scratch_of(job),
+                      .to = cvg_parts_filters(job, part),
+                      .finish = cvg_parts_finish(job)};
     p.g = group / w->subs;
     p.sub = cvg_winograd_sub_at(w, group % w->subs);
     p.c = c_block * cut->c_count;
@@ -291,9 +294,11 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 static void describe(const struct cvg_work *work, struct cvg_text *text)
 {
     const struct cut *cut = &((const struct state *)(const void *)work->state.bytes)->cut;
-    cvg_write(text, "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " x %" PRId64
-              " channels a job, parts of the sum: %" PRId64, cut->w.axis[0].m, cut->w.axis[1].m, cut->w.axis[0].n,
-              cut->w.axis[1].n, cut->w.group_tiles, cut->c_count, cut->k_count, work->parts);
+    cvg_write(text,
+              "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " x %" PRId64
+              " channels a job, parts of the sum: %" PRId64,
+              cut->w.axis[0].m, cut->w.axis[1].m, cut->w.axis[0].n, cut->w.axis[1].n, cut->w.group_tiles, cut->c_count,
+              cut->k_count, work->parts);
 }
 
 void cvg_winograd_weight(const struct cvg_shape *s, const struct cvg_kernels *kernels, int n, int workers,

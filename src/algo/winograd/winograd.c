@@ -4,6 +4,7 @@
 #include <math.h>
 
 /* Of the cost, in multiplications at the processor's peak for each point and element. */
+/* clang-format off */
 enum {
     LANES = 8,
     TRANSFORM = 26, TRANSFORM_8 = 33, /* of the source and of the destination; of 8 points */
@@ -14,6 +15,7 @@ enum {
     BLOCK = 128, GROUP = 64, /* channels and tiles at a time */
     OVERHEAD = 100000,  /* of a call */
 };
+/* clang-format on */
 
 /* Why a problem is none for an algorithm's points; NULL if it is one. */
 static const char *refuses(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
@@ -94,13 +96,13 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double size = s->type == CVG_F32 ? 4 : 8, turns = ceil(tiles / GROUP);
     const double transform = (n == 8 ? TRANSFORM_8 : TRANSFORM) * (w.axis[0].n == 1 || w.axis[1].n == 1 ? 0.6 : 1);
     const double again = n == 8 ? (1 + 0.6 * (subs - 1)) / subs : 1; /* few sub-filters read the same */
-    double sum = tiles * g * from * to_lanes / 0.75; /* products */
+    double sum = tiles * g * from * to_lanes / 0.75;                 /* products */
     if (pass == CVG_GRAD_WEIGHT) {
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
         sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
         sum *= subs > 1 ? 1.2 : 1;
-        sum += g * from * to_lanes *
-               ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+        sum +=
+            g * from * to_lanes * ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
     } else {
         const double bytes = (double)w.points * from * to * g * size;
         sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
@@ -120,16 +122,40 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
 }
 
 const struct cvg_algorithm cvg_winograd4 = {
-    .id = CVG_WINOGRAD4, .name = "winograd4", .points = 4, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
-    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+    .id = CVG_WINOGRAD4,
+    .name = "winograd4",
+    .points = 4,
+    .mixes = 1,
+    .refuses = refuses,
+    .error_growth = error_growth,
+    .error_bound = error_bound,
+    .cost = cost,
+    .prepare = prepare,
+    .grad_bias = cvg_grad_bias_sums,
 };
 
 const struct cvg_algorithm cvg_winograd6 = {
-    .id = CVG_WINOGRAD6, .name = "winograd6", .points = 6, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
-    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+    .id = CVG_WINOGRAD6,
+    .name = "winograd6",
+    .points = 6,
+    .mixes = 1,
+    .refuses = refuses,
+    .error_growth = error_growth,
+    .error_bound = error_bound,
+    .cost = cost,
+    .prepare = prepare,
+    .grad_bias = cvg_grad_bias_sums,
 };
 
 const struct cvg_algorithm cvg_winograd8 = {
-    .id = CVG_WINOGRAD8, .name = "winograd8", .points = 8, .mixes = 1, .refuses = refuses, .error_growth = error_growth,
-    .error_bound = error_bound, .cost = cost, .prepare = prepare, .grad_bias = cvg_grad_bias_sums,
+    .id = CVG_WINOGRAD8,
+    .name = "winograd8",
+    .points = 8,
+    .mixes = 1,
+    .refuses = refuses,
+    .error_growth = error_growth,
+    .error_bound = error_bound,
+    .cost = cost,
+    .prepare = prepare,
+    .grad_bias = cvg_grad_bias_sums,
 };

@@ -40,16 +40,16 @@ void cvg_winograd_maps_of(const struct cvg_winograd_size *size, const struct cvg
  */
 struct cvg_winograd {
     struct cvg_winograd_size axis[2];
-    int64_t filter[2];           /* elements of the whole filter */
-    int64_t split[2], subs;      /* sub-filters along each axis, of both */
-    int64_t points;              /* F */
-    int64_t source[2], dst[2];   /* extents */
-    int64_t lead[2];             /* tile 0 reads from -lead on */
-    int64_t tiles[2];            /* of one image */
-    int64_t segment, segments;   /* columns of tiles of one run */
-    int64_t rows, row_runs;      /* rows of tiles of one run */
-    int64_t group, group_tiles;  /* runs of one group, and their tiles, at most */
-    int64_t runs;                /* of all images */
+    int64_t filter[2];          /* elements of the whole filter */
+    int64_t split[2], subs;     /* sub-filters along each axis, of both */
+    int64_t points;             /* F */
+    int64_t source[2], dst[2];  /* extents */
+    int64_t lead[2];            /* tile 0 reads from -lead on */
+    int64_t tiles[2];           /* of one image */
+    int64_t segment, segments;  /* columns of tiles of one run */
+    int64_t rows, row_runs;     /* rows of tiles of one run */
+    int64_t group, group_tiles; /* runs of one group, and their tiles, at most */
+    int64_t runs;               /* of all images */
 };
 
 /*
@@ -101,8 +101,8 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
  * gradient, by evaluate_output.
  */
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
-                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run,
-                            const int64_t *first, const struct cvg_view *from, int64_t channel, int width,
+                            const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const int64_t *first,
+                            const struct cvg_view *from, int64_t channel, int width,
                             const struct cvg_winograd_planes *planes, void *to, void *scratch);
 
 /*
