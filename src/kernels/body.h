@@ -20,6 +20,7 @@
  *
  * and, if it has one, NARROW, a tile of half a vector from elsewhere; then this file.
  */
+#include "../broken.h"
 #include "kernels.h"
 
 #include <string.h>
@@ -35,13 +36,6 @@
 #define UNROLL_FOR for
 #define INLINE static inline
 #endif
-#ifdef __GNUC__
-#define BROKEN __builtin_trap() /* a contract is: better no result than a wrong one */
-#else
-#include <stdlib.h>
-#define BROKEN abort()
-#endif
-
 #ifdef SMALL
 enum { STENCIL_ROWS = 2, STENCIL_VECS = 1 };
 #else
@@ -122,7 +116,7 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
                  const int64_t *row, const void *b, void *acc, const int64_t *place, int first)
 {
     if (rows > most)
-        BROKEN;
+        CVG_BROKEN();
     /* clang-format off */
     switch (rows) {
     case 1: tile_any(1, vecs, terms, a, row, b, acc, place, first); break;

@@ -1,6 +1,7 @@
 #include "job.h"
 
-#include <stdlib.h>
+#include "../broken.h"
+
 #include <string.h>
 
 #ifdef CVG_DEBUG
@@ -19,7 +20,7 @@ void cvg_work_init(struct cvg_work *work)
 void cvg_work_phase(struct cvg_work *work, int64_t jobs, cvg_job_fn *run)
 {
     if (work->phases == CVG_PHASES)
-        abort(); /* an algorithm's mistake, as is one piece too many */
+        CVG_BROKEN(); /* an algorithm's mistake, as is one piece too many */
     work->phase[work->phases].jobs = jobs;
     work->phase[work->phases++].run = run;
 }
@@ -27,7 +28,7 @@ void cvg_work_phase(struct cvg_work *work, int64_t jobs, cvg_job_fn *run)
 void *cvg_work_state(struct cvg_work *work, size_t size)
 {
     if (size > CVG_STATE)
-        abort();
+        CVG_BROKEN();
     return work->state.bytes;
 }
 
@@ -52,7 +53,7 @@ size_t cvg_work_share(struct cvg_work *work, int64_t count, size_t size)
 int cvg_work_piece(struct cvg_work *work, int64_t count, size_t size)
 {
     if (work->pieces == CVG_PIECES)
-        abort();
+        CVG_BROKEN();
     work->piece[work->pieces] = take(work, &work->each, count, size, GUARD);
     return work->pieces++;
 }
@@ -97,7 +98,7 @@ static void run_job(void *context, int64_t index, int worker)
     for (int i = 0; i < job.work->pieces; i++)
         for (int j = 0; j < GUARD; j++)
             if (guard_after(&job, i)[j] != GUARD_BYTE)
-                abort(); /* the job wrote past its piece */
+                CVG_BROKEN(); /* the job wrote past its piece */
 #endif
 }
 

@@ -45,6 +45,6 @@ for target; do
 done
 "$(tool llvm-profdata)" merge -o build-fuzz-coverage/all.data build-fuzz-coverage/*.raw
 # shellcheck disable=SC2086
-"$(tool llvm-cov)" report $objects -instr-profile=build-fuzz-coverage/all.data src/api.c src/memory.c src/parallel.c src/plan.c \
-    src/plan_text.c src/shape.c src/algo/*.[ch] cli/array.c cli/problem.c |
-    awk '/^(src|cli|algo|TOTAL|[a-z_]*\.[ch])/ { printf "%-28s lines %8s  branches %8s\n", $1, $10, $13 }'
+"$(tool llvm-cov)" report $objects -instr-profile=build-fuzz-coverage/all.data src/api.c src/plan.c src/plan_text.c \
+    src/shape.c src/run/*.c src/tensor/*.[ch] src/algo/*.[ch] src/algo/*/*.[ch] cli/array.c cli/problem.c |
+    awk '/^(src|cli|algo|run|tensor|TOTAL|[a-z_]*\.[ch])/ { printf "%-28s lines %8s  branches %8s\n", $1, $10, $13 }'
