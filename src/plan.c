@@ -97,8 +97,8 @@ double cvg_plan_handicap(const struct cvg_plan *plan, const struct cvg_algorithm
 }
 
 /*
- * The algorithm of least cost that AUTO may take: of those that mix neighbours, or of the others; NULL if none.
- * without: a bit for each that is known not to fit.
+ * The index of the algorithm of least cost that AUTO may take, of those that mix neighbours or of the others; -1 if
+ * there is none.  without: a bit for each whose workspace is known not to fit.
  */
 static int cheapest_of(const struct cvg_plan *plan, cvg_pass pass, int mixes, double at_most, unsigned without)
 {
