@@ -17,6 +17,7 @@
 #include "../tensor/tiles.h"
 #include "../text.h"
 #include "algo.h"
+#include "cost.h"
 #include "parts.h"
 
 #include <inttypes.h>
@@ -28,21 +29,6 @@ enum {
     MOST_PIXELS = 1024,
     CHANNELS = 128,       /* k of one job, or of one step of a sum over k */
     WEIGHT_CHANNELS = 64, /* k of one grad_weight job */
-    /*
-     * Of the cost: percent of the peak; and the multiplications that an element of the matrix, a row
-     * of them, one of the operands, a weight in each image, one of the image that columns are added to,
-     * and a call take.
-     */
-    EFFICIENCY = 70,
-    COLUMN = 30,
-    ELEMENT = 20,
-    WEIGHT = 33,
-    OVERHEAD = 40000,
-    EFFICIENCY_BACK = 75,
-    COLUMN_BACK = 34,
-    ROW_BACK = 200,
-    IMAGE = 20,
-    ELEMENT_BACK = 4, /* of grad_input */
 };
 
 /* How the shape is cut; by the shape alone, since col2im adds in the order of the blocks. */
@@ -398,13 +384,16 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
     if (pass == CVG_GRAD_WEIGHT)
-        return columns * ((double)s->Kg / EFFICIENCY * 100 + COLUMN) + ELEMENT * (in + out) + OVERHEAD;
+        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 + CVG_IM2COL_COLUMN) +
+               CVG_IM2COL_ELEMENT * (in + out) + CVG_IM2COL_CALL;
     const double lanes = 16 * ceil((double)s->out_size / 16) / (double)s->out_size;
-    const double weights = WEIGHT * (double)s->N * (double)s->K * (double)s->taps + OVERHEAD;
+    const double weights = CVG_IM2COL_WEIGHT * (double)s->N * (double)s->K * (double)s->taps + CVG_IM2COL_CALL;
     if (pass == CVG_FORWARD)
-        return columns * ((double)s->Kg / EFFICIENCY * 100 * lanes + COLUMN) + ELEMENT * (in + out) + weights;
-    return columns * ((double)s->Kg / EFFICIENCY_BACK * 100 * lanes + COLUMN_BACK + ROW_BACK / (double)s->out[2]) +
-           IMAGE * in + ELEMENT_BACK * out + weights;
+        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 * lanes + CVG_IM2COL_COLUMN) +
+               CVG_IM2COL_ELEMENT * (in + out) + weights;
+    return columns * ((double)s->Kg / CVG_IM2COL_SHARE_BACK * 100 * lanes + CVG_IM2COL_COLUMN_BACK +
+                      CVG_IM2COL_ROW_BACK / (double)s->out[2]) +
+           CVG_IM2COL_IMAGE * in + CVG_IM2COL_ELEMENT_BACK * out + weights;
 }
 
 const struct cvg_algorithm cvg_im2col = {

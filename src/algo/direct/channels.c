@@ -18,6 +18,7 @@
 #include <inttypes.h>
 
 enum {
+    NARROW = 32,     /* channels: fewer leave vectors unused */
     POSITIONS = 512, /* destinations of one region */
     LEAST_POSITIONS = 56,
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
@@ -370,6 +371,22 @@ static void region_job(const struct cvg_job *job, int64_t index)
     }
 }
 
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    (void)s;
+    return pass != CVG_GRAD_WEIGHT;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    const struct cvg_gather view = cvg_gather_of(s, pass);
+    const double lanes = view.M < NARROW / 2 ? CVG_CHANNELS_FEW : view.M < NARROW ? CVG_CHANNELS_NARROW : 1;
+    const double weights = (double)s->G * (double)view.M * (double)view.L * (double)s->filter_size;
+    return x.all * (double)cvg_inside_share(s, pass) / 100 / CVG_CHANNELS_SHARE * lanes +
+           CVG_CHANNELS_PACKED * weights + (x.steps > 0 ? x.steps : CVG_CHANNELS_WRITTEN * x.result);
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -391,4 +408,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_channels = {prepare};
+const struct cvg_form cvg_direct_channels = {fits, cost, prepare};

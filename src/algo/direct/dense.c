@@ -16,7 +16,8 @@
 #include <string.h>
 
 enum {
-    PIXELS = 288, /* of one job, at most */
+    LEAST_PLANE = 96, /* pixels: fewer leave too much of the last vector unused */
+    PIXELS = 288,     /* of one job, at most */
     ENOUGH_JOBS = 16,
     AHEAD = 2,          /* channels to prefetch while one is copied */
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
@@ -259,6 +260,22 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     }
 }
 
+/* Every destination is a sum over the channels of one source element. */
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    int dense = pass != CVG_GRAD_WEIGHT && s->filter_size == 1 && s->out_size >= LEAST_PLANE;
+    for (int i = 0; i < 3; i++) {
+        dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
+        dense &= pass == CVG_FORWARD || s->in[i] == s->out[i];
+    }
+    return dense;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    return cvg_amounts_of(s, pass).products / CVG_DENSE_SHARE;
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -278,4 +295,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_dense = {prepare};
+const struct cvg_form cvg_direct_dense = {fits, cost, prepare};

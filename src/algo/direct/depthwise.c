@@ -170,6 +170,18 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
         zip_phases(&block, &first, &pair, sums + (i - begin) * phases * plane * size);
 }
 
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    return pass != CVG_GRAD_WEIGHT && s->Cg == 1 && s->filter_size > 1;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    return x.all / (pass == CVG_GRAD_INPUT && s->Kg > 1 ? CVG_DEPTHWISE_MANY : CVG_DEPTHWISE_SHARE) +
+           CVG_DEPTHWISE_WRITTEN * x.result + x.steps;
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -186,4 +198,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_depthwise = {prepare};
+const struct cvg_form cvg_direct_depthwise = {fits, cost, prepare};

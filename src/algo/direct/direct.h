@@ -1,17 +1,22 @@
 /*
- * The parts of the direct algorithm.  forward and grad_input (gather.h) have four forms:
- * channels as lanes (direct_channels.c), pixels as lanes for few channels (direct_pixels.c), for
- * one tap (direct_dense.c), and for groups of one channel (depthwise.c).  grad_weight has two:
- * lanes of k (direct_weight.c), or dot products (direct_dots.c).
+ * The parts of the direct algorithm: its forms, of which the first that fits a pass does it (direct.c).  forward and
+ * grad_input (gather.h) have four: channels as lanes (channels.c), pixels as lanes for few channels (pixels.c), one for
+ * one tap (dense.c), and one for groups of one channel (depthwise.c).  grad_weight has two: lanes of k (weight.c), or
+ * dot products (dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
 
 #include "../../tensor/gather.h"
 #include "../algo.h"
+#include "../cost.h"
 
-/* One form of a pass: how it is prepared (struct cvg_algorithm). */
+#include <math.h>
+
+/* One form: what it is for, what AUTO expects of it, and how it is prepared (struct cvg_algorithm). */
 struct cvg_form {
+    int (*fits)(const struct cvg_shape *shape, cvg_pass pass);
+    double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
     void (*prepare)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass,
                     struct cvg_work *work);
 };
@@ -22,5 +27,19 @@ enum { CVG_FEW_CHANNELS = 6 };
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
     cvg_direct_depthwise;                                        /* forward, grad_input */
 extern const struct cvg_form cvg_direct_weight, cvg_direct_dots; /* grad_weight */
+
+/* What a pass reads, multiplies and writes, for costs. */
+struct cvg_amounts {
+    double read, written; /* elements of input and output */
+    double products;
+    double result; /* elements of the result of forward or grad_input; */
+    double all;    /* its products with what is padding, which most forms multiply, too; */
+    double steps;  /* and what writing it far apart costs, with stride */
+};
+
+struct cvg_amounts cvg_amounts_of(const struct cvg_shape *shape, cvg_pass pass);
+
+/* Of the products of a destination and a tap, how many percent do not fall on padding. */
+int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass);
 
 #endif

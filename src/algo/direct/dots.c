@@ -15,6 +15,8 @@
 #include <string.h>
 
 enum {
+    MOST_K = 4,           /* up to as many k, dot products beat lanes of k, */
+    LEAST_ROW = 8,        /* if rows are as long */
     POSITIONS = 4096,     /* of one piece */
     BOX_ELEMENTS = 16384, /* a box holds about as many: 64 KiB in f32 */
     TOGETHER = 4096,      /* elements of boxes that are filled before they are read, about */
@@ -203,6 +205,17 @@ static void dots_job(const struct cvg_job *job, int64_t index)
         dots_group(&b, index / cut->jobs, &box, &opened);
 }
 
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    return x.products / CVG_DOTS_SHARE + CVG_DOTS_READ * (x.read + x.written);
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -225,4 +238,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_dots = {prepare};
+const struct cvg_form cvg_direct_dots = {fits, cost, prepare};

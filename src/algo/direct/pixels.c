@@ -15,6 +15,11 @@
 #include <string.h>
 
 enum {
+    MOST_CHANNELS = 12,    /* up to as many destination channels, pixels make better lanes, */
+    STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
+    SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows */
+    MANY_PHASES = 16,      /* of stride: more leave few destinations that sum the same taps */
+    MOSTLY_INSIDE = 60,    /* percent of products: fewer are for the form that leaves padding out */
     SUMS = 8192,           /* of one piece, about, if channels are few */
     LEAST_POSITIONS = 512, /* of one piece, then */
     POSITIONS = 288,       /* of one piece, if they are many */
@@ -251,6 +256,27 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
     }
 }
 
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_gather view = cvg_gather_of(s, pass);
+    const int strided = view.gradient && s->stride[2] > 1;
+    if (pass == CVG_GRAD_WEIGHT)
+        return 0;
+    if (view.gradient && cvg_times(s->stride[0], cvg_times(s->stride[1], s->stride[2])) > MANY_PHASES)
+        return 1; /* lanes are of one phase, however far apart */
+    if (view.M > CVG_FEW_CHANNELS && cvg_inside_share(s, pass) < MOSTLY_INSIDE)
+        return 0;
+    return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) || view.L * s->filter_size <= SHORT_SUM;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    const double taps = fmin(CVG_PIXELS_TAPS, (double)s->filter_size / CVG_PIXELS_TAP);
+    const int many = x.steps > 0 && cvg_gather_of(s, pass).M > MOST_CHANNELS;
+    return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result + x.steps;
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -271,4 +297,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_pixels = {prepare};
+const struct cvg_form cvg_direct_pixels = {fits, cost, prepare};

@@ -22,6 +22,7 @@
 #include <string.h>
 
 enum {
+    FULL_ROWS = 16,          /* channels c: fewer leave tiles with few rows */
     POSITIONS = 256,         /* of one region */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
@@ -307,6 +308,19 @@ static void weight_job(const struct cvg_job *job, int64_t index)
         write_sums(&b);
 }
 
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    (void)s;
+    return pass == CVG_GRAD_WEIGHT;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    const double few = s->Cg > FEW_CHANNELS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;
+    return x.products / CVG_WEIGHT_SHARE * few + CVG_WEIGHT_TURNED * (x.read + x.written);
+}
+
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = (const void *)work->state.bytes;
@@ -331,4 +345,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_weight = {prepare};
+const struct cvg_form cvg_direct_weight = {fits, cost, prepare};

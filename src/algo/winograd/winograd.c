@@ -1,21 +1,16 @@
 /* Winograd's algorithms: what they refuse, how their errors grow, what they cost. */
+#include "../cost.h"
 #include "winograd.h"
 
 #include <math.h>
 
-/* Of the cost, in multiplications at the processor's peak for each point and element. */
-/* clang-format off */
+/* Of costs. */
 enum {
-    LANES = 8,
-    TRANSFORM = 26, TRANSFORM_8 = 33, /* of the source and of the destination; of 8 points */
-    WEIGHT = 25, WEIGHT_8 = 40,       /* of the weight, once if it is shared */
-    BACK = 20, BACK_SUBS = 70, /* of grad_weight; of sub-filters */
-    SUMS = 12,          /* to read or to write its sums again, if more than */
-    NEAR_BYTES = 1 << 20,
-    BLOCK = 128, GROUP = 64, /* channels and tiles at a time */
-    OVERHEAD = 100000,  /* of a call */
+    LANES = 8,            /* channels are transformed in vectors of as many, */
+    BLOCK = 128,          /* and multiplied in blocks of as many */
+    GROUP = 64,           /* tiles at a time */
+    NEAR_BYTES = 1 << 20, /* of sums that stay in the second-level cache */
 };
-/* clang-format on */
 
 /* Why a problem is none for an algorithm's points; NULL if it is one. */
 static const char *refuses(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
@@ -83,7 +78,7 @@ static double error_bound(const struct cvg_algorithm *self, const struct cvg_sha
     return cvg_gamma(s->type, roundings) * norms_of(&w, pass).absolute * products;
 }
 
-/* What AUTO expects; the constants are fitted to measured times, see docs/algorithms.md. */
+/* What AUTO expects. */
 static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
     const int n = self->points;
@@ -94,22 +89,25 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double to = (double)(pass == CVG_GRAD_INPUT ? s->Cg : s->Kg);
     const double from_lanes = LANES * ceil(from / LANES), to_lanes = LANES * ceil(to / LANES);
     const double size = s->type == CVG_F32 ? 4 : 8, turns = ceil(tiles / GROUP);
-    const double transform = (n == 8 ? TRANSFORM_8 : TRANSFORM) * (w.axis[0].n == 1 || w.axis[1].n == 1 ? 0.6 : 1);
-    const double again = n == 8 ? (1 + 0.6 * (subs - 1)) / subs : 1; /* few sub-filters read the same */
-    double sum = tiles * g * from * to_lanes / 0.75;                 /* products */
+    const double transform = (n == 8 ? CVG_WINOGRAD_TRANSFORM_8 : CVG_WINOGRAD_TRANSFORM) *
+                             (w.axis[0].n == 1 || w.axis[1].n == 1 ? CVG_WINOGRAD_ONE_AXIS : 1);
+    const double again = n == 8 ? (1 + CVG_WINOGRAD_AGAIN * (subs - 1)) / subs : 1; /* few sub-filters read the same */
+    double sum = tiles * g * from * to_lanes / CVG_WINOGRAD_SHARE;                  /* products */
     if (pass == CVG_GRAD_WEIGHT) {
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
-        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * 1.15 * transform * again;
-        sum *= subs > 1 ? 1.2 : 1;
-        sum +=
-            g * from * to_lanes * ((subs > 1 ? BACK_SUBS : BACK) + (near <= NEAR_BYTES ? 0 : SUMS * (2 * turns - 1)));
+        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * CVG_WINOGRAD_GRADIENT *
+               transform * again;
+        sum *= subs > 1 ? CVG_WINOGRAD_SUBS : 1;
+        sum += g * from * to_lanes *
+               ((subs > 1 ? CVG_WINOGRAD_BACK_SUBS : CVG_WINOGRAD_BACK) +
+                (near <= NEAR_BYTES ? 0 : CVG_WINOGRAD_SUMS * (2 * turns - 1)));
     } else {
         const double bytes = (double)w.points * from * to * g * size;
         sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
-        sum += g * from * to_lanes * (n == 8 ? WEIGHT_8 : WEIGHT) *
+        sum += g * from * to_lanes * (n == 8 ? CVG_WINOGRAD_WEIGHT_8 : CVG_WINOGRAD_WEIGHT) *
                (bytes <= (double)cvg_winograd_shared_bytes(&w) ? 1 : turns);
     }
-    return sum * (double)w.points + OVERHEAD;
+    return sum * (double)w.points + CVG_WINOGRAD_CALL;
 }
 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
