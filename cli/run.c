@@ -270,31 +270,28 @@ static _Noreturn void die_of_channels(const struct array *input, const struct ar
         input->shape[input->rank - 1] == weight->shape[0] ? "; input looks like channels last" : "");
 }
 
-/* The transposed convolution: its plan is that of the convolution that has input as its grad_output. */
-static int run_transpose(const struct args *args)
+/* The convolution that has input as its grad_output, from the output's own geometry options. */
+static cvg_conv transposed_conv(const struct args *args, const struct array *input, const struct array *weight,
+                                cvg_type type)
 {
-    struct array input = read_operand(args, OPT_INPUT, "input");
-    struct array weight = read_operand(args, OPT_WEIGHT, "weight"), bias = {0};
-    const struct setup setup = setup_of(args, input.type);
-    struct results results = {0};
     int64_t groups = 1, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, pad[6] = {0}, extra[3] = {0};
     int64_t out[5], back[3];
 
-    args_take(args, &input, NULL);
-    const int dims = input.rank - 2;
-    if (input.rank < 3 || input.rank > 5 || weight.rank != input.rank)
-        die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5", input.rank, weight.rank);
-    if (weight.shape[0] != input.shape[1])
-        die_of_channels(&input, &weight);
+    const int dims = input->rank - 2;
+    if (input->rank < 3 || input->rank > 5 || weight->rank != input->rank)
+        die(EXIT_BAD_INPUT, "--input has %d axes and --weight %d; must have as many, 3 to 5", input->rank,
+            weight->rank);
+    if (weight->shape[0] != input->shape[1])
+        die_of_channels(input, weight);
     if (args->option[OPT_GROUPS] &&
-        (numbers_parse(args->option[OPT_GROUPS], &groups, 1) != 1 || groups < 1 || groups > input.shape[1]))
-        die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be 1 to %" PRId64, args->option[OPT_GROUPS], input.shape[1]);
+        (numbers_parse(args->option[OPT_GROUPS], &groups, 1) != 1 || groups < 1 || groups > input->shape[1]))
+        die(EXIT_BAD_INPUT, "--groups is \"%s\"; must be 1 to %" PRId64, args->option[OPT_GROUPS], input->shape[1]);
     args_axes(args, OPT_STRIDE, dims, stride);
     args_axes(args, OPT_DILATION, dims, dilation);
     args_axes(args, OPT_OUTPUT_PADDING, dims, extra);
     const int pads = args->option[OPT_PAD] ? numbers_parse(args->option[OPT_PAD], pad, 2 * dims) : 0;
-    out[0] = input.shape[0];
-    out[1] = weight.shape[1] * groups;
+    out[0] = input->shape[0];
+    out[1] = weight->shape[1] * groups;
     for (int i = 0; i < dims; i++) {
         const int64_t begin = pads == 1 ? pad[0] : pad[i];
         const int64_t end = pads == 1 ? pad[0] : pads == dims ? pad[i] : pad[dims + i];
@@ -302,8 +299,8 @@ static int run_transpose(const struct args *args)
             const char *name;
             int64_t value, least;
         } parts[] = {
-            {"--input", input.shape[2 + i], 0},
-            {"--weight", weight.shape[2 + i], 0},
+            {"--input", input->shape[2 + i], 0},
+            {"--weight", weight->shape[2 + i], 0},
             {"--stride", stride[i], 1},
             {"--dilation", dilation[i], 1},
             {"--pad", begin, 0},
@@ -317,19 +314,33 @@ static int run_transpose(const struct args *args)
         if (extra[i] >= stride[i])
             die(EXIT_BAD_INPUT, "--output-padding is %" PRId64 " on axis %d; must be less than the stride of %" PRId64,
                 extra[i], i, stride[i]);
-        out[2 + i] =
-            (input.shape[2 + i] - 1) * stride[i] - begin - end + (weight.shape[2 + i] - 1) * dilation[i] + 1 + extra[i];
+        out[2 + i] = (input->shape[2 + i] - 1) * stride[i] - begin - end + (weight->shape[2 + i] - 1) * dilation[i] +
+                     1 + extra[i];
         if (out[2 + i] < 1)
             die(EXIT_BAD_INPUT, "the output would have %" PRId64 " elements along axis %d; must be at least 1",
                 out[2 + i], i);
     }
-    cvg_conv conv = args_conv(args, out, input.rank, weight.shape, weight.rank);
-    conv.type = setup.type;
+    cvg_conv conv = args_conv(args, out, input->rank, weight->shape, weight->rank);
+    conv.type = type;
     cvg_output_size(&conv, back, NULL);
     for (int i = 0; i < dims; i++)
-        if (back[i] != input.shape[2 + i])
+        if (back[i] != input->shape[2 + i])
             die(EXIT_BAD_INPUT, "--input has %" PRId64 " elements along axis %d; the geometry leaves %" PRId64,
-                input.shape[2 + i], i, back[i]);
+                input->shape[2 + i], i, back[i]);
+    return conv;
+}
+
+/* The transposed convolution: its plan is that of the convolution that has input as its grad_output. */
+static int run_transpose(const struct args *args)
+{
+    struct array input = read_operand(args, OPT_INPUT, "input");
+    struct array weight = read_operand(args, OPT_WEIGHT, "weight"), bias = {0};
+    const struct setup setup = setup_of(args, input.type);
+    struct results results = {0};
+
+    args_take(args, &input, NULL);
+    const cvg_conv conv = transposed_conv(args, &input, &weight, setup.type);
+    const int dims = input.rank - 2;
     if (args->option[OPT_BIAS]) {
         bias = read_operand(args, OPT_BIAS, "bias");
         must_have_shape(&bias, "bias", &conv.in_channels, 1);
