@@ -330,7 +330,7 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "a column matrix of %" PRId64 " taps x %" PRId64 " pixels at a time, %" PRId64 " channels a job",
               cut->blocks.taps, cut->blocks.pixels, cut->channels);
 }

@@ -45,17 +45,13 @@ static size_t take(struct cvg_work *work, size_t *used, int64_t count, size_t si
     return at;
 }
 
-size_t cvg_work_share(struct cvg_work *work, int64_t count, size_t size)
-{
-    return take(work, &work->shared, count, size, 0);
-}
+void cvg_work_share(struct cvg_work *work, int64_t count, size_t size) { take(work, &work->shared, count, size, 0); }
 
-int cvg_work_piece(struct cvg_work *work, int64_t count, size_t size)
+void cvg_work_piece(struct cvg_work *work, int64_t count, size_t size)
 {
     if (work->pieces == CVG_PIECES)
         CVG_BROKEN();
-    work->piece[work->pieces] = take(work, &work->each, count, size, GUARD);
-    return work->pieces++;
+    work->piece[work->pieces++] = take(work, &work->each, count, size, GUARD);
 }
 
 size_t cvg_work_size(const struct cvg_work *work, int workers)

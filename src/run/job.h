@@ -21,13 +21,13 @@ enum {
     CVG_STATE = 11 << 10, /* bytes of an algorithm's decisions: Winograd's have its matrices */
 };
 
-struct cvg_task; /* the operands of one call: algo/algo.h */
+struct cvg_task; /* the operands of one call: tensor/task.h */
 struct cvg_text;
 struct cvg_job;
 
 typedef void cvg_job_fn(const struct cvg_job *job, int64_t index);
 
-/* A pass, prepared.  It may be copied, and run by many threads at once. */
+/* A pass, prepared.  It may be run by many threads at once, and stays where it is: states may point into themselves. */
 struct cvg_work {
     struct {
         int64_t jobs;
@@ -36,7 +36,7 @@ struct cvg_work {
     int phases;
     int repeated;             /* the phases from this one on are run */
     int64_t rounds;           /* so many times */
-    int64_t parts;            /* of a sum that is split, in shared memory: tensor/parts.h */
+    int64_t parts;            /* of a sum that is split, in shared memory: algo/parts.h */
     size_t shared, each;      /* bytes: of all workers, and of each */
     size_t piece[CVG_PIECES]; /* where the pieces of a worker's scratch begin */
     int pieces, overflow;     /* overflow: no address space has so much */
@@ -64,9 +64,9 @@ void cvg_work_init(struct cvg_work *work);
 /* One more phase, of so many jobs. */
 void cvg_work_phase(struct cvg_work *work, int64_t jobs, cvg_job_fn *run);
 
-/* One more piece of what all jobs share, or of each worker's scratch: count * size bytes.  Its place is returned. */
-size_t cvg_work_share(struct cvg_work *work, int64_t count, size_t size);
-int cvg_work_piece(struct cvg_work *work, int64_t count, size_t size);
+/* One more piece of what all jobs share, or of each worker's scratch: count * size bytes. */
+void cvg_work_share(struct cvg_work *work, int64_t count, size_t size);
+void cvg_work_piece(struct cvg_work *work, int64_t count, size_t size);
 
 /* The bytes of workspace, at any alignment, for so many workers; SIZE_MAX if they fit in no address space. */
 size_t cvg_work_size(const struct cvg_work *work, int workers);
@@ -78,7 +78,9 @@ void cvg_work_run(const struct cvg_work *work, const struct cvg_task *task, cons
 /* Room for an algorithm's decisions, so many bytes; and these, as a job sees them. */
 void *cvg_work_state(struct cvg_work *work, size_t size);
 
-static inline const void *cvg_state(const struct cvg_job *job) { return job->work->state.bytes; }
+static inline const void *cvg_state_of(const struct cvg_work *work) { return work->state.bytes; }
+
+static inline const void *cvg_state(const struct cvg_job *job) { return cvg_state_of(job->work); }
 
 /* A piece of a worker's scratch: of the job's own, or of another's that has finished writing it in an earlier phase. */
 static inline void *cvg_piece_of(const struct cvg_job *job, int worker, int piece)

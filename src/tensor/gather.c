@@ -35,3 +35,11 @@ void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, in
         t->kernels->turn(to + i * s->filter_size * lanes * size, lanes, from + i * weight.l * size, weight.m, width,
                          s->filter_size);
 }
+
+void cvg_pack_panel(const struct cvg_task *t, const struct cvg_gather *view, int64_t index, int64_t rows,
+                    int64_t weight_size, void *packed)
+{
+    const int64_t panels = cvg_ceil_div(view->M, rows), g = index / panels, m = index % panels * rows;
+    cvg_pack_weight(t, view, g, m, (int)cvg_min(rows, view->M - m), 0, view->L, (int)rows,
+                    cvg_at(t, packed, g * weight_size + m * view->L * t->shape->filter_size));
+}

@@ -389,7 +389,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w,
               "lanes of channels, of which there are many: %" PRId64 " channels and %" PRId64
               " places a job, %s, weight packed %s",

@@ -98,12 +98,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 /* Packs the weight; job = group and panel. */
 static void pack_job(const struct cvg_job *job, int64_t index)
 {
-    const struct cvg_task *t = job->task;
     const struct cut *cut = cvg_state(job);
-    const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
-    const int64_t g = index / panels, m = index % panels * cut->rows;
-    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L, (int)cut->rows,
-                    cvg_at(t, job->base, g * cut->weight_size + m * cut->view.L));
+    cvg_pack_panel(job->task, &cut->view, index, cut->rows, cut->weight_size, job->base);
 }
 
 /* One job's block of a plane, and the channels l that are being added. */
@@ -278,7 +274,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w,
               "a matrix product, for the filter is one tap: %" PRId64 " channels and %" PRId64 " pixels a job, %" PRId64
               " source channels at a time",

@@ -184,7 +184,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "filters along rows, for each has one channel: %" PRId64 " planes a job, parts of %" PRId64 " places",
               cut->pairs, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
 }

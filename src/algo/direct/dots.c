@@ -218,7 +218,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w,
               "dot products along rows, for output channels of a group are few: %" PRId64 " groups, %" PRId64
               " channels and %" PRId64 " taps a job, parts of "

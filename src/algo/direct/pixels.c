@@ -123,12 +123,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 /* Packs the weight; job = group and panel. */
 static void pack_job(const struct cvg_job *job, int64_t index)
 {
-    const struct cvg_task *t = job->task;
     const struct cut *cut = cvg_state(job);
-    const int64_t panels = cvg_ceil_div(cut->view.M, cut->rows);
-    const int64_t g = index / panels, m = index % panels * cut->rows;
-    cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(cut->rows, cut->view.M - m), 0, cut->view.L, (int)cut->rows,
-                    cvg_at(t, job->base, g * cut->weight_size + m * cut->view.L * t->shape->filter_size));
+    cvg_pack_panel(job->task, &cut->view, index, cut->rows, cut->weight_size, job->base);
 }
 
 /* Fills the table of terms for channels l; returns the terms of one channel. */
@@ -279,7 +275,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w,
               "lanes of pixels, for channels are few or sums short: %" PRId64 " channels and %" PRId64
               " places a job, %" PRId64 " source channels in a padded box",

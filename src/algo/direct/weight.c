@@ -323,7 +323,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = (const void *)work->state.bytes;
+    const struct cut *cut = cvg_state_of(work);
     cvg_write(w,
               "lanes of %s channels, of which there are %s: %" PRId64 " x %" PRId64 " channels and %" PRId64
               " taps a job, %s, parts of the sum: %" PRId64,

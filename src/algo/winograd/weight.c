@@ -293,7 +293,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 
 static void describe(const struct cvg_work *work, struct cvg_text *text)
 {
-    const struct cut *cut = &((const struct state *)(const void *)work->state.bytes)->cut;
+    const struct cut *cut = &((const struct state *)cvg_state_of(work))->cut;
     cvg_write(text,
               "tiles of %d x %d from %d x %d, %" PRId64 " at a time; %" PRId64 " x %" PRId64
               " channels a job, parts of the sum: %" PRId64,
