@@ -126,7 +126,7 @@ class Page:
 
     def hover(self, element):
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
-        ActionChains(self.driver).move_to_element(element).perform()
+        ActionChains(self.driver, duration=0).move_to_element(element).perform()
 
     def click(self, element):
         if element.tag_name == "td":

@@ -189,7 +189,7 @@ def letters(page):
 
 
 def looks(page):
-    """Languages, names, themes, widths, paper; and axe on each."""
+    """Languages, names, themes, widths, paper; and axe on each language, theme and width, by one of the pictures."""
     page.open("looks", ["explain", "complex"])
     words = page.run("return [Object.keys(WORDS.en), Object.keys(WORDS.zh)]")
     check(words[0] == words[1], f"words of one language only: {set(words[0]) ^ set(words[1])}")
@@ -217,7 +217,8 @@ def looks(page):
                     page.run("return document.documentElement.scrollWidth <= innerWidth"),
                     f"{what}: wider than the window",
                 )
-                page.axe(what)
+                if what in ("en-light-390", "en-dark-1920", "zh-light-1280", "zh-dark-390"):
+                    page.axe(what)
                 page.picture(f"look-{what}")
     page.choose("theme", "auto")
     page.driver.execute_cdp_cmd(
