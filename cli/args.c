@@ -11,18 +11,45 @@ const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_w
 
 const char *type_name(cvg_type type) { return type == CVG_F32 ? "f32" : "f64"; }
 
-static const char *const option_names[OPTIONS] = {
-    [OPT_DILATION] = "--dilation",
-    [OPT_GROUPS] = "--groups",
-    [OPT_OUTPUT_PADDING] = "--output-padding",
-    [OPT_PAD] = "--pad",
-    [OPT_STRIDE] = "--stride",
-    [OPT_SEED] = "--seed",
-    [OPT_MIN_TIME] = "--min-time",
-    [OPT_ERROR_GROWTH] = "--error-growth",
-    [OPT_MEASURE] = "--measure",
-    [OPT_RANDOM] = "--random",
-    [OPT_TIME_LIMIT] = "--time-limit",
+enum { TABLES = VERIFY | BENCH, PLANS = TABLES | RUN | INFO, GEOMETRY = EXPLAIN | PLANS };
+
+const struct option_info option_info[OPTIONS] = {
+    [OPT_ALGO] = {"--algo", PLANS},
+    [OPT_BIAS] = {"--bias", RUN},
+    [OPT_CHECK_PLANNER] = {"--check-planner", BENCH, 1},
+    [OPT_CROP] = {"--crop", EXPLAIN, 1},
+    [OPT_DILATION] = {"--dilation", GEOMETRY},
+    [OPT_ERROR_GROWTH] = {"--error-growth", PLANS},
+    [OPT_EXACT] = {"--exact", PLANS, 1},
+    [OPT_EXPORT] = {"--export", INFO},
+    [OPT_FIGURE] = {"--figure", EXPLAIN},
+    [OPT_FORMAT] = {"--format", EXPLAIN | BENCH},
+    [OPT_GRAD_OUTPUT] = {"--grad-output", EXPLAIN | RUN},
+    [OPT_GROUPS] = {"--groups", GEOMETRY},
+    [OPT_HELP] = {"--help", DEMO | EXPLAIN | PLANS, 1},
+    [OPT_IMPORT] = {"--import", INFO},
+    [OPT_INPUT] = {"--input", EXPLAIN | RUN},
+    [OPT_INPUT_SHAPE] = {"--input-shape", GEOMETRY & ~RUN},
+    [OPT_JSON] = {"--json", BENCH},
+    [OPT_LANG] = {"--lang", EXPLAIN},
+    [OPT_MEAN] = {"--mean", RUN, 1},
+    [OPT_MEASURE] = {"--measure", INFO},
+    [OPT_MIN_TIME] = {"--min-time", BENCH},
+    [OPT_OUTPUT] = {"-o", EXPLAIN | BENCH | RUN},
+    [OPT_OUTPUT_PADDING] = {"--output-padding", RUN},
+    [OPT_PAD] = {"--pad", GEOMETRY},
+    [OPT_PASS] = {"--pass", BENCH},
+    [OPT_PEER] = {"--peer", BENCH},
+    [OPT_RANDOM] = {"--random", VERIFY},
+    [OPT_SEED] = {"--seed", VERIFY},
+    [OPT_SHAPES] = {"--shapes", TABLES},
+    [OPT_STRIDE] = {"--stride", GEOMETRY},
+    [OPT_TAKE] = {"--take", EXPLAIN | RUN},
+    [OPT_THREADS] = {"--threads", PLANS},
+    [OPT_TIME_LIMIT] = {"--time-limit", VERIFY},
+    [OPT_TYPE] = {"--type", PLANS},
+    [OPT_WEIGHT] = {"--weight", EXPLAIN | RUN},
+    [OPT_WEIGHT_SHAPE] = {"--weight-shape", GEOMETRY & ~RUN},
 };
 
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values)
@@ -33,7 +60,7 @@ void args_axes(const struct args *args, enum option option, int dims, int64_t *v
     const int count = numbers_parse(text, values, dims);
     if (count != 1 && count != dims)
         die(EXIT_BAD_INPUT, "%s is \"%s\"; must be %d numbers with commas between, or one for all",
-            option_names[option], text, dims);
+            option_info[option].name, text, dims);
     for (int i = count; i < dims; i++)
         values[i] = values[0];
 }
@@ -117,7 +144,7 @@ void args_refuse_geometry(const struct args *args)
     for (size_t i = 0; i < sizeof geometry / sizeof *geometry; i++)
         if (args->option[geometry[i]])
             die(EXIT_BAD_INPUT, "%s is \"%s\"; it goes with --input-shape, and a problem string says its own",
-                option_names[geometry[i]], args->option[geometry[i]]);
+                option_info[geometry[i]].name, args->option[geometry[i]]);
 }
 
 int args_problems(const struct args *args, struct problem **problems)
@@ -214,6 +241,16 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
     return count;
 }
 
+cvg_algo args_algo(const struct args *args)
+{
+    cvg_algo algos[CVG_ALGO_COUNT];
+    if (!args->option[OPT_ALGO])
+        return CVG_AUTO;
+    if (args_algos(args, algos) != 1)
+        die(EXIT_BAD_INPUT, "--algo is \"%s\"; must be one algorithm", args->option[OPT_ALGO]);
+    return algos[0];
+}
+
 int args_types(const struct args *args, int standard, cvg_type types[2])
 {
     static const char *const names[] = {"f32", "f64"};
@@ -259,7 +296,7 @@ int64_t args_count(const struct args *args, enum option option, int64_t standard
     if (!text)
         return standard;
     if (numbers_parse(text, &value, 1) != 1 || value < least)
-        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a whole number of at least %" PRId64, option_names[option], text,
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a whole number of at least %" PRId64, option_info[option].name, text,
             least);
     return value;
 }
@@ -272,7 +309,7 @@ double args_number(const struct args *args, enum option option, double standard,
         return standard;
     const double value = strtod(text, &end);
     if (end == text || *end || !isfinite(value) || value < least)
-        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a number of at least %g", option_names[option], text, least);
+        die(EXIT_BAD_INPUT, "%s is \"%s\"; must be a number of at least %g", option_info[option].name, text, least);
     return value;
 }
 

@@ -56,6 +56,17 @@ enum option {
 };
 /* clang-format on */
 
+/* The commands, as bits: which take an option. */
+enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
+
+struct option_info {
+    const char *name;
+    int commands;
+    int flag; /* takes no value */
+};
+
+extern const struct option_info option_info[OPTIONS];
+
 struct args {
     const char *option[OPTIONS]; /* the value; "" for options that take none; NULL if it is not there */
     int count;
@@ -77,6 +88,9 @@ void args_axes(const struct args *args, enum option option, int dims, int64_t *v
 
 /* Algorithms of --algo; all but CVG_AUTO if it is absent.  Returns how many. */
 int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT]);
+
+/* The one of --algo; CVG_AUTO if it is absent. */
+cvg_algo args_algo(const struct args *args);
 
 /* Types of --type; standard if it is absent, both if that is -1. */
 int args_types(const struct args *args, int standard, cvg_type types[2]);

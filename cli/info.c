@@ -67,23 +67,19 @@ int command_info(const struct args *args)
     int threads;
     const int count = args_problems(args, &problems);
     const int type_count = args_types(args, CVG_F32, types);
-    cvg_algo algos[CVG_ALGO_COUNT] = {CVG_AUTO};
+    const cvg_algo algo = args_algo(args);
 
-    if (args->option[OPT_ALGO] && args_algos(args, algos) > 1)
-        die(EXIT_BAD_INPUT, "--algo is \"%s\"; must be one algorithm", args->option[OPT_ALGO]);
     if (args->option[OPT_IMPORT] && args->option[OPT_MEASURE])
         die(EXIT_BAD_INPUT, "--measure is \"%s\"; a plan that --import reads is not measured",
             args->option[OPT_MEASURE]);
     if (args->option[OPT_EXPORT] && count * type_count != 1)
         die(EXIT_BAD_INPUT, "--export is \"%s\"; it writes the plan of one problem and type", args->option[OPT_EXPORT]);
-    static const struct {
-        enum option option;
-        const char *name;
-    } of_plans[] = {{OPT_ALGO, "--algo"}, {OPT_IMPORT, "--import"}, {OPT_MEASURE, "--measure"}};
+    static const enum option of_plans[] = {OPT_ALGO, OPT_IMPORT, OPT_MEASURE};
     for (size_t i = 0; !count && i < sizeof of_plans / sizeof *of_plans; i++)
-        if (args->option[of_plans[i].option])
-            die(EXIT_BAD_INPUT, "%s is \"%s\"; it needs a problem", of_plans[i].name, args->option[of_plans[i].option]);
-    if (args->option[OPT_MEASURE] && algos[0] != CVG_AUTO)
+        if (args->option[of_plans[i]])
+            die(EXIT_BAD_INPUT, "%s is \"%s\"; it needs a problem", option_info[of_plans[i]].name,
+                args->option[of_plans[i]]);
+    if (args->option[OPT_MEASURE] && algo != CVG_AUTO)
         die(EXIT_BAD_INPUT, "--measure is \"%s\"; with --algo %s there is nothing to choose", args->option[OPT_MEASURE],
             args->option[OPT_ALGO]);
     args_threads(args, "0", &threads, 1);
@@ -91,7 +87,7 @@ int command_info(const struct args *args)
     for (int i = 0; i < count * type_count; i++) {
         cvg_conv conv = problems[i / type_count].conv;
         conv.type = types[i % type_count];
-        plans[i] = plan_asked_for(args, &conv, algos[0], threads);
+        plans[i] = plan_asked_for(args, &conv, algo, threads);
     }
     const struct about *about = about_now(threads);
     printf("convgrad %s\ncpu: %s\nprocessors: %ld online\ninstruction set: %s%s\n", cvg_version(), about->processor,

@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32 };
-enum { GEOMETRY = EXPLAIN | VERIFY | BENCH | RUN | INFO, TABLES = VERIFY | BENCH, PLANS = VERIFY | BENCH | RUN | INFO };
-
 static const struct command {
     const char *name;
     int bit;
@@ -48,57 +45,14 @@ static const char common[] =
     "  nothing to it.  --error-growth 12 allows what errs up to 12 times as much as direct sums.\n"
     "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";
 
-static const struct {
-    const char *name;
-    enum option option;
-    int commands; /* that take it */
-} options[] = {
-    {"--algo", OPT_ALGO, PLANS},
-    {"--bias", OPT_BIAS, RUN},
-    {"--check-planner", OPT_CHECK_PLANNER, BENCH},
-    {"--crop", OPT_CROP, EXPLAIN},
-    {"--dilation", OPT_DILATION, GEOMETRY},
-    {"--error-growth", OPT_ERROR_GROWTH, PLANS},
-    {"--exact", OPT_EXACT, PLANS},
-    {"--export", OPT_EXPORT, INFO},
-    {"--figure", OPT_FIGURE, EXPLAIN},
-    {"--format", OPT_FORMAT, EXPLAIN | BENCH},
-    {"--grad-output", OPT_GRAD_OUTPUT, EXPLAIN | RUN},
-    {"--groups", OPT_GROUPS, GEOMETRY},
-    {"--help", OPT_HELP, ~0},
-    {"--import", OPT_IMPORT, INFO},
-    {"--input", OPT_INPUT, EXPLAIN | RUN},
-    {"--input-shape", OPT_INPUT_SHAPE, GEOMETRY & ~RUN},
-    {"--json", OPT_JSON, BENCH},
-    {"--lang", OPT_LANG, EXPLAIN},
-    {"--mean", OPT_MEAN, RUN},
-    {"--measure", OPT_MEASURE, INFO},
-    {"--min-time", OPT_MIN_TIME, BENCH},
-    {"-o", OPT_OUTPUT, EXPLAIN | BENCH | RUN},
-    {"--output-padding", OPT_OUTPUT_PADDING, RUN},
-    {"--pad", OPT_PAD, GEOMETRY},
-    {"--pass", OPT_PASS, BENCH},
-    {"--peer", OPT_PEER, BENCH},
-    {"--random", OPT_RANDOM, VERIFY},
-    {"--seed", OPT_SEED, VERIFY},
-    {"--shapes", OPT_SHAPES, TABLES},
-    {"--stride", OPT_STRIDE, GEOMETRY},
-    {"--take", OPT_TAKE, EXPLAIN | RUN},
-    {"--threads", OPT_THREADS, PLANS},
-    {"--time-limit", OPT_TIME_LIMIT, VERIFY},
-    {"--type", OPT_TYPE, PLANS},
-    {"--weight", OPT_WEIGHT, EXPLAIN | RUN},
-    {"--weight-shape", OPT_WEIGHT_SHAPE, GEOMETRY & ~RUN},
-};
+enum { COMMANDS = sizeof commands / sizeof *commands };
 
-enum { COMMANDS = sizeof commands / sizeof *commands, NAMES = sizeof options / sizeof *options };
-
-/* The row of options that word names, "--name" or "--name=value"; -1 if none. */
+/* The option that word names, "--name" or "--name=value"; -1 if none. */
 static int find_option(const char *word, const char **value)
 {
-    for (int i = 0; i < NAMES; i++) {
-        const size_t length = strlen(options[i].name);
-        if (strncmp(word, options[i].name, length))
+    for (int i = 0; i < OPTIONS; i++) {
+        const size_t length = strlen(option_info[i].name);
+        if (strncmp(word, option_info[i].name, length))
             continue;
         if (!word[length])
             return i;
@@ -110,12 +64,6 @@ static int find_option(const char *word, const char **value)
     return -1;
 }
 
-static int is_flag(enum option option)
-{
-    return option == OPT_CHECK_PLANNER || option == OPT_CROP || option == OPT_EXACT || option == OPT_HELP ||
-           option == OPT_MEAN;
-}
-
 static void parse(int argc, char **argv, int command, struct args *args)
 {
     for (int i = 2; i < argc; i++) {
@@ -124,26 +72,27 @@ static void parse(int argc, char **argv, int command, struct args *args)
             args->word[args->count++] = argv[i];
             continue;
         }
-        const int row = find_option(argv[i], &value);
-        if (row < 0 && !strncmp(argv[i], "--plot", strlen("--plot")))
+        const int option = find_option(argv[i], &value);
+        if (option < 0 && !strncmp(argv[i], "--plot", strlen("--plot")))
             die(EXIT_BAD_INPUT, "--plot is gone; bench --format html -o FILE draws the same charts");
-        if (row < 0)
+        if (option < 0)
             die(EXIT_BAD_INPUT, "there is no option %s; see convgrad %s --help", argv[i], commands[command].name);
-        if (!(options[row].commands & commands[command].bit))
-            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad %s --help", commands[command].name,
-                options[row].name, commands[command].name);
-        if (is_flag(options[row].option)) {
+        const struct option_info *info = &option_info[option];
+        if (!(info->commands & commands[command].bit))
+            die(EXIT_BAD_INPUT, "%s does not take %s; see convgrad %s --help", commands[command].name, info->name,
+                commands[command].name);
+        if (info->flag) {
             if (value)
-                die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", options[row].name, value);
+                die(EXIT_BAD_INPUT, "%s is \"%s\"; takes no value", info->name, value);
             value = "";
         } else if (!value) {
             if (++i == argc)
-                die(EXIT_BAD_INPUT, "%s needs a value", options[row].name);
+                die(EXIT_BAD_INPUT, "%s needs a value", info->name);
             value = argv[i];
         }
-        if (args->option[options[row].option])
-            die(EXIT_BAD_INPUT, "%s stands there twice", options[row].name);
-        args->option[options[row].option] = value;
+        if (args->option[option])
+            die(EXIT_BAD_INPUT, "%s stands there twice", info->name);
+        args->option[option] = value;
     }
 }
 

@@ -8,49 +8,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static struct array read_operand(const struct args *args, enum option option, const char *name)
-{
-    struct array array;
-    cvg_error error;
-    if (!args->option[option])
-        die(EXIT_BAD_INPUT, "run %s needs --%s FILE", args->word[0], name);
-    if (!array_read(&array, args->option[option], &error))
-        die(EXIT_BAD_INPUT, "--%s: %s", name, error.text);
-    return array;
-}
-
-/* Makes an operand of the type that the layer has; other types are converted only if --type asks for it. */
-static void convert(const struct args *args, struct array *array, const char *name, cvg_type type)
-{
-    cvg_error error;
-    if (array->data && array->type != type && !args->option[OPT_TYPE])
-        die(EXIT_BAD_INPUT, "--%s is %s and --input %s; give --type %s or %s to convert", name, type_name(array->type),
-            type_name(type), type_name(type), type_name(array->type));
-    if (array->data && !array_convert(array, type, &error))
-        die(EXIT_WRONG, "%s", error.text);
-}
-
-static void must_have_shape(const struct array *array, const char *name, const int64_t *shape, int rank)
-{
-    char got[100], want[100];
-    int same = array->rank == rank;
-    for (int i = 0; same && i < rank; i++)
-        same = array->shape[i] == shape[i];
-    if (same)
-        return;
-    shape_print(array->shape, array->rank, got, sizeof got);
-    shape_print(shape, rank, want, sizeof want);
-    die(EXIT_BAD_INPUT, "--%s has shape %s; must be %s", name, got, want);
-}
-
-/* ---- results: written under other names, and given their own when all are there ---- */
+/* What a run reads, by the options that name it, and what it writes. */
+enum operand { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OPERANDS };
+static const enum option options[OPERANDS] = {OPT_INPUT, OPT_WEIGHT, OPT_BIAS, OPT_GRAD_OUTPUT};
 
 enum { MOST_RESULTS = 3 };
+
+/* A layer, of which a kind of run computes something. */
+struct run {
+    const struct args *args;
+    cvg_conv conv;
+    int threads;
+    cvg_algo algo;
+    struct array operand[OPERANDS], result[MOST_RESULTS];
+};
+
+/* ---- results: written under other names, and given their own when all are there ---- */
 
 struct results {
     const char *directory;
     int count, made_directory;
-    char name[MOST_RESULTS][32];
+    const char *name[MOST_RESULTS];
     const struct array *array[MOST_RESULTS];
 };
 
@@ -62,7 +40,7 @@ static void path_of(const struct results *r, int i, const char *suffix, char pat
 
 static void add_result(struct results *r, const char *name, const struct array *array)
 {
-    snprintf(r->name[r->count], sizeof r->name[0], "%s", name);
+    r->name[r->count] = name;
     r->array[r->count++] = array;
 }
 
@@ -141,120 +119,53 @@ static void write_results(const struct args *args, struct results *r)
 
 /* ---- the three kinds of run ---- */
 
-struct setup {
-    cvg_type type;
-    cvg_algo algo;
-    int threads;
-};
+/* Tensors like these of a convolution. */
+enum like { LIKE_INPUT, LIKE_OUTPUT, LIKE_WEIGHT, LIKE_BIAS, LIKE_INPUT_BIAS };
 
-static struct setup setup_of(const struct args *args, cvg_type standard)
+/* Fills in its shape; returns its rank. */
+static int shape_of(const cvg_conv *conv, enum like like, int64_t shape[5])
 {
-    struct setup setup;
-    cvg_algo algos[CVG_ALGO_COUNT];
-    cvg_type types[2];
-    if (args_types(args, (int)standard, types) != 1)
-        die(EXIT_BAD_INPUT, "--type is \"%s\"; run takes one", args->option[OPT_TYPE]);
-    if (args_algos(args, algos) != 1 && args->option[OPT_ALGO])
-        die(EXIT_BAD_INPUT, "--algo is \"%s\"; run takes one", args->option[OPT_ALGO]);
-    setup.type = types[0];
-    setup.algo = args->option[OPT_ALGO] ? algos[0] : CVG_AUTO;
-    args_threads(args, "0", &setup.threads, 1);
-    return setup;
-}
-
-/* An array of batch x channels x size. */
-static struct array tensor(cvg_type type, int64_t batch, int64_t channels, const int64_t *size, int dims)
-{
-    struct array array;
-    cvg_error error;
-    int64_t shape[5] = {batch, channels};
-    for (int i = 0; i < dims; i++)
-        shape[2 + i] = size[i];
-    if (!array_new(&array, type, dims + 2, shape, &error))
-        die(EXIT_WRONG, "%s", error.text);
-    return array;
-}
-
-static int run_forward(const struct args *args)
-{
-    struct array input = read_operand(args, OPT_INPUT, "input");
-    struct array weight = read_operand(args, OPT_WEIGHT, "weight"), bias = {0};
-    const struct setup setup = setup_of(args, input.type);
-    struct results results = {0};
     int64_t out[3];
-
-    args_take(args, &input, NULL);
-    cvg_conv conv = args_conv(args, input.shape, input.rank, weight.shape, weight.rank);
-    conv.type = setup.type;
-    if (args->option[OPT_BIAS]) {
-        bias = read_operand(args, OPT_BIAS, "bias");
-        must_have_shape(&bias, "bias", &conv.out_channels, 1);
-    }
-    convert(args, &input, "input", setup.type);
-    convert(args, &weight, "weight", setup.type);
-    convert(args, &bias, "bias", setup.type);
-    cvg_output_size(&conv, out, NULL);
-    struct array output = tensor(setup.type, conv.batch, conv.out_channels, out, conv.spatial_dims);
-    cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
-    void *workspace = workspace_of(plan);
-    cvg_forward(plan, input.data, weight.data, bias.data, output.data, workspace);
-    add_result(&results, "output", &output);
-    write_results(args, &results);
-    free(workspace);
-    cvg_plan_destroy(plan);
-    array_free(&output);
-    array_free(&bias);
-    array_free(&weight);
-    array_free(&input);
-    return 0;
+    const int64_t *const axes[] = {conv->in, out, conv->filter};
+    cvg_output_size(conv, out, NULL);
+    shape[0] = like == LIKE_INPUT_BIAS ? conv->in_channels : like >= LIKE_WEIGHT ? conv->out_channels : conv->batch;
+    shape[1] = like == LIKE_INPUT    ? conv->in_channels
+               : like == LIKE_OUTPUT ? conv->out_channels
+                                     : conv->in_channels / conv->groups;
+    if (like > LIKE_WEIGHT)
+        return 1;
+    memcpy(shape + 2, axes[like], (size_t)conv->spatial_dims * sizeof *shape);
+    return conv->spatial_dims + 2;
 }
 
-static int run_backward(const struct args *args)
+static void forward(struct run *r, const cvg_plan *plan, void *workspace)
 {
-    struct array input = read_operand(args, OPT_INPUT, "input");
-    struct array weight = read_operand(args, OPT_WEIGHT, "weight");
-    struct array grad_output = read_operand(args, OPT_GRAD_OUTPUT, "grad-output");
-    const struct setup setup = setup_of(args, input.type);
-    struct results results = {0};
-    int64_t shape[5];
+    const struct array *o = r->operand;
+    cvg_forward(plan, o[INPUT].data, o[WEIGHT].data, o[BIAS].data, r->result[0].data, workspace);
+}
 
-    args_take(args, &input, &grad_output);
-    cvg_conv conv = args_conv(args, input.shape, input.rank, weight.shape, weight.rank);
-    conv.type = setup.type;
-    shape[0] = conv.batch;
-    shape[1] = conv.out_channels;
-    cvg_output_size(&conv, shape + 2, NULL);
-    must_have_shape(&grad_output, "grad-output", shape, conv.spatial_dims + 2);
-    convert(args, &input, "input", setup.type);
-    convert(args, &weight, "weight", setup.type);
-    convert(args, &grad_output, "grad-output", setup.type);
-    struct array grad_input = tensor(setup.type, conv.batch, conv.in_channels, conv.in, conv.spatial_dims);
-    struct array grad_weight = tensor(setup.type, weight.shape[0], weight.shape[1], conv.filter, conv.spatial_dims);
-    struct array grad_bias = tensor(setup.type, conv.out_channels, 1, NULL, 0);
-    grad_bias.rank = 1;
-
-    /* The textbook's mean is over dW and dB; delta_out is the sum's own gradient. */
-    const int mean = args->option[OPT_MEAN] && conv.batch > 0;
-    cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
-    cvg_plan *mean_plan = plan_of(&conv, setup.algo, setup.threads, mean ? 1.0 / (double)conv.batch : 1);
-    void *workspace = workspace_of(plan);
-    cvg_grad_input(plan, grad_output.data, weight.data, grad_input.data, CVG_OVERWRITE, workspace);
-    cvg_backward(mean_plan, input.data, weight.data, grad_output.data, NULL, grad_weight.data, grad_bias.data,
+/* The textbook's mean is over dW and dB; delta_out is the sum's own gradient. */
+static void backward(struct run *r, const cvg_plan *plan, void *workspace)
+{
+    const struct array *o = r->operand, *to = r->result;
+    const int mean = r->args->option[OPT_MEAN] && r->conv.batch > 0;
+    cvg_plan *mean_plan = plan_of(&r->conv, r->algo, r->threads, mean ? 1.0 / (double)r->conv.batch : 1);
+    cvg_grad_input(plan, o[GRAD_OUTPUT].data, o[WEIGHT].data, to[0].data, CVG_OVERWRITE, workspace);
+    cvg_backward(mean_plan, o[INPUT].data, o[WEIGHT].data, o[GRAD_OUTPUT].data, NULL, to[1].data, to[2].data,
                  CVG_OVERWRITE, workspace);
-    add_result(&results, "grad_input", &grad_input);
-    add_result(&results, "grad_weight", &grad_weight);
-    add_result(&results, "grad_bias", &grad_bias);
-    write_results(args, &results);
-    free(workspace);
     cvg_plan_destroy(mean_plan);
-    cvg_plan_destroy(plan);
-    array_free(&grad_bias);
-    array_free(&grad_weight);
-    array_free(&grad_input);
-    array_free(&grad_output);
-    array_free(&weight);
-    array_free(&input);
-    return 0;
+}
+
+/* Its plan is that of the convolution that has input as its grad_output. */
+static void transpose(struct run *r, const cvg_plan *plan, void *workspace)
+{
+    const struct array *o = r->operand;
+    cvg_transpose_forward(plan, o[INPUT].data, o[WEIGHT].data, o[BIAS].data, r->result[0].data, workspace);
+}
+
+static cvg_conv plain_conv(const struct args *args, const struct array *input, const struct array *weight)
+{
+    return args_conv(args, input->shape, input->rank, weight->shape, weight->rank);
 }
 
 /* Channels that do not fit, and whether they would in another layout. */
@@ -271,8 +182,7 @@ static _Noreturn void die_of_channels(const struct array *input, const struct ar
 }
 
 /* The convolution that has input as its grad_output, from the output's own geometry options. */
-static cvg_conv transposed_conv(const struct args *args, const struct array *input, const struct array *weight,
-                                cvg_type type)
+static cvg_conv transposed_conv(const struct args *args, const struct array *input, const struct array *weight)
 {
     int64_t groups = 1, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, pad[6] = {0}, extra[3] = {0};
     int64_t out[5], back[3];
@@ -321,7 +231,6 @@ static cvg_conv transposed_conv(const struct args *args, const struct array *inp
                 out[2 + i], i);
     }
     cvg_conv conv = args_conv(args, out, input->rank, weight->shape, weight->rank);
-    conv.type = type;
     cvg_output_size(&conv, back, NULL);
     for (int i = 0; i < dims; i++)
         if (back[i] != input->shape[2 + i])
@@ -330,71 +239,124 @@ static cvg_conv transposed_conv(const struct args *args, const struct array *inp
     return conv;
 }
 
-/* The transposed convolution: its plan is that of the convolution that has input as its grad_output. */
-static int run_transpose(const struct args *args)
-{
-    struct array input = read_operand(args, OPT_INPUT, "input");
-    struct array weight = read_operand(args, OPT_WEIGHT, "weight"), bias = {0};
-    const struct setup setup = setup_of(args, input.type);
-    struct results results = {0};
-
-    args_take(args, &input, NULL);
-    const cvg_conv conv = transposed_conv(args, &input, &weight, setup.type);
-    const int dims = input.rank - 2;
-    if (args->option[OPT_BIAS]) {
-        bias = read_operand(args, OPT_BIAS, "bias");
-        must_have_shape(&bias, "bias", &conv.in_channels, 1);
-    }
-    convert(args, &input, "input", setup.type);
-    convert(args, &weight, "weight", setup.type);
-    convert(args, &bias, "bias", setup.type);
-    struct array output = tensor(setup.type, conv.batch, conv.in_channels, conv.in, dims);
-    cvg_plan *plan = plan_of(&conv, setup.algo, setup.threads, 1);
-    void *workspace = workspace_of(plan);
-    cvg_transpose_forward(plan, input.data, weight.data, bias.data, output.data, workspace);
-    add_result(&results, "output", &output);
-    write_results(args, &results);
-    free(workspace);
-    cvg_plan_destroy(plan);
-    array_free(&output);
-    array_free(&bias);
-    array_free(&weight);
-    array_free(&input);
-    return 0;
-}
-
-static const struct {
+/* Those options that not all kinds take, by bit, and the operand beside input and weight. */
+static const struct kind {
     const char *name;
-    int (*run)(const struct args *args);
-    unsigned refuses; /* options, by bit */
+    unsigned takes;
+    enum operand operand;
+    int needed;
+    enum like like; /* the operand */
+    cvg_conv (*conv)(const struct args *args, const struct array *input, const struct array *weight);
+    void (*compute)(struct run *run, const cvg_plan *plan, void *workspace);
+    int count;
+    struct {
+        const char *name;
+        enum like like;
+    } result[MOST_RESULTS];
 } kinds[] = {
-    {"forward", run_forward, 1u << OPT_GRAD_OUTPUT | 1u << OPT_MEAN | 1u << OPT_OUTPUT_PADDING},
-    {"backward", run_backward, 1u << OPT_BIAS | 1u << OPT_OUTPUT_PADDING},
-    {"transpose", run_transpose, 1u << OPT_GRAD_OUTPUT | 1u << OPT_MEAN},
+    /* clang-format off */
+    {"forward", 1u << OPT_BIAS, BIAS, 0, LIKE_BIAS, plain_conv, forward,
+     1, {{"output", LIKE_OUTPUT}}},
+    {"backward", 1u << OPT_GRAD_OUTPUT | 1u << OPT_MEAN, GRAD_OUTPUT, 1, LIKE_OUTPUT, plain_conv, backward,
+     3, {{"grad_input", LIKE_INPUT}, {"grad_weight", LIKE_WEIGHT}, {"grad_bias", LIKE_BIAS}}},
+    {"transpose", 1u << OPT_BIAS | 1u << OPT_OUTPUT_PADDING, BIAS, 0, LIKE_INPUT_BIAS, transposed_conv, transpose,
+     1, {{"output", LIKE_INPUT}}},
+    /* clang-format on */
 };
 
-int command_run(const struct args *args)
+static const struct kind *kind_of(const struct args *args)
 {
-    static const struct {
-        enum option option;
-        const char *name;
-    } sometimes[] = {
-        {OPT_GRAD_OUTPUT, "--grad-output"},
-        {OPT_MEAN, "--mean"},
-        {OPT_BIAS, "--bias"},
-        {OPT_OUTPUT_PADDING, "--output-padding"},
-    };
+    static const enum option sometimes[] = {OPT_GRAD_OUTPUT, OPT_MEAN, OPT_BIAS, OPT_OUTPUT_PADDING};
     if (args->count != 1)
         die(EXIT_BAD_INPUT, "run needs one of forward, backward, transpose; has %d words", args->count);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(args->word[0], kinds[i].name))
             continue;
         for (size_t j = 0; j < sizeof sometimes / sizeof *sometimes; j++)
-            if (args->option[sometimes[j].option] && kinds[i].refuses >> sometimes[j].option & 1)
-                die(EXIT_BAD_INPUT, "run %s does not take %s", args->word[0], sometimes[j].name);
+            if (args->option[sometimes[j]] && !(kinds[i].takes >> sometimes[j] & 1))
+                die(EXIT_BAD_INPUT, "run %s does not take %s", args->word[0], option_info[sometimes[j]].name);
         if (!args->option[OPT_OUTPUT])
             die(EXIT_BAD_INPUT, "run %s needs -o DIRECTORY", args->word[0]);
-        return kinds[i].run(args);
+        return &kinds[i];
     }
     die(EXIT_BAD_INPUT, "run is \"%s\"; must be forward, backward or transpose", args->word[0]);
+}
+
+static void read_operand(struct run *r, enum operand which, int needed)
+{
+    const char *name = option_info[options[which]].name, *path = r->args->option[options[which]];
+    cvg_error error;
+    if (!path && needed)
+        die(EXIT_BAD_INPUT, "run %s needs %s FILE", r->args->word[0], name);
+    if (path && !array_read(&r->operand[which], path, &error))
+        die(EXIT_BAD_INPUT, "%s: %s", name, error.text);
+}
+
+/* Makes an operand of the type that the layer has; other types are converted only if --type asks for it. */
+static void convert(struct run *r, enum operand which)
+{
+    struct array *array = &r->operand[which];
+    const char *own = type_name(array->type), *type = type_name(r->conv.type);
+    cvg_error error;
+    if (!array->data || array->type == r->conv.type)
+        return;
+    if (!r->args->option[OPT_TYPE])
+        die(EXIT_BAD_INPUT, "%s is %s and --input %s; give --type %s or %s to convert",
+            option_info[options[which]].name, own, type, type, own);
+    if (!array_convert(array, r->conv.type, &error))
+        die(EXIT_WRONG, "%s", error.text);
+}
+
+static void must_have_shape(const struct run *r, enum operand which, enum like like)
+{
+    const struct array *array = &r->operand[which];
+    int64_t shape[5];
+    char got[100], want[100];
+    const int rank = shape_of(&r->conv, like, shape);
+    if (!array->data || (array->rank == rank && !memcmp(array->shape, shape, (size_t)rank * sizeof *shape)))
+        return;
+    shape_print(array->shape, array->rank, got, sizeof got);
+    shape_print(shape, rank, want, sizeof want);
+    die(EXIT_BAD_INPUT, "%s has shape %s; must be %s", option_info[options[which]].name, got, want);
+}
+
+int command_run(const struct args *args)
+{
+    const struct kind *kind = kind_of(args);
+    struct run r = {.args = args, .algo = args_algo(args)};
+    struct results results = {0};
+    struct array *operand = r.operand;
+    cvg_type types[2];
+    cvg_error error;
+
+    read_operand(&r, INPUT, 1);
+    read_operand(&r, WEIGHT, 1);
+    read_operand(&r, kind->operand, kind->needed);
+    if (args_types(args, (int)operand[INPUT].type, types) != 1)
+        die(EXIT_BAD_INPUT, "--type is \"%s\"; run takes one", args->option[OPT_TYPE]);
+    args_threads(args, "0", &r.threads, 1);
+    args_take(args, &operand[INPUT], kind->operand == GRAD_OUTPUT ? &operand[GRAD_OUTPUT] : NULL);
+    r.conv = kind->conv(args, &operand[INPUT], &operand[WEIGHT]);
+    r.conv.type = types[0];
+    must_have_shape(&r, kind->operand, kind->like);
+    for (int i = 0; i < OPERANDS; i++)
+        convert(&r, (enum operand)i);
+    for (int i = 0; i < kind->count; i++) {
+        int64_t shape[5];
+        const int rank = shape_of(&r.conv, kind->result[i].like, shape);
+        if (!array_new(&r.result[i], r.conv.type, rank, shape, &error))
+            die(EXIT_WRONG, "%s", error.text);
+        add_result(&results, kind->result[i].name, &r.result[i]);
+    }
+    cvg_plan *plan = plan_of(&r.conv, r.algo, r.threads, 1);
+    void *workspace = workspace_of(plan);
+    kind->compute(&r, plan, workspace);
+    write_results(args, &results);
+    free(workspace);
+    cvg_plan_destroy(plan);
+    for (int i = 0; i < MOST_RESULTS; i++)
+        array_free(&r.result[i]);
+    for (int i = 0; i < OPERANDS; i++)
+        array_free(&operand[i]);
+    return 0;
 }
