@@ -5,6 +5,7 @@
  * array is built by the formula that names it.
  */
 #include "explain.h"
+#include "geometry.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,79 +13,12 @@
 
 enum { MOST_STEPS = 200 };
 
-/* ---- the problem with three axes, whatever its rank ---- */
-
-struct geometry {
-    int64_t N, C, K, G, Cg, Kg;
-    int64_t in[3], filter[3], out[3], stride[3], dilation[3], pad[3], pad_end[3];
-    int64_t extent[3]; /* of the dilated filter */
-    int64_t dense[3];  /* output size if stride were 1 */
-    int64_t in_size, filter_size, out_size;
-};
-
-static struct geometry geometry_of(const cvg_conv *conv)
-{
-    struct geometry g = {.N = conv->batch,
-                         .C = conv->in_channels,
-                         .K = conv->out_channels,
-                         .G = conv->groups,
-                         .in_size = 1,
-                         .filter_size = 1,
-                         .out_size = 1};
-    int64_t out[3];
-    cvg_output_size(conv, out, NULL);
-    g.Cg = g.C / g.G;
-    g.Kg = g.K / g.G;
-    for (int axis = 0; axis < 3; axis++) {
-        const int from = axis - (3 - conv->spatial_dims);
-        g.in[axis] = from < 0 ? 1 : conv->in[from];
-        g.filter[axis] = from < 0 ? 1 : conv->filter[from];
-        g.out[axis] = from < 0 ? 1 : out[from];
-        g.stride[axis] = from < 0 ? 1 : conv->stride[from];
-        g.dilation[axis] = from < 0 ? 1 : conv->dilation[from];
-        g.pad[axis] = from < 0 ? 0 : conv->pad_begin[from];
-        g.pad_end[axis] = from < 0 ? 0 : conv->pad_end[from];
-        g.extent[axis] = (g.filter[axis] - 1) * g.dilation[axis] + 1;
-        g.dense[axis] = g.in[axis] + g.pad[axis] + g.pad_end[axis] - g.extent[axis] + 1;
-        g.in_size *= g.in[axis];
-        g.filter_size *= g.filter[axis];
-        g.out_size *= g.out[axis];
-    }
-    return g;
-}
-
-/* Splits a row-major index of a box into its three coordinates. */
-static void split(int64_t index, const int64_t size[3], int64_t at[3])
-{
-    at[2] = index % size[2];
-    at[1] = index / size[2] % size[1];
-    at[0] = index / size[2] / size[1];
-}
-
-/* Row-major index of a place in a box, or -1 outside it. */
-static int64_t join(const int64_t at[3], const int64_t size[3])
-{
-    for (int i = 0; i < 3; i++)
-        if (at[i] < 0 || at[i] >= size[i])
-            return -1;
-    return (at[0] * size[1] + at[1]) * size[2] + at[2];
-}
-
-/* The input element that output pixel and tap meet, or -1 for padding. */
-static int64_t meet(const struct geometry *g, int64_t pixel, int64_t tap)
-{
-    int64_t o[3], t[3], at[3];
-    split(pixel, g->out, o);
-    split(tap, g->filter, t);
-    for (int i = 0; i < 3; i++)
-        at[i] = o[i] * g->stride[i] - g->pad[i] + t[i] * g->dilation[i];
-    return join(at, g->in);
-}
+/* ---- elements ---- */
 
 /* The element of x or delta_out that cell (row, j) of a column matrix stands for, or -1. */
 static int64_t source(const struct geometry *g, int64_t row, int64_t j)
 {
-    const int64_t at = meet(g, row % g->out_size, j % g->filter_size);
+    const int64_t at = geometry_meet(g, row % g->out_size, j % g->filter_size);
     return at < 0 ? -1 : (row / g->out_size * g->C + j / g->filter_size) * g->in_size + at;
 }
 
@@ -220,11 +154,11 @@ static void place(struct explanation *e, enum explained from, const int64_t from
     const int64_t to_elements = to_size[0] * to_size[1] * to_size[2];
     for (int64_t i = 0; i < e->array[from].count; i++) {
         int64_t at[3];
-        split(i % from_elements, from_size, at);
+        geometry_split(i % from_elements, from_size, at);
         for (int axis = 0; axis < 3; axis++)
             at[axis] = at[axis] * step[axis] + offset[axis];
-        if (join(at, to_size) >= 0)
-            set(e, to, i / from_elements * to_elements + join(at, to_size), get(e, from, i));
+        if (geometry_join(at, to_size) >= 0)
+            set(e, to, i / from_elements * to_elements + geometry_join(at, to_size), get(e, from, i));
     }
 }
 
@@ -253,10 +187,10 @@ static void method_1_arrays(struct explanation *e, const struct geometry *g)
 static int64_t tap_place(const struct geometry *g, const int64_t base[3], int64_t tap, const int64_t size[3])
 {
     int64_t at[3];
-    split(tap, g->filter, at);
+    geometry_split(tap, g->filter, at);
     for (int i = 0; i < 3; i++)
         at[i] = base[i] + at[i] * g->dilation[i];
-    return join(at, size);
+    return geometry_join(at, size);
 }
 
 /* dW of method 1: input_padded convolved with dz_stride_1. */
@@ -271,7 +205,7 @@ static double method_1_dw(const struct explanation *e, const struct geometry *g,
     }
     for (int64_t n = 0; n < g->N; n++)
         for (int64_t i = 0; i < dense_size; i++) {
-            split(i, g->dense, at);
+            geometry_split(i, g->dense, at);
             const int64_t channel = n * g->C + k / g->Kg * g->Cg + c;
             sum += get(e, DZ_STRIDE_1, (n * g->K + k) * dense_size + i) *
                    get(e, INPUT_PADDED, channel * padded_size + tap_place(g, at, tap, padded));
@@ -289,7 +223,7 @@ static double method_1_delta_out(const struct explanation *e, const struct geome
         full[i] = g->in[i] + g->extent[i] - 1;
         full_size *= full[i];
     }
-    split(at, g->in, place_);
+    geometry_split(at, g->in, place_);
     for (int64_t k = c / g->Cg * g->Kg; k < (c / g->Cg + 1) * g->Kg; k++)
         for (int64_t tap = 0; tap < g->filter_size; tap++)
             sum += get(e, DZ_PADDED, (n * g->K + k) * full_size + tap_place(g, place_, tap, full)) *
@@ -419,7 +353,7 @@ void explain_steps(FILE *out, const struct explanation *whole)
                 fprintf(out, "  %s\n", explain_say(e, SAY_PADDING));
                 continue;
             }
-            split(at % g.in_size, g.in, place_);
+            geometry_split(at % g.in_size, g.in, place_);
             fprintf(out, "  %s delta_out[%" PRId64 "][%" PRId64 "]", explain_say(e, SAY_TO), at / g.in_size / g.C,
                     at / g.in_size % g.C);
             for (int axis = 3 - dims; axis < 3; axis++)

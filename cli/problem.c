@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "geometry.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -336,20 +337,16 @@ int problem_read_table(struct problem **problems, const char *path, cvg_error *e
 
 struct sizes problem_sizes(const cvg_conv *conv)
 {
-    struct sizes z = {.bias = conv->out_channels};
-    int64_t in = 1, filter = 1, out = 1;
-    cvg_output_size(conv, z.out, NULL);
-    for (int i = 0; i < conv->spatial_dims; i++) {
-        in *= conv->in[i];
-        filter *= conv->filter[i];
-        out *= z.out[i];
-    }
-    z.input = conv->batch * conv->in_channels * in;
-    z.weight = conv->out_channels * (conv->in_channels / conv->groups) * filter;
-    z.output = conv->batch * conv->out_channels * out;
-    z.terms = (double)(conv->in_channels / conv->groups) * (double)filter;
-    z.input_terms = (double)(conv->out_channels / conv->groups) * (double)filter;
-    z.weight_terms = (double)conv->batch * (double)out;
+    const struct geometry g = geometry_of(conv);
+    struct sizes z = {
+        .input = g.N * g.C * g.in_size,
+        .weight = g.K * g.Cg * g.filter_size,
+        .output = g.N * g.K * g.out_size,
+        .bias = g.K,
+        .terms = (double)g.Cg * (double)g.filter_size,
+        .input_terms = (double)g.Kg * (double)g.filter_size,
+        .weight_terms = (double)g.N * (double)g.out_size,
+    };
     z.macs = (double)z.output * z.terms;
     return z;
 }

@@ -41,7 +41,6 @@ int numbers_parse(const char *text, int64_t *numbers, int most);
 /* Elements of each tensor of a valid problem. */
 struct sizes {
     int64_t input, weight, output, bias;
-    int64_t out[3];
     double macs;  /* multiply-adds of one pass */
     double terms; /* products behind one output; behind one grad_weight; behind one grad_input */
     double weight_terms, input_terms;

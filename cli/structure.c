@@ -1,61 +1,23 @@
 /* What verify holds structure to: which elements of an operand an element of a result knows. */
+#include "geometry.h"
 #include "verify.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Where the ones are. */
+/* Where the ones are, positions by their numbers. */
 struct ones {
-    int64_t n, c, k, i[3], p[3]; /* of the input, n c i; of grad_output, n k p */
+    int64_t n, c, k, i, p; /* of the input, n c i; of grad_output, n k p */
 };
 
-static struct ones draw_ones(const cvg_conv *conv, const struct sizes *z, uint64_t seed)
+static struct ones draw_ones(const struct geometry *g, uint64_t seed)
 {
     struct random random = {seed + 1};
-    struct ones one = {.n = (int64_t)(random_bits(&random) % (uint64_t)conv->batch)};
-    const int64_t Cg = conv->in_channels / conv->groups, Kg = conv->out_channels / conv->groups;
-    const int64_t g = (int64_t)(random_bits(&random) % (uint64_t)conv->groups);
-    one.c = g * Cg + (int64_t)(random_bits(&random) % (uint64_t)Cg);
-    one.k = g * Kg + (int64_t)(random_bits(&random) % (uint64_t)Kg);
-    for (int i = 0; i < conv->spatial_dims; i++) {
-        one.i[i] = (int64_t)(random_bits(&random) % (uint64_t)conv->in[i]);
-        one.p[i] = (int64_t)(random_bits(&random) % (uint64_t)z->out[i]);
-    }
-    return one;
-}
-
-static int64_t flat(const int64_t *at, const int64_t *extent, int dims)
-{
-    int64_t index = 0;
-    for (int i = 0; i < dims; i++)
-        index = index * extent[i] + at[i];
-    return index;
-}
-
-/* The output position at which a tap reads input position i, or -1. */
-static int64_t output_of(const cvg_conv *conv, const struct sizes *z, const int64_t *i, const int64_t *tap)
-{
-    int64_t p[3];
-    for (int a = 0; a < conv->spatial_dims; a++) {
-        const int64_t from = i[a] + conv->pad_begin[a] - tap[a] * conv->dilation[a];
-        p[a] = from / conv->stride[a];
-        if (from < 0 || from % conv->stride[a] || p[a] >= z->out[a])
-            return -1;
-    }
-    return flat(p, z->out, conv->spatial_dims);
-}
-
-/* The input position that a tap of output p reads, or -1. */
-static int64_t input_of(const cvg_conv *conv, const int64_t *p, const int64_t *tap)
-{
-    int64_t i[3];
-    for (int a = 0; a < conv->spatial_dims; a++) {
-        i[a] = p[a] * conv->stride[a] - conv->pad_begin[a] + tap[a] * conv->dilation[a];
-        if (i[a] < 0 || i[a] >= conv->in[a])
-            return -1;
-    }
-    return flat(i, conv->in, conv->spatial_dims);
+#define DRAW(count) (int64_t)(random_bits(&random) % (uint64_t)(count))
+    const int64_t n = DRAW(g->N), group = DRAW(g->G), c = DRAW(g->Cg), k = DRAW(g->Kg);
+    return (struct ones){n, group * g->Cg + c, group * g->Kg + k, DRAW(g->in_size), DRAW(g->out_size)};
+#undef DRAW
 }
 
 static void add(struct array *to, int64_t index, double value) { array_set(to, index, array_get(to, index) + value); }
@@ -64,47 +26,35 @@ static void add(struct array *to, int64_t index, double value) { array_set(to, i
  * Adds to results what the ones add to operands' results: copies of the filter to output and
  * grad_input; to grad_weight copies of operands (if it has any) and 1 where the ones meet.
  */
-static void add_copies(const cvg_conv *conv, const struct sizes *z, const struct ones *one, const struct set *operands,
-                       int copies, struct set *results)
+static void add_copies(const struct geometry *g, const struct ones *one, const struct set *operands, int copies,
+                       struct set *results)
 {
-    const int dims = conv->spatial_dims;
-    const int64_t Cg = conv->in_channels / conv->groups, Kg = conv->out_channels / conv->groups;
-    const int64_t g = one->c / Cg, taps = z->weight / conv->out_channels / Cg;
-    const int64_t plane = z->output / conv->batch / conv->out_channels, in = z->input / conv->batch / conv->in_channels;
-    const int64_t here = flat(one->i, conv->in, dims);
+    const int64_t group = one->c / g->Cg, taps = g->filter_size;
     for (int64_t t = 0; t < taps; t++) {
-        int64_t tap[3], rest = t;
-        for (int a = dims - 1; a >= 0; a--) {
-            tap[a] = rest % conv->filter[a];
-            rest /= conv->filter[a];
-        }
-        const int64_t output = output_of(conv, z, one->i, tap), input = input_of(conv, one->p, tap);
-        for (int64_t k = g * Kg; output >= 0 && k < (g + 1) * Kg; k++) {
-            const int64_t w = (k * Cg + one->c % Cg) * taps + t, y = (one->n * conv->out_channels + k) * plane + output;
+        const int64_t output = geometry_carry(g, one->i, t), input = geometry_meet(g, one->p, t);
+        for (int64_t k = group * g->Kg; output >= 0 && k < (group + 1) * g->Kg; k++) {
+            const int64_t w = (k * g->Cg + one->c % g->Cg) * taps + t, y = (one->n * g->K + k) * g->out_size + output;
             add(&results->view[OUTPUT], y, array_get(&operands->view[WEIGHT], w));
             if (copies)
                 add(&results->view[GRAD_WEIGHT], w, array_get(&operands->view[GRAD_OUTPUT], y));
         }
-        for (int64_t c = g * Cg; input >= 0 && c < (g + 1) * Cg; c++) {
-            const int64_t w = (one->k * Cg + c % Cg) * taps + t, x = (one->n * conv->in_channels + c) * in + input;
+        for (int64_t c = group * g->Cg; input >= 0 && c < (group + 1) * g->Cg; c++) {
+            const int64_t w = (one->k * g->Cg + c % g->Cg) * taps + t, x = (one->n * g->C + c) * g->in_size + input;
             add(&results->view[GRAD_INPUT], x, array_get(&operands->view[WEIGHT], w));
             if (copies)
                 add(&results->view[GRAD_WEIGHT], w, array_get(&operands->view[INPUT], x));
         }
-        if (input == here)
-            add(&results->view[GRAD_WEIGHT], (one->k * Cg + one->c % Cg) * taps + t, 1);
+        if (input == one->i)
+            add(&results->view[GRAD_WEIGHT], (one->k * g->Cg + one->c % g->Cg) * taps + t, 1);
     }
     add(&results->view[GRAD_BIAS], one->k, 1);
 }
 
 /* Adds value to the element of input and to that of grad_output. */
-static void put_ones(const cvg_conv *conv, const struct sizes *z, const struct ones *one, double value, struct set *set)
+static void put_ones(const struct geometry *g, const struct ones *one, double value, struct set *set)
 {
-    const int64_t plane = z->output / conv->batch / conv->out_channels, in = z->input / conv->batch / conv->in_channels;
-    add(&set->view[INPUT], (one->n * conv->in_channels + one->c) * in + flat(one->i, conv->in, conv->spatial_dims),
-        value);
-    add(&set->view[GRAD_OUTPUT],
-        (one->n * conv->out_channels + one->k) * plane + flat(one->p, z->out, conv->spatial_dims), value);
+    add(&set->view[INPUT], (one->n * g->C + one->c) * g->in_size + one->i, value);
+    add(&set->view[GRAD_OUTPUT], (one->n * g->K + one->k) * g->out_size + one->p, value);
 }
 
 /* Ones alone: copies; and ones added to operands: the sum of both results. */
@@ -112,8 +62,8 @@ static void check_ones(struct verify *v, const cvg_conv *conv, const cvg_plan *p
                        const struct set *want, struct set *work)
 {
     const struct sizes z = problem_sizes(conv);
-    const struct ones one = draw_ones(conv, &z, v->seed);
-    const int64_t plane = z.output / conv->batch / conv->out_channels;
+    const struct geometry g = geometry_of(conv);
+    const struct ones one = draw_ones(&g, v->seed);
     for (int sum = 0; sum < 2; sum++) {
         struct set expected;
         set_new(&expected, CVG_F64, &z, 0);
@@ -123,12 +73,12 @@ static void check_ones(struct verify *v, const cvg_conv *conv, const cvg_plan *p
                 memcpy(expected.view[i].data, want->view[i].data, expected.memory[i].bytes);
         else
             for (int64_t i = 0; i < z.output; i++)
-                array_set(&expected.view[OUTPUT], i, array_get(&before->view[BIAS], i / plane % conv->out_channels));
+                array_set(&expected.view[OUTPUT], i, array_get(&before->view[BIAS], i / g.out_size % g.K));
         for (int i = 0; !sum && i < FIRST_RESULT; i++)
             if (i == INPUT || i == GRAD_OUTPUT)
                 memset(work->view[i].data, 0, work->memory[i].bytes);
-        put_ones(conv, &z, &one, 1, work);
-        add_copies(conv, &z, &one, before, sum, &expected);
+        put_ones(&g, &one, 1, work);
+        add_copies(&g, &one, before, sum, &expected);
         set_allowed(v, plan, work);
         poison_results(work);
         run_all(plan, work, CVG_OVERWRITE);
@@ -159,7 +109,8 @@ static void check_isolation(struct verify *v, const cvg_conv *conv, const cvg_pl
     static const double odd[] = {1e10, INFINITY, NAN};
     static const char *const what[] = {"1e10", "infinity", "NaN"};
     const struct sizes z = problem_sizes(conv);
-    const struct ones one = draw_ones(conv, &z, v->seed);
+    const struct geometry g = geometry_of(conv);
+    const struct ones one = draw_ones(&g, v->seed);
     const size_t size = conv->type == CVG_F32 ? sizeof(float) : sizeof(double);
     struct set reach;
     char text[200];
@@ -168,11 +119,11 @@ static void check_isolation(struct verify *v, const cvg_conv *conv, const cvg_pl
     for (int i = 0; i < FIRST_RESULT; i++)
         for (int64_t j = 0; j < reach.view[i].count; j++)
             array_set(&reach.view[i], j, 1);
-    add_copies(conv, &z, &one, &reach, 1, &reach);
-    for (int64_t j = 0, taps = z.weight / conv->out_channels; j < taps; j++) /* zeros of padding count as read, too */
+    add_copies(&g, &one, &reach, 1, &reach);
+    for (int64_t j = 0, taps = g.Cg * g.filter_size; j < taps; j++) /* zeros of padding count as read, too */
         array_set(&reach.view[GRAD_WEIGHT], one.k * taps + j, 1);
     copy_operands(work, before, 0);
-    put_ones(conv, &z, &one, odd[v->seed % 3], work);
+    put_ones(&g, &one, odd[v->seed % 3], work);
     poison_results(work);
     run_all(plan, work, CVG_OVERWRITE);
     for (int i = FIRST_RESULT; i < TENSORS; i++)

@@ -130,44 +130,33 @@ static void transform_weight(const struct piece *p, int64_t g, int64_t m_block, 
     const struct cvg_kernels *kernels = t->kernels;
     const struct cut *cut = &p->state->cut;
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
-    const int64_t r = s->filter[1], q = s->filter[2], n = cut->w.axis[0].n;
+    const int64_t r = s->filter[1], q = s->filter[2];
     const int64_t m_end = cvg_min(cut->view.M, (m_block + 1) * cut->m_count);
     const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->terms, l_first + cut->l_count);
     const int64_t flip = cut->view.gradient ? -1 : 1; /* in grad_input the filter is turned by 180 degrees */
-    struct cvg_points rows = p->state->maps[0].evaluate_weight, columns = p->state->maps[1].evaluate_weight;
+    struct cvg_winograd_map map = {p->state->maps[0].evaluate_weight, p->state->maps[1].evaluate_weight};
+    const struct cvg_winograd_steps from = {r * q * vector, flip * q * vector, flip * vector};
     int64_t count;
     for (int64_t l = l_first; l < l_end; l += count) {
         const int64_t channel = l % cut->view.L;
         const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, l / cut->view.L);
         const int64_t tap = sub.first[0] * q + sub.first[1], start = flip < 0 ? r * q - 1 - tap : tap;
         count = cvg_min(cvg_min(FEW, l_end - l), cut->view.L - channel);
-        rows.in = (int)sub.size[0];
-        columns.in = (int)sub.size[1];
-        rows.outer = columns.outer = count;
-        rows.src_outer = r * q * vector;
-        rows.dst_outer = columns.src_outer = n * sub.size[1] * vector;
-        rows.count = sub.size[1];
-        rows.src_item = flip * vector;
-        rows.dst_item = vector;
-        rows.src_step = flip * q * vector;
-        rows.dst_step = sub.size[1] * vector;
-        columns.count = n;
-        columns.src_item = sub.size[1] * vector;
-        columns.dst_item = cut->w.axis[1].n * cut->weight_plane;
-        columns.src_step = vector;
-        columns.dst_step = cut->weight_plane;
+        map.rows.in = (int)sub.size[0];
+        map.columns.in = (int)sub.size[1];
         int64_t lane = 0; /* of the block */
         for (int64_t m = m_block * cut->m_count; m < m_end;) {
             const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
             char *panel = to + (lane * cut->l_count + (l - l_first) * tile->lanes) * size;
-            columns.dst_outer = tile->lanes;
+            const struct cvg_winograd_steps steps = {tile->lanes, cut->w.axis[1].n * cut->weight_plane,
+                                                     cut->weight_plane};
             for (int64_t part = 0; part < tile->lanes; part += vector, m += vector, lane += vector) {
                 const int width = (int)cvg_max(0, cvg_min(vector, m_end - m));
                 if (!width)
                     continue;
                 cvg_pack_weight(t, &cut->view, g, m, width, channel, count, (int)vector, p->x.packed);
-                kernels->points(&rows, p->x.packed + start * vector * size, p->x.between);
-                kernels->points(&columns, p->x.between, panel + part * size);
+                cvg_winograd_transform(kernels, &map, count, &from, p->x.packed + start * vector * size, &steps,
+                                       panel + part * size, p->x.between);
             }
         }
     }
@@ -255,26 +244,12 @@ static void write_run(const struct piece *p, const struct cvg_winograd_run *run,
     const int64_t lines = cvg_min(run->tiles[0] * mh, w->dst[0] - line);
     const int64_t inside = cvg_min(across * mw, w->dst[1] - column);
     char *out = p->x.run, *between = out + cvg_times(run->tiles[0] * mh * inside + mw, vector) * size;
-    struct cvg_points rows = p->state->maps[0].collect_output, columns = p->state->maps[1].collect_output;
-    rows.outer = n;
-    rows.src_outer = cut->sums.plane;
-    rows.dst_outer = vector;
-    rows.count = across;
-    rows.src_item = cut->sums.row;
-    rows.dst_item = n * vector;
-    rows.src_step = n * cut->sums.plane;
-    rows.dst_step = across * n * vector;
-    columns.outer = mh; /* in order: what a line has too much, the next one overwrites */
-    columns.src_outer = across * n * vector;
-    columns.dst_outer = inside * vector;
-    columns.count = across;
-    columns.src_item = n * vector;
-    columns.dst_item = mw * vector;
-    columns.src_step = columns.dst_step = vector;
-    for (int64_t row = 0; row < run->tiles[0]; row++) {
-        kernels->points(&rows, sums + row * across * cut->sums.row * size, between);
-        kernels->points(&columns, between, out + row * mh * inside * vector * size);
-    }
+    const struct cvg_winograd_map map = {p->state->maps[0].collect_output, p->state->maps[1].collect_output};
+    const struct cvg_winograd_steps from = {cut->sums.row, n * cut->sums.plane, cut->sums.plane};
+    const struct cvg_winograd_steps to = {mw * vector, inside * vector, vector};
+    for (int64_t row = 0; row < run->tiles[0]; row++)
+        cvg_winograd_transform(kernels, &map, across, &from, sums + row * across * cut->sums.row * size, &to,
+                               out + row * mh * inside * vector * size, between);
 
     const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
     const struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);

@@ -39,27 +39,34 @@ int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kern
     return (columns * lines * 2 + w->axis[0].n * (columns + w->segment * w->axis[1].n)) * kernels->vector;
 }
 
-/* Transforms a run along rows, then along columns. */
-static void transform(const struct cvg_winograd *w, struct cvg_points rows, struct cvg_points columns,
-                      const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const char *window,
-                      int64_t width, const struct cvg_winograd_planes *planes, char *to, char *between)
+void cvg_winograd_transform(const struct cvg_kernels *kernels, const struct cvg_winograd_map *map, int64_t items,
+                            const struct cvg_winograd_steps *from, const void *src, const struct cvg_winograd_steps *to,
+                            void *dst, void *between)
 {
-    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
-    rows.count = width;
-    rows.src_item = rows.dst_item = vector;
-    rows.src_step = rows.dst_step = width * vector;
-    columns.outer = w->axis[0].n;
+    struct cvg_points rows = map->rows, columns = map->columns;
+    const int64_t vector = kernels->vector;
+    /* Items that follow each other on one line, and may overlap, are one long item along rows. */
+    const int64_t apart = from->item % from->column ? -1 : from->item / from->column;
+    const int joined = apart >= 0 && apart <= columns.in;
+    const int64_t item = joined ? apart : columns.in, width = (items - 1) * item + columns.in;
+    rows.outer = joined ? 1 : columns.in;
+    rows.src_outer = from->column;
+    rows.dst_outer = vector;
+    rows.count = joined ? width : items;
+    rows.src_item = joined ? from->column : from->item;
+    rows.dst_item = joined ? vector : item * vector;
+    rows.src_step = from->row;
+    rows.dst_step = width * vector;
+    columns.outer = rows.out; /* in order: what a line has too much, the next one overwrites */
     columns.src_outer = width * vector;
-    columns.dst_outer = w->axis[1].n * planes->plane;
-    columns.count = run->tiles[1];
-    columns.src_item = w->axis[1].m * vector;
-    columns.dst_item = planes->row;
+    columns.dst_outer = to->row;
+    columns.count = items;
+    columns.src_item = item * vector;
+    columns.dst_item = to->item;
     columns.src_step = vector;
-    columns.dst_step = planes->plane;
-    for (int64_t row = 0; row < run->tiles[0]; row++) {
-        kernels->points(&rows, window + row * w->axis[0].m * width * vector * size, between);
-        kernels->points(&columns, between, to + row * run->tiles[1] * planes->row * size);
-    }
+    columns.dst_step = to->column;
+    kernels->points(&rows, src, between);
+    kernels->points(&columns, between, dst);
 }
 
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
@@ -76,7 +83,11 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
         corner[i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
     cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[2]){lines, columns},
                           kernels->vector, window, turned);
-    transform(w, first ? maps[0].spread_input : maps[0].evaluate_output,
-              first ? maps[1].spread_input : maps[1].evaluate_output, kernels, run, window, columns, planes, to,
-              turned);
+    const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,
+                                         first ? maps[1].spread_input : maps[1].evaluate_output};
+    const struct cvg_winograd_steps read = {w->axis[1].m * kernels->vector, columns * kernels->vector, kernels->vector};
+    const struct cvg_winograd_steps write = {planes->row, w->axis[1].n * planes->plane, planes->plane};
+    for (int64_t row = 0; row < run->tiles[0]; row++)
+        cvg_winograd_transform(kernels, &map, run->tiles[1], &read, window + row * w->axis[0].m * columns * vector,
+                               &write, (char *)to + row * run->tiles[1] * planes->row * (int64_t)kernels->size, turned);
 }

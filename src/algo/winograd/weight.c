@@ -217,25 +217,13 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size, count = cvg_min(FEW, p->c_count - c);
     const int64_t n = cut->w.axis[1].n, r = p->sub.size[0], q = p->sub.size[1];
     char *out = p->x.transform, *between = out + count * r * q * vector * size;
-    struct cvg_points rows = p->state->maps[0].collect_weight, columns = p->state->maps[1].collect_weight;
-    rows.out = (int)r;
-    rows.outer = columns.outer = count;
-    rows.src_outer = sums->row;
-    rows.dst_outer = r * n * vector;
-    rows.count = n;
-    rows.src_item = sums->plane;
-    rows.dst_item = vector;
-    rows.src_step = n * sums->plane;
-    rows.dst_step = n * vector;
-    columns.out = (int)q;
-    columns.src_outer = r * n * vector;
-    columns.dst_outer = r * q * vector;
-    columns.count = r;
-    columns.src_item = n * vector;
-    columns.dst_item = q * vector;
-    columns.src_step = columns.dst_step = vector;
-    kernels->points(&rows, p->x.sums + (c * sums->row + lane) * size, between);
-    kernels->points(&columns, between, out);
+    struct cvg_winograd_map map = {p->state->maps[0].collect_weight, p->state->maps[1].collect_weight};
+    const struct cvg_winograd_steps from = {sums->row, n * sums->plane, sums->plane};
+    const struct cvg_winograd_steps steps = {r * q * vector, q * vector, vector};
+    map.rows.out = (int)r;
+    map.columns.out = (int)q;
+    cvg_winograd_transform(kernels, &map, count, &from, p->x.sums + (c * sums->row + lane) * size, &steps, out,
+                           between);
 
     const struct cvg_filters *to = &p->to;
     const int64_t first = p->sub.first[0] * s->filter[2] + p->sub.first[1];

@@ -31,6 +31,24 @@ struct cvg_winograd_maps {
 void cvg_winograd_maps_of(const struct cvg_winograd_size *size, const struct cvg_kernels *kernels,
                           struct cvg_winograd_maps *maps);
 
+/* Those of one transform: along rows of a tile, then along its columns. */
+struct cvg_winograd_map {
+    struct cvg_points rows, columns;
+};
+
+/* Elements between neighbouring items, between their rows and between their columns. */
+struct cvg_winograd_steps {
+    int64_t item, row, column;
+};
+
+/*
+ * Transforms items, which are tiles or filters of vectors, along both axes.  between: room for what lies between, as
+ * many rows as result and as many columns as are read.  Columns of the result are written in the order of its rows.
+ */
+void cvg_winograd_transform(const struct cvg_kernels *kernels, const struct cvg_winograd_map *map, int64_t items,
+                            const struct cvg_winograd_steps *from, const void *src, const struct cvg_winograd_steps *to,
+                            void *dst, void *between);
+
 /*
  * Both axes, rows and columns, and how a destination is cut into tiles and runs.
  *
