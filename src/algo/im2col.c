@@ -143,15 +143,9 @@ static struct run run_of(const struct cvg_shape *s, const struct cvg_view *image
     const int64_t h = out[1] * s->stride[1] - s->pad[1] + tap[1] * s->dilation[1];
     const int64_t w = out[2] * step - s->pad[2] + tap[2] * s->dilation[2];
     struct run run = {.count = count, .step = step * image->step[2]};
-    if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1] || w >= s->in[2])
+    if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1])
         return run;
-    if (step == 1) { /* the usual case, without divisions */
-        run.low = w < 0 ? cvg_min(-w, count) : 0;
-        run.high = cvg_max(run.low, cvg_min(s->in[2] - w, count));
-    } else {
-        run.low = w < 0 ? cvg_min(cvg_ceil_div(-w, step), count) : 0;
-        run.high = cvg_max(run.low, cvg_min((s->in[2] - 1 - w) / step + 1, count));
-    }
+    cvg_inside(w, step, count, s->in[2], &run.low, &run.high);
     run.from = d * image->step[0] + h * image->step[1] + (w + run.low * step) * image->step[2];
     return run;
 }

@@ -82,23 +82,17 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
     return a;
 }
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
 /*
  * The taps [*first, *end) that meet the source when the destinations meet it, at
  * tap 0, from low to high.
  */
 static void meeting_taps(const struct cvg_axis *a, int64_t low, int64_t high, int64_t *first, int64_t *end)
 {
-    const int64_t step = a->tap_source_step;
-    if (step > 0) {
-        *first = cvg_max(0, -floor_div(high, step));
-        *end = cvg_min(a->taps, floor_div(a->source_size - 1 - low, step) + 1);
-    } else {
-        *first = cvg_max(0, -floor_div(a->source_size - 1 - low, -step));
-        *end = cvg_min(a->taps, floor_div(high, -step) + 1);
-    }
-    *first = cvg_min(*first, a->taps);
+    const int falls = a->tap_source_step < 0; /* with the taps: then seen from the source's end */
+    const int64_t step = falls ? -a->tap_source_step : a->tap_source_step;
+    int64_t rest;
+    cvg_inside(falls ? a->source_size - 1 - low : high, step, a->taps, a->source_size, first, &rest);
+    cvg_inside(falls ? a->source_size - 1 - high : low, step, a->taps, a->source_size, &rest, end);
     *end = cvg_max(*first, *end);
 }
 
@@ -253,10 +247,8 @@ static struct inside inside_of(const struct cvg_axis *a, int64_t class)
 {
     const int64_t step = a->source_step;
     const int64_t from = a->source_first + class * a->tap_source_step - a->lead * step;
-    const int64_t end = from < a->source_size ? (a->source_size - 1 - from) / step + 1 : 0;
     struct inside in;
-    in.low = from < 0 ? cvg_min(cvg_ceil_div(-from, step), a->length) : 0;
-    in.high = cvg_max(in.low, cvg_min(end, a->length));
+    cvg_inside(from, step, a->length, a->source_size, &in.low, &in.high);
     in.source = from + in.low * step;
     return in;
 }

@@ -37,20 +37,13 @@ struct cvg_view cvg_view_result(const struct cvg_task *t, int gradient)
     return gradient ? cvg_view_in(t, t->result) : cvg_view_out(t, t->result);
 }
 
-/* The part of [first, first + count) that lies in [0, extent), counted from first: [*low, *high). */
-static void inside_of(int64_t first, int64_t count, int64_t extent, int64_t *low, int64_t *high)
-{
-    *low = cvg_min(count, cvg_max(0, -first));
-    *high = cvg_max(*low, cvg_min(count, extent - first));
-}
-
 void cvg_read_rectangle(const struct cvg_view *v, int64_t n, int64_t channel, const int64_t first[3],
                         const int64_t count[3], char *to)
 {
     const int64_t size = v->size, plane = count[1] * count[2];
     int64_t low[3], high[3];
     for (int i = 0; i < 3; i++)
-        inside_of(first[i], count[i], v->extent[i], &low[i], &high[i]);
+        cvg_inside(first[i], 1, count[i], v->extent[i], &low[i], &high[i]);
     const int whole = count[2] == v->extent[2] && first[2] == 0; /* rows follow each other */
     for (int64_t d = 0; d < count[0]; d++, to += plane * size) {
         const int64_t begin = d < low[0] || d >= high[0] ? count[1] : low[1], end = cvg_max(begin, high[1]);
@@ -111,8 +104,8 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
 {
     const int64_t vector = lanes * v->size, columns = count[1];
     int64_t low, end, left, right;
-    inside_of(first[0], count[0], v->extent[1], &low, &end);
-    inside_of(first[1], columns, v->extent[2], &left, &right);
+    cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
+    cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
     const int64_t inside = right - left;
     const int together = inside == v->extent[2] && inside < SHORT && end > low;
 

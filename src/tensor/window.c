@@ -130,17 +130,14 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_region *region, cons
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap, int clip,
                    int64_t *first, int64_t *end)
 {
-    const int64_t stride = s->stride[axis], begin = region->begin[axis];
-    const int64_t far = s->pad[axis] - tap * s->dilation[axis]; /* p*stride - far is met */
-    *first = begin;
-    *end = begin + region->count[axis];
-    if (clip) {
-        const int64_t last = s->in[axis] - 1 + far;
-        if (far > 0)
-            *first = cvg_max(*first, cvg_ceil_div(far, stride));
-        *end = last < 0 ? *first : cvg_min(*end, last / stride + 1);
-    }
-    *end = cvg_max(*first, *end);
+    const int64_t begin = region->begin[axis];
+    *first = 0;
+    *end = region->count[axis];
+    if (clip)
+        cvg_inside(begin * s->stride[axis] - s->pad[axis] + tap * s->dilation[axis], s->stride[axis], *end, s->in[axis],
+                   first, end);
+    *first += begin;
+    *end += begin;
 }
 
 int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region, const struct cvg_window *w,

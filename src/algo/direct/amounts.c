@@ -29,10 +29,9 @@ int64_t cvg_inside_share(const struct cvg_shape *s, cvg_pass pass)
             continue;
         int64_t inside = 0; /* pairs of an output position and a tap that meets the input */
         for (int64_t tap = 0; tap < s->filter[i]; tap++) {
-            const int64_t first = tap * s->dilation[i] - s->pad[i]; /* the input at output 0 */
-            const int64_t low = first < 0 ? cvg_ceil_div(-first, s->stride[i]) : 0;
-            const int64_t end = first < s->in[i] ? (s->in[i] - 1 - first) / s->stride[i] + 1 : 0;
-            inside += cvg_max(0, cvg_min(end, s->out[i]) - low);
+            int64_t low, end;
+            cvg_inside(tap * s->dilation[i] - s->pad[i], s->stride[i], s->out[i], s->in[i], &low, &end);
+            inside += end - low;
         }
         const int64_t all = pass == CVG_GRAD_INPUT ? cvg_ceil_div(s->in[i], s->stride[i]) : s->out[i];
         share = share * inside / cvg_times(all, s->filter[i]);
