@@ -21,12 +21,14 @@
  * T R S filter size, O P Q output size, G groups.  A problem of rank 2 uses
  * H W, R S and P Q; of rank 1 only W, S and Q.
  *
- * Layouts.  Plain row-major arrays without gaps:
+ * Layouts.  Plain row-major arrays without gaps, if nothing else is said:
  *
- *   input, grad_input     N x C   x [D x] [H x] W
- *   weight, grad_weight   K x C/G x [T x] [R x] S
- *   output, grad_output   N x K   x [O x] [P x] Q
+ *   input, grad_input     N x C   x [D x] [H x] W      or channels last, N x [D x] [H x] W x C
+ *   output, grad_output   N x K   x [O x] [P x] Q      and               N x [O x] [P x] Q x K
+ *   weight, grad_weight   K x C/G x [T x] [R x] S      or K x [T x] [R x] S x C/G, or [T x] [R x] S x C/G x K
  *   bias, grad_bias       K
+ *
+ * cvg_conv.layout and .weight_layout say which; in_steps and out_steps let tensors be parts of larger ones.
  *
  * Elements are float or double, as cvg_conv.type says, at their natural
  * alignment.  An operand that has no elements (batch 0) may be NULL.
@@ -90,6 +92,28 @@ typedef enum cvg_mode {
     CVG_ACCUMULATE = 1 /* result = result + scale * gradient */
 } cvg_mode;
 
+/* Where channels stand among the axes of input, output and their gradients. */
+typedef enum cvg_layout {
+    CVG_CHANNELS_FIRST = 0, /* N x C x [D x] [H x] W */
+    CVG_CHANNELS_LAST = 1   /* N x [D x] [H x] W x C: PyTorch's channels_last, TensorFlow's and JAX's NHWC */
+} cvg_layout;
+
+/* The axes of weight and its gradient; any goes with each cvg_layout. */
+typedef enum cvg_weight_layout {
+    CVG_KCRS = 0, /* K x C/G x [T x] [R x] S */
+    CVG_KRSC = 1, /* K x [T x] [R x] S x C/G: PyTorch's channels_last */
+    CVG_RSCK = 2  /* [T x] [R x] S x C/G x K: TensorFlow's HWIO; its depthwise H x W x C x M is the same memory */
+} cvg_weight_layout;
+
+/*
+ * A view: how many elements of a larger tensor lie between neighbours along each axis; 0 = as if there were no gaps.
+ * The innermost step (axis[spatial_dims - 1], or of channels last channel) is 1 or 0.  axis[spatial_dims - 1] of
+ * channels last is the step between pixels.  No step may be less than what one element along it takes.
+ */
+typedef struct cvg_steps {
+    int64_t image, channel, axis[3];
+} cvg_steps;
+
 /*
  * The problem.  Arrays are indexed by axis in the order of the layout: for
  * spatial_dims 2, [0] is the row axis (H R P) and [1] the column axis (W S Q);
@@ -119,12 +143,19 @@ typedef struct cvg_conv {
     int64_t dilation[3];  /* >= 1; 1 means none */
     int64_t pad_begin[3]; /* >= 0; zeros before the first element; may exceed the filter */
     int64_t pad_end[3];   /* >= 0; zeros after the last element */
+    cvg_layout layout;    /* of input, output and their gradients */
+    cvg_weight_layout weight_layout;
+    cvg_steps in_steps;  /* of input and grad_input; all 0: no gaps */
+    cvg_steps out_steps; /* of output and grad_output */
 } cvg_conv;
 
-#define CVG_CONV_INIT                                                                                                \
-    {                                                                                                                \
-        sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, { 0, 0, 0 } \
+/* clang-format off */
+#define CVG_CONV_INIT                                                                                     \
+    {                                                                                                     \
+        sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},  \
+        {0, 0, 0}, CVG_CHANNELS_FIRST, CVG_KCRS, {0, 0, {0, 0, 0}}, {0, 0, {0, 0, 0}}                      \
     }
+/* clang-format on */
 
 /*
  * The host's own thread pool, as one function: call task(context, index) once

@@ -117,8 +117,8 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
         return status;
     cvg_options_read(&chosen, options, NULL); /* which were good enough for a plan */
     const struct cvg_shape *s = &plan->shape;
-    const struct tensors x = {tensor(plan->kernels, s->N * s->C * s->in_size), tensor(plan->kernels, s->K * s->taps),
-                              tensor(plan->kernels, s->N * s->K * s->out_size)};
+    const struct tensors x = {tensor(plan->kernels, s->N ? s->in_span : 0), tensor(plan->kernels, s->K * s->taps),
+                              tensor(plan->kernels, s->N ? s->out_span : 0)};
     double times[CVG_PASS_COUNT][CVG_ALGO_COUNT] = {{0}};
     int measured[CVG_PASS_COUNT] = {0};
     if (x.input && x.weight && x.output) {

@@ -17,6 +17,28 @@ static void write_axes(struct cvg_text *w, const char *label, const char *betwee
         cvg_write(w, "%s%" PRId64, axis > 3 - s->rank ? between : "", values[axis]);
 }
 
+/* How tensors lie, where that is not the default. */
+static void write_layout(struct cvg_text *w, const struct cvg_shape *s)
+{
+    static const char *const weights[] = {[CVG_KCRS] = "kcrs", [CVG_KRSC] = "krsc", [CVG_RSCK] = "rsck"};
+    const struct {
+        const char *name;
+        const cvg_steps *steps;
+        int64_t gaps;
+    } tensors[] = {{" in_steps", &s->in_steps, s->in_span - (s->N ? s->N : 1) * s->C * s->in_size},
+                   {" out_steps", &s->out_steps, s->out_span - (s->N ? s->N : 1) * s->K * s->out_size}};
+    if (s->layout == CVG_CHANNELS_LAST)
+        cvg_write(w, " layout channels_last");
+    if (s->weight_layout != CVG_KCRS)
+        cvg_write(w, " weight %s", weights[s->weight_layout]);
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        if (tensors[i].gaps) {
+            cvg_write(w, "%s %" PRId64 " %" PRId64, tensors[i].name, tensors[i].steps->image,
+                      tensors[i].steps->channel);
+            write_axes(w, " ", " ", s, tensors[i].steps->axis);
+        }
+}
+
 /* ---- for people ---- */
 
 /* Why AUTO took another algorithm than one that it could have taken. */
@@ -66,6 +88,7 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
     write_axes(&w, ", pad ", "x", s, s->pad);
     write_axes(&w, " + ", "x", s, s->pad_end);
     write_axes(&w, ", out ", "x", s, s->out);
+    write_layout(&w, s);
     cvg_write(&w, "\nkernels: %s, %d x %d sums at a time%s\n", plan->kernels->isa,
               plan->kernels->tile[plan->kernels->main].rows, plan->kernels->tile[plan->kernels->main].lanes,
               plan->kernels->rounds_twice ? ", without fused multiply-add: not the bits of processors that have it"
@@ -137,6 +160,7 @@ static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
     write_axes(&w, " dilation ", " ", s, s->dilation);
     write_axes(&w, " pad ", " ", s, s->pad);
     write_axes(&w, " pad_end ", " ", s, s->pad_end);
+    write_layout(&w, s);
     cvg_write(&w, "\nlimits error_growth %.17g workspace %zu\n", plan->error_growth, plan->workspace_limit);
     return w.length;
 }

@@ -2,6 +2,7 @@
 #include "shape.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +32,11 @@ static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; must be CVG_F32 or CVG_F64", (int)conv->type);
     if (conv->spatial_dims < 1 || conv->spatial_dims > 3)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "spatial_dims is %d; must be 1, 2 or 3", conv->spatial_dims);
+    if ((int)conv->layout < 0 || conv->layout > CVG_CHANNELS_LAST)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "layout is %d; that is no cvg_layout", (int)conv->layout);
+    if ((int)conv->weight_layout < 0 || conv->weight_layout > CVG_RSCK)
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "weight_layout is %d; that is no cvg_weight_layout",
+                        (int)conv->weight_layout);
     const struct {
         const char *name;
         int64_t value, least;
@@ -103,6 +109,44 @@ static cvg_status check_tensor(cvg_error *error, const char *name, const char *a
                     name, a_field, a, b_field, b, plane);
 }
 
+/*
+ * The steps of a tensor of images, from what the caller gave: what is 0 has no gaps.  *span: elements from the first to
+ * the last.
+ */
+static cvg_status read_steps(const cvg_conv *conv, const char *name, const cvg_steps *given, int64_t channels,
+                             const int64_t extent[3], cvg_steps *steps, int64_t *span, cvg_error *error)
+{
+    enum { IMAGE, CHANNEL, PLANE, ROW, COLUMN, AXES };
+    static const int inner_first[][AXES] = {[CVG_CHANNELS_FIRST] = {COLUMN, ROW, PLANE, CHANNEL, IMAGE},
+                                            [CVG_CHANNELS_LAST] = {CHANNEL, COLUMN, ROW, PLANE, IMAGE}};
+    const int missing = 3 - conv->spatial_dims;
+    const int64_t most = (int64_t)(PTRDIFF_MAX / (conv->type == CVG_F32 ? sizeof(float) : sizeof(double)));
+    const int64_t counts[AXES] = {conv->batch > 0 ? conv->batch : 1, channels, extent[0], extent[1], extent[2]};
+    int64_t asked[AXES] = {given->image, given->channel}, own[AXES], dense = 1;
+    for (int axis = missing; axis < 3; axis++)
+        asked[PLANE + axis] = given->axis[axis - missing];
+    *span = 1;
+    for (int i = 0; i < AXES; i++) {
+        const int axis = inner_first[conv->layout][i];
+        char field[32];
+        snprintf(field, sizeof field, "%s.%s", name, axis == IMAGE ? "image" : axis == CHANNEL ? "channel" : "axis");
+        if (asked[axis] &&
+            check_range(error, field, axis < PLANE ? -1 : axis - PLANE - missing, asked[axis], dense, i ? most : 1))
+            return CVG_INVALID_ARGUMENT;
+        own[axis] = asked[axis] ? asked[axis] : dense;
+        const int64_t further = times(own[axis], counts[axis] - 1);
+        dense = times(own[axis], counts[axis]);
+        if (further < 0 || dense < 0 || *span > most - further)
+            return cvg_fail(error, CVG_INVALID_ARGUMENT,
+                            "%s is %" PRId64 "; so far apart the tensor does not fit in "
+                            "the address space",
+                            field, own[axis]);
+        *span += further;
+    }
+    *steps = (cvg_steps){own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}};
+    return CVG_OK;
+}
+
 cvg_status cvg_struct_read(void *own, size_t size, size_t least, const void *theirs, const char *name, cvg_error *error)
 {
     size_t given;
@@ -149,7 +193,7 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
     if (!conv)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "conv is NULL");
     cvg_conv known = CVG_CONV_INIT;
-    if (cvg_struct_read(&known, sizeof known, sizeof known, conv, "conv", error))
+    if (cvg_struct_read(&known, sizeof known, offsetof(cvg_conv, layout), conv, "conv", error))
         return CVG_INVALID_ARGUMENT;
     conv = &known;
     if (check_fields(conv, error))
@@ -187,6 +231,29 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
                      s.filter_size, size) ||
         check_tensor(error, "output", "batch", s.N, "out_channels", s.K, "out", s.out, s.out_size, size))
         return CVG_INVALID_ARGUMENT;
+    s.layout = conv->layout;
+    s.weight_layout = conv->weight_layout;
+    if (read_steps(conv, "in_steps", &conv->in_steps, s.C, s.in, &s.in_steps, &s.in_span, error) ||
+        read_steps(conv, "out_steps", &conv->out_steps, s.K, s.out, &s.out_steps, &s.out_span, error))
+        return CVG_INVALID_ARGUMENT;
+    s.weight_k = s.weight_layout == CVG_RSCK ? 1 : s.taps;
+    s.weight_c = s.weight_layout == CVG_KCRS ? s.filter_size : s.weight_layout == CVG_KRSC ? 1 : s.K;
+    s.weight_tap = s.weight_layout == CVG_KCRS ? 1 : s.weight_layout == CVG_KRSC ? s.Cg : s.Cg * s.K;
     *shape = s;
     return CVG_OK;
+}
+
+int cvg_rows_follow(const struct cvg_shape *s)
+{
+    const struct {
+        const int64_t *extent, *step;
+    } tensors[] = {{s->in, s->in_steps.axis}, {s->out, s->out_steps.axis}};
+    int follow = 1;
+    for (int i = 0; i < 2; i++) {
+        follow &= tensors[i].step[2] == 1;
+        for (int axis = 0; axis < 2; axis++)
+            follow &= tensors[i].extent[axis] == 1 ||
+                      tensors[i].step[axis] == tensors[i].extent[axis + 1] * tensors[i].step[axis + 1];
+    }
+    return follow;
 }

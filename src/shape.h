@@ -22,7 +22,15 @@ struct cvg_shape {
     int64_t filter_size;        /* T*R*S */
     int64_t out_size;           /* O*P*Q */
     int64_t taps;               /* Cg * filter_size: the products behind one output */
+    cvg_layout layout;
+    cvg_weight_layout weight_layout;
+    cvg_steps in_steps, out_steps;          /* elements between neighbours; axes as above */
+    int64_t in_span, out_span;              /* elements from the first to the last, of one image at least */
+    int64_t weight_k, weight_c, weight_tap; /* elements between neighbours of the weight */
 };
+
+/* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
+int cvg_rows_follow(const struct cvg_shape *shape);
 
 /* Checks conv and fills shape; on failure writes the sentence to error (may be NULL). */
 cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error);

@@ -23,6 +23,8 @@ static const char *const result_names[RESULTS] = {"output", "grad_input", "grad_
 
 enum { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OPERANDS };
 static const char *const operand_names[OPERANDS] = {"input", "weight", "bias", "grad_output"};
+static const enum cvg_like operand_like[OPERANDS] = {CVG_LIKE_INPUT, CVG_LIKE_WEIGHT, CVG_LIKE_BIAS, CVG_LIKE_OUTPUT};
+static const enum cvg_like result_like[RESULTS] = {CVG_LIKE_OUTPUT, CVG_LIKE_INPUT, CVG_LIKE_WEIGHT, CVG_LIKE_BIAS};
 
 /* What operands hold: numbers in [-1, 1); integers in [-2, 2]; zeros, but for a large number here and there. */
 enum kind { REALS, INTEGERS, SPARSE, KINDS };
@@ -30,10 +32,11 @@ enum kind { REALS, INTEGERS, SPARSE, KINDS };
 struct verify {
     const cvg_plan *plan;
     cvg_report *report;
-    int64_t operand_count[OPERANDS], result_count[RESULTS];
-    char *operand[OPERANDS], *before[OPERANDS]; /* before: a copy */
-    char *result[RESULTS], *again[RESULTS];     /* with guards around each */
-    char *workspace;                            /* the same */
+    int64_t operand_count[OPERANDS], result_count[RESULTS]; /* elements, */
+    int64_t operand_span[OPERANDS], result_span[RESULTS];   /* and with the gaps between them */
+    char *operand[OPERANDS], *before[OPERANDS];             /* before: a copy */
+    char *result[RESULTS], *again[RESULTS];                 /* with guards around each */
+    char *workspace;                                        /* the same */
     double largest[OPERANDS];
     uint64_t random;
     enum kind kind; /* of the operands now */
@@ -107,18 +110,21 @@ static int allocate(struct verify *v)
 {
     const struct cvg_shape *s = &v->plan->shape;
     const int64_t input = s->N * s->C * s->in_size, weight = s->K * s->taps, output = s->N * s->K * s->out_size;
-    const int64_t operands[OPERANDS] = {input, weight, s->K, output}, results[RESULTS] = {output, input, weight, s->K};
+    const int64_t count[] = {input, output, weight, s->K};
+    const int64_t span[] = {s->N ? s->in_span : 0, s->N ? s->out_span : 0, weight, s->K};
     int good = 1;
     for (int i = 0; i < OPERANDS; i++) {
-        v->operand_count[i] = operands[i];
-        v->operand[i] = malloc(bytes_of(v, operands[i]) + 1);
-        v->before[i] = malloc(bytes_of(v, operands[i]) + 1);
+        v->operand_count[i] = count[operand_like[i]];
+        v->operand_span[i] = span[operand_like[i]];
+        v->operand[i] = malloc(bytes_of(v, v->operand_span[i]) + 1);
+        v->before[i] = malloc(bytes_of(v, v->operand_span[i]) + 1);
         good &= v->operand[i] && v->before[i];
     }
     for (int i = 0; i < RESULTS; i++) {
-        v->result_count[i] = results[i];
-        v->result[i] = guarded(bytes_of(v, results[i]));
-        v->again[i] = guarded(bytes_of(v, results[i]));
+        v->result_count[i] = count[result_like[i]];
+        v->result_span[i] = span[result_like[i]];
+        v->result[i] = guarded(bytes_of(v, v->result_span[i]));
+        v->again[i] = guarded(bytes_of(v, v->result_span[i]));
         good &= v->result[i] && v->again[i];
     }
     v->workspace = guarded(cvg_plan_workspace_most(v->plan));
@@ -142,12 +148,13 @@ static void fill(struct verify *v, enum kind kind)
     v->kind = kind;
     for (int i = 0; i < OPERANDS; i++) {
         v->largest[i] = 0;
+        memset(v->operand[i], POISON_BYTE, bytes_of(v, v->operand_span[i])); /* gaps must not be read */
         for (int64_t j = 0; j < v->operand_count[i]; j++) {
             const double value = element(v);
-            v->plan->kernels->store(v->operand[i], j, value);
+            v->plan->kernels->store(v->operand[i], cvg_element_of(&v->plan->shape, operand_like[i], j), value);
             v->largest[i] = fmax(v->largest[i], fabs(value));
         }
-        memcpy(v->before[i], v->operand[i], bytes_of(v, v->operand_count[i]));
+        memcpy(v->before[i], v->operand[i], bytes_of(v, v->operand_span[i]));
     }
 }
 
@@ -177,8 +184,8 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
                                   .input = v->operand[INPUT],
                                   .weight = v->operand[WEIGHT],
                                   .grad_output = v->operand[GRAD_OUTPUT]};
-    struct cvg_sum sum = result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index, s->K, s->out_size)
-                                             : cvg_definition(&task, pass, index);
+    struct cvg_sum sum =
+        result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index, 0) : cvg_definition(&task, pass, index);
     const double scale = result == CVG_FORWARD ? 1 : plan->gradient_scale * times;
     if (result == CVG_FORWARD) {
         const double bias = plan->kernels->load(v->operand[BIAS], index / s->out_size % s->K);
@@ -196,10 +203,25 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
         allowed += algorithm->error_bound(algorithm, s, pass) *
                    (v->largest[operands[pass][0]] * v->largest[operands[pass][1]] + (result ? 0 : v->largest[BIAS]));
     }
-    const double got = plan->kernels->load(v->result[result], index), want = scale * sum.value;
+    const double got = plan->kernels->load(v->result[result], cvg_element_of(s, result_like[result], index));
+    const double want = scale * sum.value;
     record(v, fabs(got - want) <= allowed * fabs(scale),
            "%s%s by %s: element %" PRId64 " is %.9g; must be %.9g within %.3g", result_names[result],
            times > 1 ? ", accumulated," : "", algorithm->name, index, got, want, allowed * fabs(scale));
+}
+
+/*
+ * Whether nothing between the elements of a view was written.  Elements that are no NaN are counted: those of a result
+ * that is right are all that there are.
+ */
+static int gaps_are_left(const struct verify *v, int result)
+{
+    int64_t written = 0;
+    if (v->result_span[result] == v->result_count[result])
+        return 1;
+    for (int64_t i = 0; i < v->result_span[result]; i++)
+        written += !isnan(v->plan->kernels->load(v->result[result], i));
+    return written <= v->result_count[result];
 }
 
 static void check_elements(struct verify *v, int result, double times)
@@ -212,7 +234,8 @@ static void check_elements(struct verify *v, int result, double times)
         const int64_t drawn = i == 0 ? 0 : i == 1 ? count - 1 : (int64_t)(draw(v) % (uint64_t)count);
         check_element(v, result, (double)count <= most ? i : drawn, times);
     }
-    record(v, intact(v->result[result], bytes_of(v, count)), "%s was written outside of it", result_names[result]);
+    record(v, intact(v->result[result], bytes_of(v, v->result_span[result])) && gaps_are_left(v, result),
+           "%s was written outside of it", result_names[result]);
 }
 
 static void check_pass(struct verify *v, cvg_pass pass)
@@ -221,14 +244,14 @@ static void check_pass(struct verify *v, cvg_pass pass)
     const int results[2] = {pass, pass == CVG_GRAD_WEIGHT ? GRAD_BIAS : pass};
     cvg_plan_alone(&single, v->plan);
     for (int i = results[0]; i <= results[1]; i++) {
-        poison(v->result[i], bytes_of(v, v->result_count[i]));
-        poison(v->again[i], bytes_of(v, v->result_count[i]));
+        poison(v->result[i], bytes_of(v, v->result_span[i]));
+        poison(v->again[i], bytes_of(v, v->result_span[i]));
     }
     run(v, v->plan, pass, v->result, CVG_OVERWRITE);
     run(v, &single, pass, v->again, CVG_OVERWRITE);
     for (int i = results[0]; i <= results[1]; i++) {
         check_elements(v, i, 1);
-        record(v, !memcmp(v->result[i], v->again[i], bytes_of(v, v->result_count[i])),
+        record(v, !memcmp(v->result[i], v->again[i], bytes_of(v, v->result_span[i])),
                "%s by %s: one thread gives other bits than %d", result_names[i], v->plan->pass[pass].algorithm->name,
                v->plan->pass[pass].workers);
     }
@@ -255,7 +278,7 @@ cvg_status cvg_verify(const cvg_plan *plan, cvg_report *report)
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             check_pass(&v, (cvg_pass)pass);
         for (int i = 0; i < OPERANDS; i++)
-            record(&v, !memcmp(v.operand[i], v.before[i], bytes_of(&v, v.operand_count[i])), "%s was changed",
+            record(&v, !memcmp(v.operand[i], v.before[i], bytes_of(&v, v.operand_span[i])), "%s was changed",
                    operand_names[i]);
     }
     release(&v);

@@ -25,8 +25,21 @@ static unsigned long long hash(const void *data, size_t size, unsigned long long
 
 int main(void)
 {
-    for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
-        const cvg_conv conv = {sizeof conv, CVG_F32, 2, N, C, K, 1, {H, W}, {S, S}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+    for (int run = 0; run < 3 * CVG_ALGO_COUNT; run++) {
+        const int algo = run % CVG_ALGO_COUNT, layout = run / CVG_ALGO_COUNT; /* channels first, and twice last */
+        if (algo == CVG_AUTO)
+            continue;
+        cvg_conv conv = CVG_CONV_INIT;
+        conv.batch = N;
+        conv.in_channels = C;
+        conv.out_channels = K;
+        conv.in[0] = H;
+        conv.in[1] = W;
+        conv.filter[0] = conv.filter[1] = S;
+        for (int i = 0; i < 2; i++)
+            conv.pad_begin[i] = conv.pad_end[i] = 1;
+        conv.layout = layout ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
+        conv.weight_layout = (cvg_weight_layout)layout;
         cvg_options options = CVG_OPTIONS_INIT;
         cvg_plan *plan;
         cvg_error error;
@@ -51,7 +64,7 @@ int main(void)
         unsigned long long state = hash(output, sizeof output, 14695981039346656037u);
         state = hash(grad_input, sizeof grad_input, state);
         state = hash(grad_weight, sizeof grad_weight, state);
-        printf("%s %016llx\n", cvg_algo_name((cvg_algo)algo), hash(grad_bias, sizeof grad_bias, state));
+        printf("%s %d %016llx\n", cvg_algo_name((cvg_algo)algo), layout, hash(grad_bias, sizeof grad_bias, state));
         free(workspace);
         cvg_plan_destroy(plan);
     }

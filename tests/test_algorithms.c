@@ -8,6 +8,7 @@
 #include "check.h"
 #include "cli.h"
 #include "cpu.h"
+#include "geometry.h"
 #include "oracle.h"
 
 #include <math.h>
@@ -126,6 +127,7 @@ static void *workspace_new(const cvg_plan *plan, cvg_pass pass)
 struct test {
     const char *problem;
     cvg_conv conv;
+    struct geometry g;
     struct sizes z;
     int64_t count[TENSORS];
     double terms[TENSORS];
@@ -134,7 +136,7 @@ struct test {
 
 static struct test test_new(const char *problem, const cvg_conv *conv)
 {
-    struct test t = {.problem = problem, .conv = *conv, .z = problem_sizes(conv)};
+    struct test t = {.problem = problem, .conv = *conv, .g = geometry_of(conv), .z = problem_sizes(conv)};
     const int64_t count[TENSORS] = {t.z.input,  t.z.weight, t.z.bias,   t.z.output,
                                     t.z.output, t.z.input,  t.z.weight, t.z.bias};
     t.terms[OUTPUT] = t.z.terms + 1;
@@ -154,6 +156,27 @@ static void test_free(struct test *t)
         free(t->value[i]);
         free(t->sum[i]);
     }
+}
+
+/* Where an element of a tensor lies, and how much memory that has, with the gaps of a view. */
+static int64_t where(const struct test *t, int tensor, int64_t index)
+{
+    switch (tensor) {
+    case INPUT:
+    case GRAD_INPUT: return geometry_in(&t->g, index);
+    case OUTPUT:
+    case GRAD_OUTPUT: return geometry_out(&t->g, index);
+    case WEIGHT:
+    case GRAD_WEIGHT: return geometry_weight(&t->g, index);
+    default: return index;
+    }
+}
+
+static int64_t span(const struct test *t, int tensor)
+{
+    return tensor == INPUT || tensor == GRAD_INPUT     ? t->g.in_span
+           : tensor == OUTPUT || tensor == GRAD_OUTPUT ? t->g.out_span
+                                                       : t->count[tensor];
 }
 
 /* Fills operands (integers in [-2, 2], or real numbers exact in f32) and asks the oracle. */
@@ -182,12 +205,12 @@ static void compare(const struct test *t, enum tensor tensor, const struct buffe
     const double n = (t->terms[tensor] + 3) * u, gamma = n / (1 - n);
     int64_t bad = -1;
     for (int64_t i = 0; i < t->count[tensor] && bad < 0; i++) {
-        const double error = fabs(array_get(&got->view, i) - factor * t->value[tensor][i]);
+        const double error = fabs(array_get(&got->view, where(t, tensor, i)) - factor * t->value[tensor][i]);
         if (!(error <= (exact ? 0 : gamma * t->sum[tensor][i]) + more * factor))
             bad = i;
     }
     check(bad < 0, "%s: %s, %s: element %lld is %.17g, must be %.17g", t->problem, what, names[tensor], (long long)bad,
-          bad < 0 ? 0 : array_get(&got->view, bad), bad < 0 ? 0 : factor * t->value[tensor][bad]);
+          bad < 0 ? 0 : array_get(&got->view, where(t, tensor, bad)), bad < 0 ? 0 : factor * t->value[tensor][bad]);
 }
 
 static long runs[CVG_ALGO_COUNT]; /* that were checked */
@@ -224,7 +247,7 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
 {
     cvg_conv conv = t->conv;
     struct buffer b[TENSORS];
-    char what[100];
+    char what[200];
     void *space;
     conv.type = type;
     cvg_error error;
@@ -236,12 +259,15 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
     cvg_plan *half = plan_of(&conv, algo, threads, 0.5);
     runs[algo]++;
 
-    snprintf(what, sizeof what, "%s %s %s %d threads %s", cvg_algo_name(algo), type_name(type), plan_isa, threads,
-             integers ? "integers" : "real");
+    snprintf(what, sizeof what, "%s %s %s %d threads %s, layout %d, weight %d%s", cvg_algo_name(algo), type_name(type),
+             plan_isa, threads, integers ? "integers" : "real", (int)conv.layout, (int)conv.weight_layout,
+             t->g.in_span > t->z.input || t->g.out_span > t->z.output ? ", views" : "");
     for (int i = 0; i < TENSORS; i++) {
-        b[i] = buffer_new(type, t->count[i]);
-        for (int64_t j = 0; j < t->count[i]; j++)
-            array_set(&b[i].view, j, i < OUTPUT ? t->value[i][j] : NAN);
+        b[i] = buffer_new(type, span(t, i));
+        for (int64_t j = 0; j < span(t, i); j++)
+            array_set(&b[i].view, j, NAN); /* gaps, too: they are not read */
+        for (int64_t j = 0; i < OUTPUT && j < t->count[i]; j++)
+            array_set(&b[i].view, where(t, i, j), t->value[i][j]);
     }
     space = workspace_new(plan, CVG_FORWARD);
     cvg_forward(plan, b[INPUT].view.data, b[WEIGHT].view.data, b[BIAS].view.data, b[OUTPUT].view.data, space);
@@ -272,9 +298,14 @@ static void check_run(const struct test *t, cvg_type type, cvg_algo algo, int th
         if (i < OUTPUT) {
             int same = 1;
             for (int64_t j = 0; j < t->count[i]; j++)
-                same &= array_get(&b[i].view, j) == t->value[i][j];
+                same &= array_get(&b[i].view, where(t, i, j)) == t->value[i][j];
             check(same, "%s: %s: %s was changed", t->problem, what, names[i]);
         }
+        int64_t numbers = 0;
+        for (int64_t j = 0; j < span(t, i); j++)
+            numbers += !isnan(array_get(&b[i].view, j));
+        check(numbers == t->count[i], "%s: %s: %s: %lld elements were written", t->problem, what, names[i],
+              (long long)numbers);
         if (!integers && !kept[i].block)
             kept[i] = b[i];
         else
@@ -295,13 +326,10 @@ static int is_fused(const char *isa)
 #endif
 }
 
-static void check_problem(const char *problem, const cvg_conv *conv, uint64_t seed)
+/* All algorithms, types, instruction sets and some thread counts on one problem, in its layout. */
+static void check_layout(const char *problem, const cvg_conv *conv, uint64_t seed, int all, int others)
 {
-#ifdef CVG_DEBUG /* slow, and about memory: each set once more is enough */
-    static const int threads[] = {7, 1}, all = 2, others = 1;
-#else
-    static const int threads[] = {1, 3, 2, 7}, all = 4, others = 2;
-#endif
+    static const int threads[] = {1, 3, 2, 7};
     struct test integers = test_new(problem, conv), real = test_new(problem, conv);
     test_fill(&integers, 1, seed);
     test_fill(&real, 0, seed);
@@ -329,6 +357,44 @@ static void check_problem(const char *problem, const cvg_conv *conv, uint64_t se
         }
     test_free(&integers);
     test_free(&real);
+}
+
+/* Gaps that leave the axes in their order; the innermost stays dense. */
+static void draw_view(struct random *random, const cvg_conv *conv, const int64_t extent[3], int64_t channels,
+                      cvg_steps *steps)
+{
+#define GAP() ((int64_t)(random_bits(random) % 3 ? 0 : random_bits(random) % 7))
+    const int dims = conv->spatial_dims, last = conv->layout == CVG_CHANNELS_LAST;
+    int64_t step = last ? channels : 1;
+    for (int axis = dims - 1; axis >= 0; axis--) {
+        step += last || axis < dims - 1 ? GAP() : 0;
+        steps->axis[axis] = step;
+        step *= extent[axis];
+    }
+    steps->channel = last ? 1 : step + GAP();
+    steps->image = (last ? step : steps->channel * channels) + GAP();
+#undef GAP
+}
+
+static void check_problem(const char *problem, const cvg_conv *conv, uint64_t seed)
+{
+    struct random random = {seed};
+    cvg_conv other = *conv;
+#ifdef CVG_DEBUG /* slow, and about memory: each set once more is enough */
+    const int all = 2, others = 1;
+#else
+    const int all = 4, others = 2;
+#endif
+    check_layout(problem, conv, seed, all, others);
+    other.layout = random_bits(&random) % 4 ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
+    other.weight_layout = (cvg_weight_layout)(random_bits(&random) % 3);
+    if (random_bits(&random) % 2) {
+        int64_t out[3];
+        cvg_output_size(conv, out, NULL);
+        draw_view(&random, &other, other.in, other.in_channels, &other.in_steps);
+        draw_view(&random, &other, out, other.out_channels, &other.out_steps);
+    }
+    check_layout(problem, &other, seed, 2, 1);
 }
 
 /* A small random problem that likes edges; 0 if the draw has no output. */

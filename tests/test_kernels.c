@@ -180,8 +180,8 @@ static void check_rows(struct space *s, struct random *random)
         }
 }
 
-/* turn, and unturn with each base. */
-static void check_turn(struct space *s, int lanes, struct random *random)
+/* turn, unturn and put_lanes with each base; lines of lanes lie step apart. */
+static void check_turn(struct space *s, int lanes, int step, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
     for (int width = 1; width <= lanes; width += width < 20 ? 1 : 11)
@@ -191,24 +191,42 @@ static void check_turn(struct space *s, int lanes, struct random *random)
             fill(&s->b, random);
             fill(&s->acc, random);
             memcpy(s->old.data, s->acc.data, MOST * k->size);
-            k->turn(s->acc.data, lanes, s->a.data, 41, width, count);
+            k->turn(s->acc.data, step, lanes, s->a.data, 41, width, count);
             for (int64_t at = 0; at < MOST; at++) {
-                const int64_t i = at / lanes, l = at % lanes;
-                const double want = i >= count ? array_get(&s->old, at) : l < width ? array_get(&s->a, l * 41 + i) : 0;
+                const int64_t i = at / step, l = at % step;
+                const double want = i >= count || l >= lanes ? array_get(&s->old, at)
+                                    : l < width              ? array_get(&s->a, l * 41 + i)
+                                                             : 0;
                 good &= array_get(&s->acc, at) == want;
             }
             check(good, "%s %s: turn of %d x %d to %d lanes", k->isa, type_name(k->type), width, count, lanes);
             for (int base = 0; base < 3; base++) {
                 memcpy(s->acc.data, s->old.data, MOST * k->size);
-                k->unturn(s->acc.data, 41, s->a.data, lanes, width, count, finish_of(s->b.data, base));
+                k->put_lanes(s->acc.data, step, s->a.data, lanes, width, count, finish_of(s->b.data, base));
                 good = 1;
                 for (int64_t at = 0; at < MOST; at++) {
-                    const int64_t l = at / 41, i = at % 41;
+                    const int64_t i = at / step, l = at % step;
                     double want = array_get(&s->old, at);
                     if (l < width && i < count)
                         want = 0.5 * array_get(&s->a, i * lanes + l) + (base == 1   ? array_get(&s->b, l)
                                                                         : base == 2 ? want
                                                                                     : 0);
+                    good &= array_get(&s->acc, at) == want;
+                }
+                check(good, "%s %s: put_lanes of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width,
+                      count, lanes, base);
+            }
+            for (int base = 0; base < 3; base++) {
+                memcpy(s->acc.data, s->old.data, MOST * k->size);
+                k->unturn(s->acc.data, 41, s->a.data, step, width, count, finish_of(s->b.data, base));
+                good = 1;
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t l = at / 41, i = at % 41;
+                    double want = array_get(&s->old, at);
+                    if (l < width && i < count)
+                        want = 0.5 * array_get(&s->a, i * step + l) + (base == 1   ? array_get(&s->b, l)
+                                                                       : base == 2 ? want
+                                                                                   : 0);
                     good &= array_get(&s->acc, at) == want;
                 }
                 check(good, "%s %s: unturn of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width, count,
@@ -453,16 +471,24 @@ static void check_zip(struct space *s, struct random *random)
 static void check_sum(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    for (int rows = 0; rows <= 5; rows++)
-        for (int count = 0; count <= 67; count++) {
-            double want = 0;
-            fill(&s->a, random);
-            for (int r = 0; r < rows; r++)
-                for (int i = 0; i < count; i++)
-                    want += array_get(&s->a, r * 70 + i);
-            check(k->sum(s->a.data, rows, 70, count) == want, "%s %s: sum of %d x %d", k->isa, type_name(k->type), rows,
-                  count);
-        }
+    for (int images = 0; images <= 2; images++)
+        for (int rows = 1; rows <= 3; rows++)
+            for (int width = 1; width <= 20; width += 6)
+                for (int count = 0; count <= 39; count++) {
+                    const int64_t counts[] = {1, rows, count}, step[] = {0, 41 * width, width};
+                    int good = 1;
+                    fill(&s->a, random);
+                    k->sum(s->acc.data, width, s->a.data, images, rows * step[1], counts, step);
+                    for (int l = 0; l < width; l++) {
+                        double want = 0;
+                        for (int r = 0; r < images * rows; r++)
+                            for (int i = 0; i < count; i++)
+                                want += array_get(&s->a, r * step[1] + i * step[2] + l);
+                        good &= array_get(&s->acc, l) == want;
+                    }
+                    check(good, "%s %s: sum of %d x %d x %d, %d lanes", k->isa, type_name(k->type), images, rows, count,
+                          width);
+                }
     k->store(s->acc.data, 7, 2.5);
     check(k->load(s->acc.data, 7) == 2.5, "%s %s: load after store", k->isa, type_name(k->type));
 }
@@ -508,7 +534,7 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
             check(kernels->tile[i].lanes % kernels->tile[kernels->tiles - 1].lanes == 0, "%s: odd lanes", kernels->isa);
             check_tile(&s, &kernels->tile[i], &random);
             check_bits(&s, &kernels->tile[i], &random);
-            check_turn(&s, kernels->tile[i].lanes, &random);
+            check_turn(&s, kernels->tile[i].lanes, kernels->tile[i].lanes + (i == kernels->main ? 5 : 0), &random);
         }
     if (!bench) {
         check_rows(&s, &random);

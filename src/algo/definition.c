@@ -19,8 +19,17 @@ static int64_t carry(const struct cvg_shape *s, int axis, int64_t h, int64_t r)
     return from / s->stride[axis] < s->out[axis] ? from / s->stride[axis] : -1;
 }
 
-/* Row-major index into a box of three axes. */
-static int64_t at(const int64_t size[3], int64_t a, int64_t b, int64_t c) { return (a * size[1] + b) * size[2] + c; }
+/* Where an element of the input or of the output lies, and a weight. */
+static int64_t at(const cvg_steps *steps, int64_t n, int64_t channel, int64_t d, int64_t h, int64_t w)
+{
+    return n * steps->image + channel * steps->channel + d * steps->axis[0] + h * steps->axis[1] + w * steps->axis[2];
+}
+
+static int64_t filter_at(const struct cvg_shape *s, int64_t k, int64_t c, int64_t t, int64_t r, int64_t q)
+{
+    const int64_t tap = (t * s->filter[1] + r) * s->filter[2] + q;
+    return k * s->weight_k + c * s->weight_c + tap * s->weight_tap;
+}
 
 static void add(const struct cvg_task *t, struct cvg_sum *sum, const void *a, int64_t i, const void *b, int64_t j)
 {
@@ -45,8 +54,8 @@ static struct cvg_sum output(const struct cvg_task *t, int64_t index)
                 for (int64_t b = 0; h >= 0 && b < s->filter[2]; b++) {
                     const int64_t w = meet(s, 2, place[2], b);
                     if (w >= 0)
-                        add(t, &sum, t->weight, (k * s->Cg + c) * s->filter_size + at(s->filter, a, r, b), t->input,
-                            (n * s->C + g * s->Cg + c) * s->in_size + at(s->in, d, h, w));
+                        add(t, &sum, t->weight, filter_at(s, k, c, a, r, b), t->input,
+                            at(&s->in_steps, n, g * s->Cg + c, d, h, w));
                 }
             }
         }
@@ -69,8 +78,8 @@ static struct cvg_sum grad_input(const struct cvg_task *t, int64_t index)
                 for (int64_t b = 0; p >= 0 && b < s->filter[2]; b++) {
                     const int64_t q = carry(s, 2, place[2], b);
                     if (q >= 0)
-                        add(t, &sum, t->grad_output, (n * s->K + k) * s->out_size + at(s->out, o, p, q), t->weight,
-                            (k * s->Cg + c % s->Cg) * s->filter_size + at(s->filter, a, r, b));
+                        add(t, &sum, t->grad_output, at(&s->out_steps, n, k, o, p, q), t->weight,
+                            filter_at(s, k, c % s->Cg, a, r, b));
                 }
             }
         }
@@ -93,8 +102,8 @@ static struct cvg_sum grad_weight(const struct cvg_task *t, int64_t index)
                 for (int64_t q = 0; h >= 0 && q < s->out[2]; q++) {
                     const int64_t w = meet(s, 2, q, tap[2]);
                     if (w >= 0)
-                        add(t, &sum, t->grad_output, (n * s->K + k) * s->out_size + at(s->out, o, p, q), t->input,
-                            (n * s->C + g * s->Cg + c) * s->in_size + at(s->in, d, h, w));
+                        add(t, &sum, t->grad_output, at(&s->out_steps, n, k, o, p, q), t->input,
+                            at(&s->in_steps, n, g * s->Cg + c, d, h, w));
                 }
             }
         }
@@ -108,14 +117,34 @@ struct cvg_sum cvg_definition(const struct cvg_task *task, cvg_pass pass, int64_
                                     : grad_weight(task, index);
 }
 
-struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t channel, int64_t channels, int64_t size)
+struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t channel, int transposed)
 {
+    const struct cvg_shape *s = t->shape;
+    const int64_t *extent = transposed ? s->in : s->out;
+    const cvg_steps *steps = transposed ? &s->in_steps : &s->out_steps;
     struct cvg_sum sum = {0, 0};
-    for (int64_t n = 0; n < t->shape->N; n++)
-        for (int64_t i = 0; i < size; i++) {
-            const double value = t->kernels->load(t->grad_output, (n * channels + channel) * size + i);
-            sum.value += value;
-            sum.absolute += fabs(value);
-        }
+    for (int64_t n = 0; n < s->N; n++)
+        for (int64_t d = 0; d < extent[0]; d++)
+            for (int64_t h = 0; h < extent[1]; h++)
+                for (int64_t w = 0; w < extent[2]; w++) {
+                    const double value = t->kernels->load(t->grad_output, at(steps, n, channel, d, h, w));
+                    sum.value += value;
+                    sum.absolute += fabs(value);
+                }
     return sum;
+}
+
+int64_t cvg_element_of(const struct cvg_shape *s, enum cvg_like like, int64_t index)
+{
+    int64_t place[3];
+    if (like == CVG_LIKE_BIAS)
+        return index;
+    if (like == CVG_LIKE_WEIGHT)
+        return index / s->taps * s->weight_k + index / s->filter_size % s->Cg * s->weight_c +
+               index % s->filter_size * s->weight_tap;
+    const int64_t size = like == CVG_LIKE_INPUT ? s->in_size : s->out_size,
+                  channels = like == CVG_LIKE_INPUT ? s->C : s->K;
+    cvg_split(index % size, like == CVG_LIKE_INPUT ? s->in : s->out, place);
+    return at(like == CVG_LIKE_INPUT ? &s->in_steps : &s->out_steps, index / size / channels, index / size % channels,
+              place[0], place[1], place[2]);
 }

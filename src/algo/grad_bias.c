@@ -2,17 +2,17 @@
 #include "../tensor/view.h"
 #include "algo.h"
 
-void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel)
+void cvg_grad_bias_sums(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const int *transposed = cvg_state(job);
     const struct cvg_view tensor = *transposed ? cvg_view_in(t, t->grad_output) : cvg_view_out(t, t->grad_output);
-    const double sum = t->kernels->sum(cvg_view_at(&tensor, 0, channel, 0, 0, 0), t->shape->N, tensor.image,
-                                       *transposed ? t->shape->in_size : t->shape->out_size);
-    union {
-        float f32;
-        double f64;
-    } element;
-    t->kernels->store(&element, 0, sum);
-    t->kernels->put(cvg_at(t, t->result, channel), 1, &element, 1, 1, &t->finish);
+    const int64_t lanes = cvg_sum_lanes(&tensor), channel = index * lanes;
+    double sums[CVG_SUM_LANES]; /* room for any type */
+    if (channel >= tensor.channels)
+        return; /* there are as many jobs as channels */
+    const int width = (int)cvg_min(lanes, tensor.channels - channel);
+    cvg_sum_positions(&tensor, t->kernels, t->shape->N, channel, width, sums);
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
+    t->kernels->put(cvg_at(t, t->result, channel), 1, sums, 1, width, &finish);
 }

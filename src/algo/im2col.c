@@ -95,15 +95,34 @@ static struct piece piece_of(const struct cvg_job *job, cvg_pass pass)
     };
 }
 
+/* Where the elements of a row or column of a matrix lie: in lines of so many, each step apart. */
+struct line {
+    int64_t step, first, length, far; /* the first of them, in its line; and between lines */
+};
+
+static struct line plain(int64_t step) { return (struct line){.step = step, .length = INT64_MAX}; }
+
+/* The weights of taps (c, t, r, s) from one on. */
+static struct line taps_of(const struct piece *x, int64_t tap)
+{
+    return (struct line){x->weight.tap, tap, x->task->shape->filter_size, x->weight.c};
+}
+
+static int64_t line_at(const struct line *line, int64_t i)
+{
+    i += line->first;
+    return i / line->length * line->far + i % line->length * line->step;
+}
+
 /*
- * sums[i][j] (+)= sum over l of a[i*a_row + l*a_col] * b[panel of j][l][j], i < m, l < inner.
+ * sums[i][j] (+)= sum over l of a[row i + column l] * b[panel of j][l][j], i < m, l < inner.
  *
  * b comes in panels of lanes columns: b_panel apart, with b_row between their
  * rows; sums likewise with sums_panel and sums_row.  Columns are computed in
  * whole panels: both must have room for that.
  */
-static void product(const struct piece *x, int64_t m, int64_t columns, int64_t inner, const void *a, int64_t a_row,
-                    int64_t a_col, const char *b, int64_t b_panel, int64_t b_row, char *sums, int64_t sums_panel,
+static void product(const struct piece *x, int64_t m, int64_t columns, int64_t inner, const void *a, struct line a_row,
+                    struct line a_col, const char *b, int64_t b_panel, int64_t b_row, char *sums, int64_t sums_panel,
                     int64_t sums_row, int first)
 {
     const struct cvg_kernels *kernels = x->task->kernels;
@@ -113,13 +132,13 @@ static void product(const struct piece *x, int64_t m, int64_t columns, int64_t i
     int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
 
     for (int64_t l = 0; l < inner; l++) {
-        x->by_col[l] = l * a_col;
+        x->by_col[l] = line_at(&a_col, l);
         x->by_row[l] = l * b_row;
     }
     for (int64_t i = 0; i < m; i += tile->rows) {
         const int rows = (int)cvg_min(tile->rows, m - i);
         for (int r = 0; r < rows; r++) {
-            row[r] = (i + r) * a_row;
+            row[r] = line_at(&a_row, i + r);
             place[r] = (i + r) * sums_row;
         }
         for (int64_t panel = 0; panel * tile->lanes < columns; panel++)
@@ -218,14 +237,14 @@ static void forward_job(const struct cvg_job *job, int64_t index)
     for (int64_t tap = 0; tap < s->taps; tap += x->blocks.taps) {
         const int64_t taps = cvg_min(x->blocks.taps, s->taps - tap);
         for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, im2col_run);
-        product(x, k_count, pixels, taps, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.k, x->weight.tap,
-                x->col, lanes, x->blocks.ld, x->sums, lanes, ld, tap == 0);
+        product(x, k_count, pixels, taps, cvg_filter_at(&x->weight, g * s->Kg + k, 0, 0), plain(x->weight.k),
+                taps_of(x, tap), x->col, lanes, x->blocks.ld, x->sums, lanes, ld, tap == 0);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const int64_t channel = g * s->Kg + k + i;
         const struct cvg_finish finish = cvg_finish_of(t, channel);
-        kernels->put(cvg_view_position(&x->pixels, n, channel, pixel), x->pixels.step[2],
-                     x->sums + i * ld * (int64_t)kernels->size, 1, pixels, &finish);
+        cvg_write_positions(&x->pixels, kernels, n, channel, pixel, pixels, x->sums + i * ld * (int64_t)kernels->size,
+                            &finish);
     }
 }
 
@@ -235,15 +254,19 @@ static void forward_job(const struct cvg_job *job, int64_t index)
 static void begin_image(const struct piece *x, int64_t n, int64_t channel, int64_t channels)
 {
     const struct cvg_task *t = x->task;
-    const int64_t size = t->shape->in_size, step = x->image.step[2];
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_view *v = &x->image;
     for (int64_t c = channel; !t->finish.accumulate && c < channel + channels; c++) {
         static const double zero = 0; /* of any type */
         const struct cvg_finish finish = {.bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : &zero};
-        void *const to = cvg_view_at(&x->image, n, c, 0, 0, 0);
-        if (step == 1 && !t->finish.bias)
-            memset(to, 0, (size_t)size * t->kernels->size);
+        if (v->step[2] == 1 && !t->finish.bias && cvg_view_is_line(v))
+            memset(cvg_view_at(v, n, c, 0, 0, 0), 0, (size_t)s->in_size * t->kernels->size);
+        else if (cvg_view_is_line(v))
+            t->kernels->put(cvg_view_at(v, n, c, 0, 0, 0), v->step[2], &zero, 0, s->in_size, &finish);
         else
-            t->kernels->put(to, step, &zero, 0, size, &finish);
+            for (int64_t row = 0; row < s->in[0] * s->in[1]; row++)
+                t->kernels->put(cvg_view_at(v, n, c, row / s->in[1], row % s->in[1], 0), v->step[2], &zero, 0, s->in[2],
+                                &finish);
     }
 }
 
@@ -269,11 +292,10 @@ static void grad_input_job(const struct cvg_job *job, int64_t index)
             for (int64_t k = 0; k < s->Kg; k += CHANNELS) {
                 const int64_t k_count = cvg_min(CHANNELS, s->Kg - k);
                 for (int64_t i = 0; i < k_count; i++)
-                    kernels->gather(x->lanes + i * ld * size,
-                                    cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.step[2],
-                                    pixels);
-                product(x, taps, pixels, k_count, cvg_filter_at(&x->weight, g * s->Kg + k, 0, tap), x->weight.tap,
-                        x->weight.k, x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
+                    cvg_read_positions(&x->pixels, kernels, n, g * s->Kg + k + i, 1, pixel, pixels, 1,
+                                       x->lanes + i * ld * size);
+                product(x, taps, pixels, k_count, cvg_filter_at(&x->weight, g * s->Kg + k, 0, 0), taps_of(x, tap),
+                        plain(x->weight.k), x->lanes, lanes, ld, x->col, lanes, ld, k == 0);
             }
             for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, col2im_run);
         }
@@ -308,15 +330,19 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
         const int64_t pixels = cvg_min(x->blocks.pixels, s->out_size - pixel);
         for_each_run(x, n, g * s->Cg, tap, taps, pixel, pixels, im2col_run);
         for (int64_t i = 0; i < k_count; i += lanes)
-            kernels->turn(x->lanes + i * pixels * size, (int)lanes,
-                          cvg_view_position(&x->pixels, n, g * s->Kg + k + i, pixel), x->pixels.channel,
-                          (int)cvg_min(lanes, k_count - i), pixels);
-        product(x, taps, k_count, pixels, x->col, x->blocks.ld, 1, x->lanes, pixels * lanes, lanes, x->sums,
-                taps * lanes, lanes, unit == begin);
+            cvg_read_positions(&x->pixels, kernels, n, g * s->Kg + k + i, (int)cvg_min(lanes, k_count - i), pixel,
+                               pixels, (int)lanes, x->lanes + i * pixels * size);
+        product(x, taps, k_count, pixels, x->col, plain(x->blocks.ld), plain(1), x->lanes, pixels * lanes, lanes,
+                x->sums, taps * lanes, lanes, unit == begin);
     }
     for (int64_t i = 0; i < k_count; i++) {
         const char *from = x->sums + (i / lanes * taps * lanes + i % lanes) * size;
-        kernels->put(cvg_filter_at(&to, g * s->Kg + k + i, 0, tap), to.tap, from, lanes, taps, cvg_parts_finish(job));
+        for (int64_t done = 0, count; done < taps; done += count) {
+            const int64_t c = (tap + done) / s->filter_size, first = (tap + done) % s->filter_size;
+            count = to.c == s->filter_size * to.tap ? taps : cvg_min(s->filter_size - first, taps - done);
+            kernels->put(cvg_filter_at(&to, g * s->Kg + k + i, c, first), to.tap, from + done * lanes * size, lanes,
+                         count, cvg_parts_finish(job));
+        }
     }
 }
 

@@ -5,13 +5,14 @@
 #include "definition.h"
 
 /* Writes element index of the result, in a channel of it. */
-static void finish(const struct cvg_task *t, int64_t channel, int64_t index, double sum)
+static void finish(const struct cvg_task *t, enum cvg_like like, int64_t channel, int64_t index, double sum)
 {
     const struct cvg_finish *f = &t->finish;
+    const int64_t at = cvg_element_of(t->shape, like, index);
     const double base = f->bias         ? t->kernels->load(f->bias, channel)
-                        : f->accumulate ? t->kernels->load(t->result, index)
+                        : f->accumulate ? t->kernels->load(t->result, at)
                                         : 0;
-    t->kernels->store(t->result, index, base + f->scale * sum);
+    t->kernels->store(t->result, at, base + f->scale * sum);
 }
 
 /* Job: one channel of one image of the output. */
@@ -19,7 +20,7 @@ static void forward_job(const struct cvg_job *job, int64_t channel)
 {
     const struct cvg_task *t = job->task;
     for (int64_t i = channel * t->shape->out_size; i < (channel + 1) * t->shape->out_size; i++)
-        finish(t, channel % t->shape->K, i, cvg_definition(t, CVG_FORWARD, i).value);
+        finish(t, CVG_LIKE_OUTPUT, channel % t->shape->K, i, cvg_definition(t, CVG_FORWARD, i).value);
 }
 
 /* Job: one channel of one image of the input. */
@@ -27,7 +28,7 @@ static void grad_input_job(const struct cvg_job *job, int64_t channel)
 {
     const struct cvg_task *t = job->task;
     for (int64_t i = channel * t->shape->in_size; i < (channel + 1) * t->shape->in_size; i++)
-        finish(t, channel % t->shape->C, i, cvg_definition(t, CVG_GRAD_INPUT, i).value);
+        finish(t, CVG_LIKE_INPUT, channel % t->shape->C, i, cvg_definition(t, CVG_GRAD_INPUT, i).value);
 }
 
 /* Job: the filter of one k and c. */
@@ -35,17 +36,13 @@ static void grad_weight_job(const struct cvg_job *job, int64_t filter)
 {
     const struct cvg_task *t = job->task;
     for (int64_t i = filter * t->shape->filter_size; i < (filter + 1) * t->shape->filter_size; i++)
-        finish(t, 0, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
+        finish(t, CVG_LIKE_WEIGHT, 0, i, cvg_definition(t, CVG_GRAD_WEIGHT, i).value);
 }
 
 static void grad_bias_job(const struct cvg_job *job, int64_t channel)
 {
-    const struct cvg_shape *s = job->task->shape;
     const int *transposed = cvg_state(job);
-    finish(
-        job->task, channel, channel,
-        cvg_definition_grad_bias(job->task, channel, *transposed ? s->C : s->K, *transposed ? s->in_size : s->out_size)
-            .value);
+    finish(job->task, CVG_LIKE_BIAS, channel, channel, cvg_definition_grad_bias(job->task, channel, *transposed).value);
 }
 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,

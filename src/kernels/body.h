@@ -410,6 +410,7 @@ const struct cvg_kernels KERNELS = {
     .put_rows = put_rows,
     .turn = turn,
     .unturn = unturn,
+    .put_lanes = put_lanes,
     .put = put,
     .sum = sum,
     .load = load,

@@ -278,36 +278,36 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
 }
 
 /* Turns TW channels from l on for TW positions from i on. */
-INLINE void turn_block(real *d, int lanes, const real *s, int64_t step, int64_t l, int64_t i)
+INLINE void turn_block(real *d, int64_t dst_step, const real *s, int64_t step, int64_t l, int64_t i)
 {
     tvec block[TW];
     UNROLL_FOR (int r = 0; r < TW; r++)
         block[r] = t_load(s + (l + r) * step + i);
     t_turn(block);
     UNROLL_FOR (int r = 0; r < TW; r++)
-        t_store(d + (i + r) * lanes + l, block[r]);
+        t_store(d + (i + r) * dst_step + l, block[r]);
 }
 
-static void turn(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count)
+static void turn(void *dst, int64_t dst_step, int lanes, const void *src, int64_t step, int width, int64_t count)
 {
     real *d = dst;
     const real *s = src;
     if (width < TW || count < TW) {
         for (int64_t i = 0; i < count; i++)
             for (int l = 0; l < width; l++)
-                d[i * lanes + l] = s[l * step + i];
+                d[i * dst_step + l] = s[l * step + i];
     } else { /* the last blocks may turn some again */
         for (int64_t l = 0; l < width; l += TW)
             for (int64_t i = 0; i < count; i += TW)
-                turn_block(d, lanes, s, step, l + TW <= width ? l : width - TW, i + TW <= count ? i : count - TW);
+                turn_block(d, dst_step, s, step, l + TW <= width ? l : width - TW, i + TW <= count ? i : count - TW);
     }
     for (int64_t i = 0; width < lanes && i < count; i++)
         for (int l = width; l < lanes; l++)
-            d[i * lanes + l] = 0;
+            d[i * dst_step + l] = 0;
 }
 
 /* unturn() of TW channels and whole blocks of positions; returns how many. */
-INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const real *s, int lanes, int64_t count,
+INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const real *s, int64_t lanes, int64_t count,
                              real factor, const real *bias)
 {
     const tvec scale = t_splat(factor);
@@ -323,7 +323,7 @@ INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const 
     return done;
 }
 
-static void unturn(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
+static void unturn(void *dst, int64_t step, const void *src, int64_t lanes, int width, int64_t count,
                    const struct cvg_finish *finish)
 {
     const real *s = src, *bias = finish->bias, scale = (real)finish->scale;
@@ -349,17 +349,58 @@ static void put(void *dst, int64_t dst_step, const void *src, int64_t src_step, 
     put_lines(dst, 0, dst_step, src, 0, src_step, 1, count, &f);
 }
 
-static double sum(const void *src, int64_t rows, int64_t step, int64_t count)
+/* put_lanes() where scale, old values and biases are what base says. */
+INLINE void put_lanes_base(const enum base base, real *d, int64_t dst_step, const real *s, int64_t src_step, int width,
+                           int64_t count, real factor, const real *bias)
 {
-    real partial[FOLD] = {0};
-    for (int64_t r = 0; r < rows; r++) {
-        const real *s = (const real *)src + r * step;
-        int64_t i = 0;
-        for (; i + FOLD <= count; i += FOLD)
-            for (int l = 0; l < FOLD; l++)
-                partial[l] += s[i + l];
-        for (int l = 0; i + l < count; l++)
-            partial[l] += s[i + l];
+    const tvec scale = t_splat(factor);
+    for (int64_t i = 0; i < count; i++, d += dst_step, s += src_step) {
+        int l = 0;
+        for (; l + TW <= width; l += TW)
+            put_vector(base, d + l, t_load(s + l), scale, base == BIAS ? t_load(bias + l) : scale);
+        for (; l < width; l++)
+            d[l] = with_base(base, d[l], factor * s[l], base == BIAS ? bias[l] : 0);
     }
-    return fold_one(partial);
+}
+
+static void put_lanes(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
+                      const struct cvg_finish *finish)
+{
+    const real scale = (real)finish->scale;
+    if (finish->bias)
+        put_lanes_base(BIAS, dst, dst_step, src, src_step, width, count, scale, finish->bias);
+    else if (finish->accumulate)
+        put_lanes_base(OLD, dst, dst_step, src, src_step, width, count, scale, NULL);
+    else
+        put_lanes_base(NOTHING, dst, dst_step, src, src_step, width, count, scale, NULL);
+}
+
+static void sum(void *dst, int width, const void *src, int64_t images, int64_t image, const int64_t count[3],
+                const int64_t step[3])
+{
+    real partial[FOLD * CVG_SUM_LANES], *const to = dst; /* [position % FOLD][lane] */
+    const int along = width == 1 && step[2] == 1;
+    memset(partial, 0, (size_t)(FOLD * width) * sizeof *partial);
+    for (int64_t n = 0; n < images; n++) {
+        int64_t number = 0;
+        for (int64_t d = 0; d < count[0]; d++)
+            for (int64_t h = 0; h < count[1]; h++) {
+                const real *s = (const real *)src + n * image + d * step[0] + h * step[1];
+                int64_t i = 0;
+                for (; along && i < count[2] && number % FOLD; i++, number++)
+                    partial[number % FOLD] += s[i];
+                for (; along && i + FOLD <= count[2]; i += FOLD, number += FOLD)
+                    for (int l = 0; l < FOLD; l++)
+                        partial[l] += s[i + l];
+                for (; i < count[2]; i++, number++)
+                    for (int l = 0; l < width; l++)
+                        partial[number % FOLD * width + l] += s[i * step[2] + l];
+            }
+    }
+    for (int l = 0; l < width; l++) {
+        real one[FOLD];
+        for (int i = 0; i < FOLD; i++)
+            one[i] = partial[i * width + l];
+        to[l] = fold_one(one);
+    }
 }

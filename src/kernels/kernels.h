@@ -59,7 +59,7 @@ enum { CVG_TILE_ROWS = 8 };
 #else
 enum { CVG_TILE_ROWS = 14 };
 #endif
-enum { CVG_TILES = 7, CVG_DOT_ROWS = 4, CVG_DOT_COLUMNS = 9 };
+enum { CVG_TILES = 7, CVG_DOT_ROWS = 4, CVG_DOT_COLUMNS = 9, CVG_SUM_LANES = 64 };
 
 /*
  * One axis of a Winograd transform: how it turns in elements into out ones, by a matrix of the
@@ -156,22 +156,28 @@ struct cvg_kernels {
     void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row, int64_t rows,
                      int64_t count, const struct cvg_finish *finish);
 
-    /* dst[i*lanes + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
-    void (*turn)(void *dst, int lanes, const void *src, int64_t step, int width, int64_t count);
+    /* dst[i*dst_step + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
+    void (*turn)(void *dst, int64_t dst_step, int lanes, const void *src, int64_t step, int width, int64_t count);
 
-    /* The way back: dst[l*step + i] = finish of src[i*lanes + l], i < count, l < width, with bias[l] for lane l */
-    void (*unturn)(void *dst, int64_t step, const void *src, int lanes, int width, int64_t count,
+    /* The way back: dst[l*step + i] = finish of src[i*src_step + l], i < count, l < width, with bias[l] for lane l */
+    void (*unturn)(void *dst, int64_t step, const void *src, int64_t src_step, int width, int64_t count,
                    const struct cvg_finish *finish);
+
+    /* dst[i*dst_step + l] = finish of src[i*src_step + l], i < count, l < width, with bias[l] for lane l */
+    void (*put_lanes)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
+                      const struct cvg_finish *finish);
 
     /* dst[i*dst_step] = finish of src[i*src_step], i < count, with one bias for all */
     void (*put)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int64_t count,
                 const struct cvg_finish *finish);
 
     /*
-     * The sum of rows x count elements, rows apart by step: element i of a row goes to
-     * partial sum i % 16, and the 16 are added pairwise at the end, on every instruction set.
+     * dst[l] = the sum over n < images and positions (d, h, w) of src[n*image + d*step[0] + h*step[1] + w*step[2] + l],
+     * l < width <= CVG_SUM_LANES: position i of an image, counted row by row, goes to partial sum i % 16, and the 16
+     * are added pairwise at the end, on every instruction set.
      */
-    double (*sum)(const void *src, int64_t rows, int64_t step, int64_t count);
+    void (*sum)(void *dst, int width, const void *src, int64_t images, int64_t image, const int64_t count[3],
+                const int64_t step[3]);
 
     /* One element, for code that need not be fast. */
     double (*load)(const void *src, int64_t index);

@@ -21,19 +21,23 @@ void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, in
     const struct cvg_gather_weight weight = cvg_gather_weight(t, view);
     const int64_t size = (int64_t)t->kernels->size;
     const char *from = weight.base + (g * weight.g + m * weight.m + l * weight.l) * size;
-    if (weight.l == s->filter_size) { /* one row for each m */
-        t->kernels->turn(to, lanes, from, weight.m, width, l_count * s->filter_size);
-        return;
-    }
-    if (s->filter_size == 1) { /* rows of m */
+    const int64_t taps = s->filter_size, line = taps * lanes;
+    const struct cvg_kernels *kernels = t->kernels;
+    if (weight.m == 1) { /* rows of m */
         if (width < lanes)
-            memset(to, 0, (size_t)(l_count * lanes * size));
-        t->kernels->copy(to, lanes, from, weight.l, 1, l_count, width);
-        return;
+            memset(to, 0, (size_t)(l_count * line * size));
+        for (int64_t i = 0; i < (taps == 1 ? 1 : l_count); i++)
+            kernels->copy(to + i * line * size, lanes, from + i * weight.l * size, taps == 1 ? weight.l : weight.tap, 1,
+                          taps == 1 ? l_count : taps, width);
+    } else if (weight.l == taps && weight.tap == 1) { /* one row for each m */
+        kernels->turn(to, lanes, lanes, from, weight.m, width, l_count * taps);
+    } else if (weight.tap == 1) {
+        for (int64_t i = 0; i < l_count; i++)
+            kernels->turn(to + i * line * size, lanes, lanes, from + i * weight.l * size, weight.m, width, taps);
+    } else { /* l follow each other */
+        for (int64_t i = 0; i < taps; i++)
+            kernels->turn(to + i * lanes * size, line, lanes, from + i * weight.tap * size, weight.m, width, l_count);
     }
-    for (int64_t i = 0; i < l_count; i++)
-        t->kernels->turn(to + i * s->filter_size * lanes * size, lanes, from + i * weight.l * size, weight.m, width,
-                         s->filter_size);
 }
 
 void cvg_pack_panel(const struct cvg_task *t, const struct cvg_gather *view, int64_t index, int64_t rows,

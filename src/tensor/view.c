@@ -4,27 +4,28 @@
 
 enum { SHORT = 16 }; /* rows as short are turned many at a time, where that is a detour */
 
-/* Channels first, dense. */
-static struct cvg_view view_of(const struct cvg_task *t, const void *data, int64_t channels, const int64_t extent[3])
+static struct cvg_view view_of(const struct cvg_task *t, const void *data, int64_t channels, const int64_t extent[3],
+                               const cvg_steps *steps)
 {
-    struct cvg_view v = {(char *)data, (int64_t)t->kernels->size, channels, {extent[0], extent[1], extent[2]}, 0, 0,
-                         {0}};
-    v.step[2] = 1;
-    v.step[1] = extent[2];
-    v.step[0] = extent[1] * v.step[1];
-    v.channel = extent[0] * v.step[0];
-    v.image = channels * v.channel;
-    return v;
+    return (struct cvg_view){
+        .base = (char *)data,
+        .size = (int64_t)t->kernels->size,
+        .channels = channels,
+        .extent = {extent[0], extent[1], extent[2]},
+        .image = steps->image,
+        .channel = steps->channel,
+        .step = {steps->axis[0], steps->axis[1], steps->axis[2]},
+    };
 }
 
 struct cvg_view cvg_view_in(const struct cvg_task *t, const void *data)
 {
-    return view_of(t, data, t->shape->C, t->shape->in);
+    return view_of(t, data, t->shape->C, t->shape->in, &t->shape->in_steps);
 }
 
 struct cvg_view cvg_view_out(const struct cvg_task *t, const void *data)
 {
-    return view_of(t, data, t->shape->K, t->shape->out);
+    return view_of(t, data, t->shape->K, t->shape->out, &t->shape->out_steps);
 }
 
 struct cvg_view cvg_view_source(const struct cvg_task *t, int gradient)
@@ -37,42 +38,77 @@ struct cvg_view cvg_view_result(const struct cvg_task *t, int gradient)
     return gradient ? cvg_view_in(t, t->result) : cvg_view_out(t, t->result);
 }
 
-void cvg_read_rectangle(const struct cvg_view *v, int64_t n, int64_t channel, const int64_t first[3],
-                        const int64_t count[3], char *to)
+/* Whether neighbours along an axis follow each other as those of the next one do: both are one long line. */
+static int joins(const struct cvg_view *v, int axis)
+{
+    return v->extent[axis] == 1 || v->step[axis] == v->extent[axis + 1] * v->step[axis + 1];
+}
+
+int cvg_view_is_line(const struct cvg_view *v) { return joins(v, 0) && joins(v, 1); }
+
+/* Channels stand first where neighbours along a row do; else they stand last, and their step is 1. */
+static int channels_last(const struct cvg_view *v) { return v->step[2] != 1; }
+
+void cvg_read_rectangle(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                        const int64_t first[3], const int64_t count[3], char *to)
 {
     const int64_t size = v->size, plane = count[1] * count[2];
     int64_t low[3], high[3];
     for (int i = 0; i < 3; i++)
         cvg_inside(first[i], 1, count[i], v->extent[i], &low[i], &high[i]);
-    const int whole = count[2] == v->extent[2] && first[2] == 0; /* rows follow each other */
+    const int whole = count[2] == v->extent[2] && first[2] == 0 && joins(v, 1); /* rows follow each other */
     for (int64_t d = 0; d < count[0]; d++, to += plane * size) {
         const int64_t begin = d < low[0] || d >= high[0] ? count[1] : low[1], end = cvg_max(begin, high[1]);
         memset(to, 0, (size_t)(begin * count[2] * size));
         if (whole && begin < end)
-            memcpy(to + begin * count[2] * size, cvg_view_at(v, n, channel, first[0] + d, first[1] + begin, 0),
-                   (size_t)((end - begin) * count[2] * size));
+            kernels->gather(to + begin * count[2] * size, cvg_view_at(v, n, channel, first[0] + d, first[1] + begin, 0),
+                            v->step[2], (end - begin) * count[2]);
         for (int64_t h = begin; !whole && h < end; h++) {
             char *const row = to + h * count[2] * size;
             memset(row, 0, (size_t)(low[2] * size));
             if (low[2] < high[2])
-                memcpy(row + low[2] * size, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2] + low[2]),
-                       (size_t)((high[2] - low[2]) * size));
+                kernels->gather(row + low[2] * size,
+                                cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2] + low[2]), v->step[2],
+                                high[2] - low[2]);
             memset(row + high[2] * size, 0, (size_t)((count[2] - high[2]) * size));
         }
         memset(to + end * count[2] * size, 0, (size_t)((count[1] - end) * count[2] * size));
     }
 }
 
-/* A rectangle as rows that are as long as can be: whole rows, and whole planes, follow each other. */
+/* A rectangle as rows that are as long as can be: whole rows, and whole planes, may follow each other. */
 struct rows {
     int64_t planes, rows, length;
 };
 
 static struct rows rows_of(const struct cvg_view *v, const int64_t count[3])
 {
-    const int rows_join = count[2] == v->extent[2], planes_join = rows_join && count[1] == v->extent[1];
+    const int rows_join = count[2] == v->extent[2] && joins(v, 1);
+    const int planes_join = rows_join && count[1] == v->extent[1] && joins(v, 0);
     return (struct rows){planes_join ? 1 : count[0], rows_join ? 1 : count[1],
                          count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1)};
+}
+
+/* A line of positions, turned to lanes, and back. */
+static void read_line(const struct cvg_view *v, const struct cvg_kernels *kernels, const char *from, int width,
+                      int64_t count, int lanes, char *to)
+{
+    if (!channels_last(v)) {
+        kernels->turn(to, lanes, lanes, from, v->channel, width, count);
+        return;
+    }
+    kernels->copy(to, lanes, from, v->step[2], 1, count, width);
+    for (int64_t i = 0; width < lanes && i < count; i++)
+        memset(to + (i * lanes + width) * v->size, 0, (size_t)((lanes - width) * v->size));
+}
+
+static void write_line(const struct cvg_view *v, const struct cvg_kernels *kernels, char *to, int width, int64_t count,
+                       int lanes, const char *sums, const struct cvg_finish *finish)
+{
+    if (channels_last(v))
+        kernels->put_lanes(to, v->step[2], sums, lanes, width, count, finish);
+    else
+        kernels->unturn(to, v->channel, sums, lanes, width, count, finish);
 }
 
 void cvg_read_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel, int width,
@@ -82,8 +118,8 @@ void cvg_read_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels,
     char *lane = to;
     for (int64_t d = 0; d < r.planes; d++)
         for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * v->size)
-            kernels->turn(lane, lanes, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), v->channel,
-                          width, r.length);
+            read_line(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), width, r.length,
+                      lanes, lane);
 }
 
 void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel, int width,
@@ -94,8 +130,44 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
     const char *lane = sums;
     for (int64_t d = 0; d < r.planes; d++)
         for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * v->size)
-            kernels->unturn(cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), v->channel, lane, lanes,
-                            width, r.length, finish);
+            write_line(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), width, r.length,
+                       lanes, lane, finish);
+}
+
+/*
+ * The next positions that follow each other, of count from one on: all of a tensor without gaps, else those of a row.
+ * Returns how many, and where the first of a channel lies.
+ */
+static int64_t next_line(const struct cvg_view *v, int64_t n, int64_t channel, int64_t position, int64_t count,
+                         char **at)
+{
+    int64_t place[3];
+    cvg_split(position, v->extent, place);
+    *at = cvg_view_at(v, n, channel, place[0], place[1], place[2]);
+    return cvg_view_is_line(v) ? count : cvg_min(count, v->extent[2] - place[2]);
+}
+
+void cvg_read_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                        int width, int64_t position, int64_t count, int lanes, char *to)
+{
+    char *from;
+    for (int64_t length; count > 0; position += length, count -= length, to += length * lanes * v->size) {
+        length = next_line(v, n, channel, position, count, &from);
+        if (lanes == 1)
+            kernels->gather(to, from, v->step[2], length);
+        else
+            read_line(v, kernels, from, width, length, lanes, to);
+    }
+}
+
+void cvg_write_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                         int64_t position, int64_t count, const char *sums, const struct cvg_finish *finish)
+{
+    char *to;
+    for (int64_t length; count > 0; position += length, count -= length, sums += length * v->size) {
+        length = next_line(v, n, channel, position, count, &to);
+        kernels->put(to, v->step[2], sums, 1, length, finish);
+    }
 }
 
 void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
@@ -107,27 +179,56 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
     cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
     cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
     const int64_t inside = right - left;
-    const int together = inside == v->extent[2] && inside < SHORT && end > low;
+    const int together = inside == v->extent[2] && inside < SHORT && end > low && joins(v, 1) && !channels_last(v);
 
     memset(to, 0, (size_t)(low * columns * vector));
     memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
     if (together)
-        kernels->turn(scratch, lanes, cvg_view_at(v, n, channel, 0, first[0] + low, 0), v->channel, width,
-                      (end - low) * inside);
+        read_line(v, kernels, cvg_view_at(v, n, channel, 0, first[0] + low, 0), width, (end - low) * inside, lanes,
+                  scratch);
     for (int64_t y = low; y < end; y++) {
         char *line = to + y * columns * vector;
         memset(line, 0, (size_t)(left * vector));
         if (together)
             memcpy(line + left * vector, scratch + (y - low) * inside * vector, (size_t)(inside * vector));
         else if (inside)
-            kernels->turn(line + left * vector, lanes, cvg_view_at(v, n, channel, 0, first[0] + y, first[1] + left),
-                          v->channel, width, inside);
+            read_line(v, kernels, cvg_view_at(v, n, channel, 0, first[0] + y, first[1] + left), width, inside, lanes,
+                      line + left * vector);
         memset(line + right * vector, 0, (size_t)((columns - right) * vector));
     }
+}
+
+int64_t cvg_sum_lanes(const struct cvg_view *v) { return channels_last(v) ? CVG_SUM_LANES : 1; }
+
+void cvg_sum_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t images, int64_t channel,
+                       int width, void *sums)
+{
+    const struct rows r = rows_of(v, v->extent);
+    kernels->sum(sums, width, cvg_view_at(v, 0, channel, 0, 0, 0), images, v->image,
+                 (const int64_t[3]){r.planes, r.rows, r.length}, v->step);
 }
 
 struct cvg_filters cvg_filters_of(const struct cvg_task *t, const void *data)
 {
     const struct cvg_shape *s = t->shape;
-    return (struct cvg_filters){(char *)data, (int64_t)t->kernels->size, s->taps, s->filter_size, 1};
+    return (struct cvg_filters){(char *)data, (int64_t)t->kernels->size, s->weight_k, s->weight_c, s->weight_tap};
+}
+
+void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width, int64_t c,
+                       int64_t c_count, int64_t tap, int64_t taps, int lanes, const char *sums,
+                       const struct cvg_finish *finish)
+{
+    const int64_t line = taps * lanes * f->size;
+    if (f->tap == 1 && f->c == taps) /* channels follow each other */
+        kernels->unturn(cvg_filter_at(f, k, c, tap), f->k, sums, lanes, width, c_count * taps, finish);
+    else if (f->tap == 1)
+        for (int64_t i = 0; i < c_count; i++)
+            kernels->unturn(cvg_filter_at(f, k, c + i, tap), f->k, sums + i * line, lanes, width, taps, finish);
+    else if (f->k == 1)
+        for (int64_t i = 0; i < c_count; i++)
+            kernels->put_lanes(cvg_filter_at(f, k, c + i, tap), f->tap, sums + i * line, lanes, width, taps, finish);
+    else
+        for (int64_t i = 0; i < taps; i++)
+            kernels->unturn(cvg_filter_at(f, k, c, tap + i), f->k, sums + i * lanes * f->size, (int)(taps * lanes),
+                            width, c_count, finish);
 }

@@ -38,15 +38,12 @@ static inline char *cvg_view_channel(const struct cvg_view *v, int64_t index)
     return cvg_view_at(v, index / v->channels, index % v->channels, 0, 0, 0);
 }
 
-/* The same of a position by its number, in row-major order; they follow each other step[2] apart. */
-static inline char *cvg_view_position(const struct cvg_view *v, int64_t n, int64_t channel, int64_t position)
-{
-    return v->base + (n * v->image + channel * v->channel + position * v->step[2]) * v->size;
-}
+/* Whether the positions of a channel follow each other step[2] apart, without gaps between rows or planes. */
+int cvg_view_is_line(const struct cvg_view *v);
 
 /* Copies a rectangle of one channel, row after row; what lies outside the tensor is 0. */
-void cvg_read_rectangle(const struct cvg_view *v, int64_t n, int64_t channel, const int64_t first[3],
-                        const int64_t count[3], char *to);
+void cvg_read_rectangle(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                        const int64_t first[3], const int64_t count[3], char *to);
 
 /* A rectangle inside the tensor, of width channels from one on, turned to lanes; and the way back, to the result. */
 void cvg_read_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel, int width,
@@ -62,6 +59,20 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
 void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
                            int width, const int64_t first[2], const int64_t count[2], int lanes, char *to,
                            char *scratch);
+
+/*
+ * Positions by their numbers, in row-major order, count from one on, of width channels turned to lanes (or of one, if
+ * lanes is 1); and the way back, of one channel.
+ */
+void cvg_read_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                        int width, int64_t position, int64_t count, int lanes, char *to);
+void cvg_write_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                         int64_t position, int64_t count, const char *sums, const struct cvg_finish *finish);
+
+/* The sums of width channels over all positions of images; best of so many channels at a time. */
+int64_t cvg_sum_lanes(const struct cvg_view *v);
+void cvg_sum_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t images, int64_t channel,
+                       int width, void *sums);
 
 /* ---- the weight: K x C/G x taps, or what is like it ---- */
 
@@ -79,5 +90,10 @@ static inline char *cvg_filter_at(const struct cvg_filters *f, int64_t k, int64_
 {
     return f->base + (k * f->k + c * f->c + tap * f->tap) * f->size;
 }
+
+/* Writes sums [c][tap][lane], whose lanes are k, of which width exist. */
+void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width, int64_t c,
+                       int64_t c_count, int64_t tap, int64_t taps, int lanes, const char *sums,
+                       const struct cvg_finish *finish);
 
 #endif

@@ -117,13 +117,13 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
     return w;
 }
 
-void cvg_window_read(struct cvg_window *w, const struct cvg_region *region, const struct cvg_view *source, int in_place,
-                     int64_t channel, int64_t count, char *to)
+void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, const struct cvg_region *region,
+                     const struct cvg_view *source, int in_place, int64_t channel, int64_t count, char *to)
 {
     w->base = in_place ? cvg_view_at(source, region->n, channel, 0, 0, 0) : to;
     for (int64_t c = 0; !in_place && c < count; c++)
         for (int64_t n = 0; n < region->images; n++)
-            cvg_read_rectangle(source, region->n + n, channel + c, w->first, w->count,
+            cvg_read_rectangle(source, kernels, region->n + n, channel + c, w->first, w->count,
                                to + (c * w->channel + n * w->image) * source->size);
 }
 

@@ -57,8 +57,8 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
                                 int in_place, const struct cvg_view *source);
 
 /* Reads count channels of the source, from one on: in place, or copied to where the window says, with zeros around. */
-void cvg_window_read(struct cvg_window *window, const struct cvg_region *region, const struct cvg_view *source,
-                     int in_place, int64_t channel, int64_t count, char *to);
+void cvg_window_read(struct cvg_window *window, const struct cvg_kernels *kernels, const struct cvg_region *region,
+                     const struct cvg_view *source, int in_place, int64_t channel, int64_t count, char *to);
 
 /* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
 

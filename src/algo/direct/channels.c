@@ -276,16 +276,16 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
 
 /* Adds the products to the sums of one class in one panel. */
 static void add_class(const struct cvg_kernels *kernels, const struct tap_class *class, const struct cvg_terms *terms,
-                      const char *source, const struct cvg_tile *tile, const char *weight, char *sums,
+                      const struct cvg_window *window, const struct cvg_tile *tile, const char *weight, char *sums,
                       const struct scratch *x, int first)
 {
     /* Tall tiles are best off with rows that are neighbours: those of one line. */
     const int64_t line = class->run[2].count;
-    const int split =
-        tile->rows >= TALL && class->run[2].source_step == 1 && line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
+    const int split = tile->rows >= TALL && class->run[2].source_step * window->step[2] == 1 &&
+                      line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
-        add_rows(kernels, terms, class->first + done, count, split, source, tile, weight, sums, x, first);
+        add_rows(kernels, terms, class->first + done, count, split, window->base, tile, weight, sums, x, first);
 }
 
 /* One job: a region, a group and a block of m. */
@@ -323,7 +323,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
             if (lanes != tile->lanes)
                 terms.count = l_count * list_terms(s, &c.now, &b->window, l_count, tile->lanes, &b->x);
             lanes = tile->lanes;
-            add_class(t->kernels, &c.now, &terms, b->window.base, tile, weight + at * size,
+            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size,
                       b->x.sums + (m - b->begin) * b->region.positions * size, &b->x, l == 0);
         }
     }
@@ -360,7 +360,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
         list_destinations(&c.now, &b.window, &b.region, &b.x);
     for (int64_t l = 0; l < L; l += cut->l_count) {
         const int64_t l_count = cvg_min(cut->l_count, L - l);
-        cvg_window_read(&b.window, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
+        cvg_window_read(&b.window, t->kernels, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
         multiply(&b, l, l_count);
     }
     for (int64_t m = b.begin; m < b.end;) {

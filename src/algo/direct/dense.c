@@ -235,7 +235,7 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .pixels = pixels};
 
     /* Sums grow in the result itself, unless they are added to what is there. */
-    char *result = cvg_view_position(&to, pair / G, pair % G * view->M + m, pixel);
+    char *result = cvg_view_at(&to, pair / G, pair % G * view->M + m, 0, 0, 0) + pixel * size;
     char *sums = block.sums = t->finish.accumulate ? x.block : result;
     const int64_t sums_step = block.sums_step = t->finish.accumulate ? PIXELS : to.channel;
     list_terms(kernels, cut, &x);
@@ -260,6 +260,7 @@ static void dense_job(const struct cvg_job *job, int64_t index)
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     int dense = pass != CVG_GRAD_WEIGHT && s->filter_size == 1 && s->out_size >= LEAST_PLANE;
+    dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
     for (int i = 0; i < 3; i++) {
         dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
         dense &= pass == CVG_FORWARD || s->in[i] == s->out[i];

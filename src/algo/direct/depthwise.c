@@ -172,7 +172,7 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    return pass != CVG_GRAD_WEIGHT && s->Cg == 1 && s->filter_size > 1;
+    return pass != CVG_GRAD_WEIGHT && s->Cg == 1 && s->filter_size > 1 && s->layout == CVG_CHANNELS_FIRST;
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)

@@ -207,7 +207,7 @@ static void dots_job(const struct cvg_job *job, int64_t index)
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW;
+    return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW && s->layout == CVG_CHANNELS_FIRST;
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)

@@ -55,6 +55,8 @@ static struct cvg_shape swapped(const struct cvg_shape *s)
     other.K = s->C;
     other.Cg = other.taps = s->Kg;
     other.Kg = s->Cg;
+    other.in_steps = s->out_steps;
+    other.out_steps = s->in_steps;
     return other;
 }
 
@@ -208,7 +210,7 @@ static void add_region(const struct block *block, int64_t index)
     int64_t tap[3], rows = 0;
 
     turn_gradient(t, &region, block->g * s->Kg + block->k, block->k_count, x->lanes);
-    cvg_window_read(&w, &region, &input, cut->in_place, channel, block->c_count, x->window);
+    cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
     if (!cut->few) {
         for (int64_t i = 0; i < block->taps; i++) {
             for (int64_t c = 0; c < block->c_count; c++) {
@@ -260,15 +262,12 @@ static void write_sums(const struct block *block)
     const struct cvg_task *t = block->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_filters *to = &block->to;
-    const int joined = block->taps == s->filter_size && to->c == block->taps; /* channels follow each other */
-    const int64_t length = joined ? block->c_count * block->taps : block->taps;
     for (int64_t k = 0; k < block->k_count;) {
         const int lanes = panel_tile(t->kernels, block->k_count - k)->lanes;
         const int width = (int)cvg_min(lanes, block->k_count - k);
-        const char *from = block->x.sums + k * block->c_count * block->taps * to->size;
-        for (int64_t c = 0; c < (joined ? 1 : block->c_count); c++, from += length * lanes * to->size)
-            t->kernels->unturn(cvg_filter_at(to, block->g * s->Kg + block->k + k, block->c + c, block->tap), to->k,
-                               from, lanes, width, length, block->finish);
+        cvg_write_filters(to, t->kernels, block->g * s->Kg + block->k + k, width, block->c, block->c_count, block->tap,
+                          block->taps, lanes, block->x.sums + k * block->c_count * block->taps * to->size,
+                          block->finish);
         k += lanes;
     }
 }

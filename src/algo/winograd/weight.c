@@ -227,12 +227,11 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
 
     const struct cvg_filters *to = &p->to;
     const int64_t first = p->sub.first[0] * s->filter[2] + p->sub.first[1];
-    const int64_t together = cut->w.subs == 1 && to->c == s->filter_size ? count * r : 1; /* rows of the filter */
-    for (int64_t row = 0; row < count * r; row += together)
-        kernels->unturn(
-            cvg_filter_at(to, p->g * s->Kg + p->k + lane, p->c + c + row / r, first + row % r * s->filter[2]), to->k,
-            out + row * q * vector * size, (int)vector, (int)cvg_min(vector, p->k_count - lane), together * q,
-            p->finish);
+    const int whole = cut->w.subs == 1; /* the filter; or rows of it */
+    for (int64_t row = 0; row < (whole ? 1 : count * r); row++)
+        cvg_write_filters(to, kernels, p->g * s->Kg + p->k + lane, (int)cvg_min(vector, p->k_count - lane),
+                          p->c + c + row / r, whole ? count : 1, first + row % r * s->filter[2], whole ? r * q : q,
+                          (int)vector, out + row * q * vector * size, p->finish);
 }
 
 static void weight_job(const struct cvg_job *job, int64_t index)
