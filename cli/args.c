@@ -19,6 +19,7 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_CHECK_PLANNER] = {"--check-planner", BENCH, 1},
     [OPT_CROP] = {"--crop", EXPLAIN, 1},
     [OPT_DILATION] = {"--dilation", GEOMETRY},
+    [OPT_DTAG] = {"--dtag", PLANS},
     [OPT_ERROR_GROWTH] = {"--error-growth", PLANS},
     [OPT_EXACT] = {"--exact", PLANS, 1},
     [OPT_EXPORT] = {"--export", INFO},
@@ -32,6 +33,7 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_INPUT_SHAPE] = {"--input-shape", GEOMETRY & ~RUN},
     [OPT_JSON] = {"--json", BENCH},
     [OPT_LANG] = {"--lang", EXPLAIN},
+    [OPT_LAYOUT] = {"--layout", PLANS},
     [OPT_MEAN] = {"--mean", RUN, 1},
     [OPT_MEASURE] = {"--measure", INFO},
     [OPT_MIN_TIME] = {"--min-time", BENCH},
@@ -43,12 +45,14 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_RANDOM] = {"--random", VERIFY},
     [OPT_SEED] = {"--seed", VERIFY},
     [OPT_SHAPES] = {"--shapes", TABLES},
+    [OPT_STAG] = {"--stag", PLANS},
     [OPT_STRIDE] = {"--stride", GEOMETRY},
     [OPT_TAKE] = {"--take", EXPLAIN | RUN},
     [OPT_THREADS] = {"--threads", PLANS},
     [OPT_TIME_LIMIT] = {"--time-limit", VERIFY},
     [OPT_TYPE] = {"--type", PLANS},
     [OPT_WEIGHT] = {"--weight", EXPLAIN | RUN},
+    [OPT_WEIGHT_LAYOUT] = {"--weight-layout", PLANS},
     [OPT_WEIGHT_SHAPE] = {"--weight-shape", GEOMETRY & ~RUN},
 };
 
@@ -187,6 +191,8 @@ int args_problems(const struct args *args, struct problem **problems)
             die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between", w);
         (*problems)[count++] = (struct problem){.conv = args_conv(args, input, input_rank, weight, weight_rank)};
     }
+    for (int i = 0; i < count; i++)
+        args_layout(args, &(*problems)[i].conv);
     return count;
 }
 
@@ -239,6 +245,32 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT])
     for (int i = 0; i < count; i++)
         algos[i] = (cvg_algo)items[i];
     return count;
+}
+
+/* Which of some names an option's value is; standard if it is absent. */
+static int one_of(const struct args *args, enum option option, const char *const *names, int count, int standard)
+{
+    const char *text = args->option[option];
+    int item = standard;
+    if (text && list_of(option_info[option].name, text, names, count, &item, 1) != 1)
+        return standard;
+    return item;
+}
+
+void args_layout(const struct args *args, cvg_conv *conv)
+{
+    static const char *const layouts[] = {"channels_first", "channels_last"}, *const tags[] = {"abx", "axb"};
+    static const char *const weights[] = {"kcrs", "krsc", "rsck"};
+    const int source = one_of(args, OPT_STAG, tags, 2, -1), destination = one_of(args, OPT_DTAG, tags, 2, source);
+    const int named = one_of(args, OPT_LAYOUT, layouts, 2, destination);
+    if (named < 0 && !args->option[OPT_WEIGHT_LAYOUT])
+        return;
+    if ((source >= 0 && source != named) || destination != (args->option[OPT_DTAG] ? named : destination))
+        die(EXIT_BAD_INPUT, "--stag, --dtag and --layout differ; input and output have one layout");
+    conv->layout = named == 1 ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
+    /* Frameworks whose tensors have channels last keep weights so, too. */
+    conv->weight_layout =
+        (cvg_weight_layout)one_of(args, OPT_WEIGHT_LAYOUT, weights, 3, named == 1 ? CVG_KRSC : CVG_KCRS);
 }
 
 cvg_algo args_algo(const struct args *args)

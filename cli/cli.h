@@ -48,11 +48,11 @@ void progress_clear(void); /* before anything else is printed */
 
 /* clang-format off */
 enum option {
-    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_ERROR_GROWTH, OPT_EXACT, OPT_EXPORT,
+    OPT_ALGO, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CROP, OPT_DILATION, OPT_DTAG, OPT_ERROR_GROWTH, OPT_EXACT, OPT_EXPORT,
     OPT_FIGURE, OPT_FORMAT, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
-    OPT_LANG, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER,
-    OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE, OPT_WEIGHT,
-    OPT_WEIGHT_SHAPE, OPTIONS
+    OPT_LANG, OPT_LAYOUT, OPT_MEAN, OPT_MEASURE, OPT_MIN_TIME, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS,
+    OPT_PEER, OPT_RANDOM, OPT_SEED, OPT_SHAPES, OPT_STAG, OPT_STRIDE, OPT_TAKE, OPT_THREADS, OPT_TIME_LIMIT, OPT_TYPE,
+    OPT_WEIGHT, OPT_WEIGHT_LAYOUT, OPT_WEIGHT_SHAPE, OPTIONS
 };
 /* clang-format on */
 
@@ -82,6 +82,9 @@ int args_problems(const struct args *args, struct problem **problems);
 /* A problem from two shapes and the geometry options; dies of what does not fit. */
 cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank, const int64_t *weight,
                    int weight_rank);
+
+/* The layouts that --layout, --weight-layout and benchdnn's --stag and --dtag ask for; else what conv has. */
+void args_layout(const struct args *args, cvg_conv *conv);
 
 /* Fills per-axis numbers from "2,3" or one "2" for all; dies of anything else. */
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values);

@@ -33,6 +33,6 @@ extern const struct peer *const peers[];
 /* " onednn openblas": the libraries of this build, or " no peers". */
 const char *peer_list(void);
 
-extern const struct peer peer_onednn, peer_onednn_plain, peer_onednn_reorder, peer_openblas;
+extern const struct peer peer_onednn, peer_onednn_plain, peer_onednn_nhwc, peer_onednn_reorder, peer_openblas;
 
 #endif

@@ -73,10 +73,26 @@ static void run_pass(void *state)
     dnnl_stream_wait(s->stream);
 }
 
-static dnnl_format_tag_t tag_of(int axes, int plain)
+/* The layouts of the caller's tensors; tensors with channels last, whatever the weight; or what oneDNN likes. */
+enum form { PLAIN, LAST, FAVOURITE };
+
+static dnnl_format_tag_t tag_of(const cvg_conv *conv, enum form form)
 {
-    static const dnnl_format_tag_t tags[] = {dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
-    return plain ? tags[axes - 3] : dnnl_format_tag_any;
+    static const dnnl_format_tag_t tags[2][3] = {{dnnl_abc, dnnl_abcd, dnnl_abcde}, {dnnl_acb, dnnl_acdb, dnnl_acdeb}};
+    if (form == FAVOURITE)
+        return dnnl_format_tag_any;
+    return tags[form == LAST || conv->layout == CVG_CHANNELS_LAST][conv->spatial_dims - 1];
+}
+
+/* The same of the weight; with groups they are its first axis. */
+static dnnl_format_tag_t weight_tag_of(const cvg_conv *conv, enum form form)
+{
+    static const dnnl_format_tag_t tags[3][2][3] = {
+        [CVG_KCRS] = {{dnnl_abc, dnnl_abcd, dnnl_abcde}, {dnnl_abcd, dnnl_abcde, dnnl_abcdef}},
+        [CVG_KRSC] = {{dnnl_acb, dnnl_acdb, dnnl_acdeb}, {dnnl_abdc, dnnl_abdec, dnnl_abdefc}},
+        [CVG_RSCK] = {{dnnl_cba, dnnl_cdba, dnnl_cdeba}, {dnnl_dcab, dnnl_decab, dnnl_defcab}},
+    };
+    return form == PLAIN ? tags[conv->weight_layout][conv->groups > 1][conv->spatial_dims - 1] : dnnl_format_tag_any;
 }
 
 struct geometry {
@@ -111,17 +127,17 @@ static struct geometry geometry_of(const cvg_conv *conv)
     return g;
 }
 
-/* Makes the primitive of a pass on plain tensors or on what oneDNN likes. */
-static dnnl_status_t make_primitive(struct state *s, const cvg_conv *conv, cvg_pass pass, int plain)
+/* Makes the primitive of a pass on tensors of a form. */
+static dnnl_status_t make_primitive(struct state *s, const cvg_conv *conv, cvg_pass pass, enum form form)
 {
     const struct geometry g = geometry_of(conv);
     dnnl_memory_desc_t input, weight, output;
     dnnl_convolution_desc_t forward, backward;
     dnnl_status_t status;
-    if ((status = dnnl_memory_desc_init_by_tag(&input, g.axes, g.input, dnnl_f32, tag_of(g.axes, plain))) ||
-        (status =
-             dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, dnnl_f32, tag_of(g.weight_axes, plain))) ||
-        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, dnnl_f32, tag_of(g.axes, plain))) ||
+    const dnnl_format_tag_t tag = tag_of(conv, form), weight_tag = weight_tag_of(conv, form);
+    if ((status = dnnl_memory_desc_init_by_tag(&input, g.axes, g.input, dnnl_f32, tag)) ||
+        (status = dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, dnnl_f32, weight_tag)) ||
+        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, dnnl_f32, tag)) ||
         (status = dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct,
                                                              &input, &weight, NULL, &output, g.stride, g.dilation,
                                                              g.begin, g.end)))
@@ -156,17 +172,19 @@ static const struct {
 };
 
 /* Makes the memories of one operand, and the reorder between them if they differ. */
-static dnnl_status_t make_operand(struct state *s, cvg_pass pass, int i, const struct geometry *g,
+static dnnl_status_t make_operand(struct state *s, const cvg_conv *conv, cvg_pass pass, int i,
                                   const struct array *array, int is_weight)
 {
     const dnnl_memory_desc_t *liked = dnnl_primitive_desc_query_md(s->desc, roles[pass].query[i], 0);
-    const int axes = is_weight ? g->weight_axes : g->axes;
+    const struct geometry g = geometry_of(conv);
+    const int axes = is_weight ? g.weight_axes : g.axes;
+    const dnnl_format_tag_t tag = is_weight ? weight_tag_of(conv, PLAIN) : tag_of(conv, PLAIN);
     dnnl_memory_desc_t plain;
     dnnl_dims_t dims;
     dnnl_primitive_desc_t pd;
     dnnl_status_t status;
     memcpy(dims, liked->dims, sizeof dims);
-    if ((status = dnnl_memory_desc_init_by_tag(&plain, axes, dims, dnnl_f32, tag_of(axes, 1))) ||
+    if ((status = dnnl_memory_desc_init_by_tag(&plain, axes, dims, dnnl_f32, tag)) ||
         (status = dnnl_memory_create(&s->plain[i], &plain, s->engine, array->data)))
         return status;
     s->memory[i] = s->plain[i];
@@ -185,8 +203,8 @@ static dnnl_status_t make_operand(struct state *s, cvg_pass pass, int i, const s
     return status;
 }
 
-static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int threads, cvg_error *error, int plain,
-                     int reorders)
+static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int threads, cvg_error *error,
+                     enum form form, int reorders)
 {
 #ifdef _OPENMP
     omp_set_num_threads(threads);
@@ -194,7 +212,6 @@ static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int t
     (void)threads;
 #endif
     struct state *s = cli_alloc(1, sizeof *s);
-    const struct geometry g = geometry_of(conv);
     const struct array *operands[CVG_PASS_COUNT][OPERANDS] = {
         {&l->input, &l->weight, &l->output},
         {&l->grad_output, &l->weight, &l->grad_input},
@@ -207,9 +224,9 @@ static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int t
     if (!status)
         status = dnnl_stream_create(&s->stream, s->engine, dnnl_stream_default_flags);
     if (!status)
-        status = make_primitive(s, conv, pass, plain);
+        status = make_primitive(s, conv, pass, form);
     for (int i = 0; !status && i < OPERANDS; i++)
-        status = make_operand(s, pass, i, &g, operands[pass][i],
+        status = make_operand(s, conv, pass, i, operands[pass][i],
                               operands[pass][i] == &l->weight || operands[pass][i] == &l->grad_weight);
     if (!status)
         return s;
@@ -221,19 +238,29 @@ static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int t
 
 static void *open_favourite(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
-    return open_as(conv, pass, layer, threads, error, 0, 0);
+    return open_as(conv, pass, layer, threads, error, FAVOURITE, 0);
 }
 
 static void *open_plain(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
-    return open_as(conv, pass, layer, threads, error, 1, 0);
+    if (conv->layout != CVG_CHANNELS_FIRST || conv->weight_layout != CVG_KCRS) {
+        cli_fail(error, "for these layouts it has its reference alone; see onednn-nhwc");
+        return NULL;
+    }
+    return open_as(conv, pass, layer, threads, error, PLAIN, 0);
 }
 
 static void *open_reorder(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
 {
-    return open_as(conv, pass, layer, threads, error, 0, 1);
+    return open_as(conv, pass, layer, threads, error, FAVOURITE, 1);
+}
+
+static void *open_last(const cvg_conv *conv, cvg_pass pass, struct layer *layer, int threads, cvg_error *error)
+{
+    return open_as(conv, pass, layer, threads, error, LAST, 0);
 }
 
 const struct peer peer_onednn = {"onednn", "onednn", 0, open_favourite, run_pass, close_pass};
 const struct peer peer_onednn_plain = {"onednn", "onednn-plain", 1, open_plain, run_pass, close_pass};
+const struct peer peer_onednn_nhwc = {"onednn", "onednn-nhwc", 0, open_last, run_pass, close_pass};
 const struct peer peer_onednn_reorder = {"onednn", "onednn-reorder", 1, open_reorder, run_pass, close_pass};

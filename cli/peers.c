@@ -5,7 +5,7 @@
 
 const struct peer *const peers[] = {
 #ifdef CVG_HAVE_ONEDNN
-    &peer_onednn,   &peer_onednn_plain, &peer_onednn_reorder,
+    &peer_onednn,   &peer_onednn_plain, &peer_onednn_nhwc, &peer_onednn_reorder,
 #endif
 #ifdef CVG_HAVE_OPENBLAS
     &peer_openblas,

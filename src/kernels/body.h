@@ -52,16 +52,15 @@ enum { MOST_VECS = 12, NINE_ROWS = 12 };
 INLINE void tile_rows(const int rows, const int vecs, const int near, const struct cvg_terms *terms, const real *a,
                       const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
 {
-    const int64_t count = terms->count, *const a_at = terms->a, *const b_at = terms->b;
+    const int64_t *const a_end = terms->a + terms->count;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
 
-    UNROLL_FOR (int i = 0; i < rows; i++)
-        at[i] = near ? a + i : a + row[i];
     for (int64_t n = 0; n == 0 || n < terms->tiles; n++) {
         const real *b_now = b + n * terms->b_tile;
         real *const to = acc + n * terms->acc_tile;
-        int64_t further = 0;
+        UNROLL_FOR (int i = 0; i < rows; i++)
+            at[i] = near ? a : a + row[i];
         UNROLL_FOR (int i = 0; i < rows; i++)
             UNROLL_FOR (int v = 0; v < vecs; v++) {
                 if (first)
@@ -69,9 +68,11 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
                 sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);
             }
         for (int64_t block = 0; block < terms->blocks; block++) {
-            for (int64_t j = 0; j < count; j++) {
-                const int64_t offset = a_at[j] + further;
-                const real *const bj = b_now + b_at[j], *const first_row = at[0] + offset;
+            /* Few registers hold addresses: what is more than they can be takes turns with the sums. */
+            const int64_t *b_at = terms->b;
+            for (const int64_t *a_at = terms->a; a_at < a_end; a_at++, b_at++) {
+                const int64_t offset = *a_at;
+                const real *const bj = b_now + *b_at, *const first_row = at[0] + offset;
                 if (rows < vecs) {
                     vec aj[CVG_TILE_ROWS];
                     UNROLL_FOR (int i = 0; i < rows; i++)
@@ -92,7 +93,8 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
                     }
                 }
             }
-            further += terms->a_step;
+            UNROLL_FOR (int i = 0; i < rows; i++)
+                at[i] += terms->a_step;
             b_now += terms->b_step;
         }
         UNROLL_FOR (int i = 0; i < rows; i++)

@@ -163,7 +163,8 @@ struct cvg_kernels {
     void (*unturn)(void *dst, int64_t step, const void *src, int64_t src_step, int width, int64_t count,
                    const struct cvg_finish *finish);
 
-    /* dst[i*dst_step + l] = finish of src[i*src_step + l], i < count, l < width, with bias[l] for lane l */
+    /* dst[i*dst_step + l] = finish of src[i*src_step + l], i < count, l < width, with bias[l] for lane l; or in place
+     */
     void (*put_lanes)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
                       const struct cvg_finish *finish);
 

@@ -134,6 +134,17 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
                        lanes, lane, finish);
 }
 
+void cvg_finish_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                      int width, const int64_t first[3], const int64_t count[3], const struct cvg_finish *finish)
+{
+    const struct rows r = rows_of(v, count);
+    for (int64_t d = 0; d < r.planes; d++)
+        for (int64_t h = 0; h < r.rows; h++) {
+            char *const line = cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]);
+            kernels->put_lanes(line, v->step[2], line, v->step[2], width, r.length, finish);
+        }
+}
+
 /*
  * The next positions that follow each other, of count from one on: all of a tensor without gaps, else those of a row.
  * Returns how many, and where the first of a channel lies.

@@ -52,6 +52,10 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
                      const int64_t first[3], const int64_t count[3], int lanes, const void *sums,
                      const struct cvg_finish *finish);
 
+/* Finishes sums that have grown in the result itself, of channels that are neighbours. */
+void cvg_finish_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                      int width, const int64_t first[3], const int64_t count[3], const struct cvg_finish *finish);
+
 /*
  * The same as cvg_read_lanes() of count[2] lines and columns of plane 0, what lies outside the tensor 0.  scratch: room
  * for as many elements again.

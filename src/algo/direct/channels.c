@@ -24,6 +24,7 @@ enum {
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
     LEAST_TERMS = 192,
+    LEAST_WIDE_TERMS = 256,
     FEW_REGIONS = 3, /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,  /* m of one job, at most */
     LEAST_CHANNELS = 32,
@@ -37,18 +38,21 @@ struct cut {
     struct cvg_gather view;
     struct cvg_regions regions;
     int64_t m_count, m_blocks;
-    int padded;   /* columns meet padding */
-    int in_place; /* no window */
-    int clip[3];  /* border columns are classes of their own; else the window is padded */
+    int widest;    /* the widest tile: the main one, or channels last, where rows are no neighbours, that for such */
+    int padded;    /* columns meet padding */
+    int in_place;  /* no window */
+    int in_result; /* sums of whole panels grow in the result, where channels are neighbours */
+    int clip[3];   /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once;       /* the weight, for all regions */
     int64_t weight_size; /* elements of one group's packed weight */
 };
 
 /* Products between two stores of a tile, about. */
-static int64_t panel_terms(const struct cvg_kernels *kernels)
+static int64_t panel_terms(const struct cvg_kernels *kernels, int widest)
 {
-    return cvg_max(LEAST_TERMS, PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size));
+    return cvg_max(widest == kernels->main ? LEAST_TERMS : LEAST_WIDE_TERMS,
+                   PANEL_BYTES / (kernels->tile[widest].lanes * (int64_t)kernels->size));
 }
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
@@ -77,7 +81,9 @@ static int clip_columns(const struct cvg_regions *regions)
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
-    struct cut cut = {.view = cvg_gather_of(s, pass), .clip = {1, 1, 1}};
+    const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
+    struct cut cut = {
+        .view = cvg_gather_of(s, pass), .clip = {1, 1, 1}, .widest = last ? kernels->spread : kernels->main};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
     cut.regions = cvg_regions_of(s, cut.view.gradient, POSITIONS);
     while (cut.m_count > LEAST_CHANNELS && jobs(s, &cut) < ENOUGH_JOBS)
@@ -87,9 +93,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.regions = cvg_regions_of(s, cut.view.gradient, LEAST_POSITIONS);
 
     cut.padded = cvg_axis_padded(&cut.regions, 2);
-    cut.clip[2] = !cut.padded || clip_columns(&cut.regions);
-    cut.in_place = cut.clip[2] && s->filter_size == 1;
-    const int64_t terms = panel_terms(kernels);
+    cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
+    cut.in_result = last;
+    cut.in_place = last || (cut.clip[2] && s->filter_size == 1);
+    const int64_t terms = panel_terms(kernels, cut.widest);
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
         cut.l_count =
@@ -101,19 +108,19 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 }
 
 /* Pieces of a worker's scratch. */
-enum { WINDOW, WEIGHT, SUMS, ROW, PLACE, A, B };
+enum { WINDOW, WEIGHT, SUMS, ROW, PLACE, TO, A, B };
 
 struct scratch {
     char *window, *weight, *sums;
-    int64_t *row, *place; /* of each destination: where it reads and where its sums lie */
-    int64_t *a, *b;       /* of each term */
+    int64_t *row, *place, *to; /* of each destination: where it reads, where its sums lie, and in the result */
+    int64_t *a, *b;            /* of each term */
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
     return (struct scratch){
         cvg_own_piece(job, WINDOW), cvg_own_piece(job, WEIGHT), cvg_own_piece(job, SUMS), cvg_own_piece(job, ROW),
-        cvg_own_piece(job, PLACE),  cvg_own_piece(job, A),      cvg_own_piece(job, B),
+        cvg_own_piece(job, PLACE),  cvg_own_piece(job, TO),     cvg_own_piece(job, A),    cvg_own_piece(job, B),
     };
 }
 
@@ -125,8 +132,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
     const int64_t terms =
-        cvg_max(cvg_min(panel_terms(kernels), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
-    const int64_t window = s->filter_size == 1 && !cut->padded
+        cvg_max(cvg_min(panel_terms(kernels, cut->widest), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
+    const int64_t window = s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded)
                                ? 0 /* in place at any batch */
                                : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
     cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
@@ -135,6 +142,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, positions * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, cut->in_result ? positions : 0, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
 }
@@ -142,12 +150,12 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 /* ---- packing the weight ---- */
 
 /* Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other. */
-static void pack_panels(const struct cvg_task *t, const struct cvg_gather *view, int64_t g, int64_t begin, int64_t end,
+static void pack_panels(const struct cvg_task *t, const struct cut *cut, int64_t g, int64_t begin, int64_t end,
                         int64_t l, int64_t l_count, char *to)
 {
     for (int64_t m = begin; m < end;) {
-        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, end - m)->lanes;
-        cvg_pack_weight(t, view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
+        const int lanes = cvg_panel_tile(t->kernels, cut->widest, end - m)->lanes;
+        cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
         m += lanes;
     }
@@ -160,7 +168,7 @@ static void pack_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const struct cvg_gather *view = &cut->view;
     const int64_t g = index / cut->m_blocks, begin = index % cut->m_blocks * cut->m_count;
-    pack_panels(t, view, g, begin, cvg_min(begin + cut->m_count, view->M), 0, view->L,
+    pack_panels(t, cut, g, begin, cvg_min(begin + cut->m_count, view->M), 0, view->L,
                 cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
 
@@ -206,7 +214,8 @@ static int next_class(struct classes *c)
 
 /* Fills in where the destinations of a class read (at their first taps) and are summed. */
 static void list_destinations(const struct tap_class *class, const struct cvg_window *w,
-                              const struct cvg_region *region, const struct scratch *x)
+                              const struct cvg_region *region, const struct cvg_view *result, int in_result,
+                              const struct scratch *x)
 {
     const struct cvg_run *run = class->run;
     int64_t i = class->first;
@@ -222,10 +231,16 @@ static void list_destinations(const struct tap_class *class, const struct cvg_wi
                      run[1].at + h * run[1].step - region->begin[1]) *
                         region->count[2] +
                     run[2].at - region->begin[2];
-                for (int64_t q = 0; q < run[2].count; q++, i++) {
-                    x->row[i] = source + q * run[2].source_step * w->step[2];
-                    x->place[i] = place + q * run[2].step;
+                const int64_t to = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
+                                   (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
+                const int64_t source_step = run[2].source_step * w->step[2], to_step = run[2].step * result->step[2];
+                for (int64_t q = 0, s = source, p = place; q < run[2].count; q++, s += source_step, p += run[2].step) {
+                    x->row[i + q] = s;
+                    x->place[i + q] = p;
                 }
+                for (int64_t q = 0, t = to; in_result && q < run[2].count; q++, t += to_step)
+                    x->to[i + q] = t;
+                i += run[2].count;
             }
 }
 
@@ -255,29 +270,37 @@ static int64_t list_terms(const struct cvg_shape *s, const struct tap_class *cla
 
 /* ---- job: one region, group and block of m ---- */
 
+/* Where the sums of one panel lie: of destination i at place[i] * step. */
+struct sums {
+    char *base;
+    const int64_t *place;
+    int64_t step;
+};
+
 /* Adds the products to the sums of count destinations, from at on, in one panel. */
 static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at, int64_t count,
-                     int near, const char *source, const struct cvg_tile *tile, const char *weight, char *sums,
-                     const struct scratch *x, int first)
+                     int near, const char *source, const struct cvg_tile *tile, const char *weight,
+                     const struct sums *sums, const struct scratch *x, int first)
 {
     const int64_t tiles = cvg_ceil_div(count, tile->rows);
     for (int64_t i = 0, end = at + count; i < tiles; i++) {
         const int rows = (int)((end - at) / (tiles - i)); /* as even as can be */
         int64_t place[CVG_TILE_ROWS];
         for (int r = 0; r < rows; r++)
-            place[r] = x->place[at + r] * tile->lanes;
+            place[r] = sums->place[at + r] * sums->step;
         if (near)
-            tile->run(rows, terms, source + x->row[at] * (int64_t)kernels->size, NULL, weight, sums, place, first);
+            tile->run(rows, terms, source + x->row[at] * (int64_t)kernels->size, NULL, weight, sums->base, place,
+                      first);
         else
-            tile->run(rows, terms, source, x->row + at, weight, sums, place, first);
+            tile->run(rows, terms, source, x->row + at, weight, sums->base, place, first);
         at += rows;
     }
 }
 
 /* Adds the products to the sums of one class in one panel. */
 static void add_class(const struct cvg_kernels *kernels, const struct tap_class *class, const struct cvg_terms *terms,
-                      const struct cvg_window *window, const struct cvg_tile *tile, const char *weight, char *sums,
-                      const struct scratch *x, int first)
+                      const struct cvg_window *window, const struct cvg_tile *tile, const char *weight,
+                      const struct sums *sums, const struct scratch *x, int first)
 {
     /* Tall tiles are best off with rows that are neighbours: those of one line. */
     const int64_t line = class->run[2].count;
@@ -294,9 +317,18 @@ struct block {
     const struct cut *cut;
     struct cvg_region region;
     struct cvg_window window;
+    struct cvg_view result;
     int64_t g, begin, end; /* m */
     struct scratch x;
 };
+
+/* Where the sums of a panel lie, of channels m on of which width exist: in the result itself, or in scratch. */
+static struct sums sums_of(const struct block *b, int64_t m, int64_t width, int lanes)
+{
+    if (b->cut->in_result && width == lanes && !b->job->task->finish.accumulate)
+        return (struct sums){cvg_view_at(&b->result, b->region.n, b->g * b->cut->view.M + m, 0, 0, 0), b->x.to, 1};
+    return (struct sums){b->x.sums + (m - b->begin) * b->region.positions * b->result.size, b->x.place, lanes};
+}
 
 /* Adds the products of channels l, which have been read, to all sums. */
 static void multiply(const struct block *b, int64_t l, int64_t l_count)
@@ -312,44 +344,48 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
         weight = cvg_at(t, b->job->base, b->g * b->cut->weight_size + b->begin * view->L * s->filter_size);
         panel = view->L * s->filter_size;
     } else {
-        pack_panels(t, view, b->g, b->begin, b->end, l, l_count, b->x.weight);
+        pack_panels(t, b->cut, b->g, b->begin, b->end, l, l_count, b->x.weight);
     }
     for (struct classes c = classes_of(b->cut, &b->region); next_class(&c);) {
         struct cvg_terms terms = {.count = 0, .a = b->x.a, .b = b->x.b, .blocks = 1};
         int lanes = 0; /* for which the terms are listed */
         for (int64_t m = b->begin; m < b->end; m += lanes) {
-            const struct cvg_tile *tile = cvg_panel_tile(t->kernels, t->kernels->main, b->end - m);
+            const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);
             const int64_t at = (m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * tile->lanes : 0);
             if (lanes != tile->lanes)
                 terms.count = l_count * list_terms(s, &c.now, &b->window, l_count, tile->lanes, &b->x);
             lanes = tile->lanes;
-            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size,
-                      b->x.sums + (m - b->begin) * b->region.positions * size, &b->x, l == 0);
+            const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), lanes);
+            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0);
         }
     }
 }
 
 /* Writes the sums of a panel, channels m on of the destination, to the region. */
-static void write_panel(const struct block *b, const struct cvg_view *result, int64_t m, int width, int lanes,
-                        const char *sums)
+static void write_panel(const struct block *b, int64_t m, int width, int lanes)
 {
     const struct cvg_region *region = &b->region;
+    const struct cvg_kernels *kernels = b->job->task->kernels;
+    const struct sums sums = sums_of(b, m, width, lanes);
     const int64_t channel = b->g * b->cut->view.M + m;
     const struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
-    const int64_t image = region->positions / region->images * lanes * result->size;
-    for (int64_t n = 0; n < region->images; n++)
-        cvg_write_lanes(result, b->job->task->kernels, region->n + n, channel, width, region->begin, region->count,
-                        lanes, sums + n * image, &finish);
+    const int64_t image = region->positions / region->images * lanes * b->result.size;
+    const int there = sums.place == b->x.to;
+    for (int64_t n = 0; n < region->images && !(there && finish.scale == 1 && !finish.bias); n++)
+        if (there)
+            cvg_finish_lanes(&b->result, kernels, region->n + n, channel, width, region->begin, region->count, &finish);
+        else
+            cvg_write_lanes(&b->result, kernels, region->n + n, channel, width, region->begin, region->count, lanes,
+                            sums.base + n * image, &finish);
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const struct cut *cut = cvg_state(job);
-    const int64_t size = (int64_t)t->kernels->size, L = cut->view.L;
-    const struct cvg_view source = cvg_view_source(t, cut->view.gradient),
-                          result = cvg_view_result(t, cut->view.gradient);
-    struct block b = {.job = job, .cut = cut, .x = scratch_of(job)};
+    const int64_t L = cut->view.L;
+    const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
+    struct block b = {.job = job, .cut = cut, .x = scratch_of(job), .result = cvg_view_result(t, cut->view.gradient)};
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
     b.g = index / cut->m_blocks % t->shape->G;
@@ -357,16 +393,15 @@ static void region_job(const struct cvg_job *job, int64_t index)
     b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, &source);
 
     for (struct classes c = classes_of(cut, &b.region); next_class(&c);)
-        list_destinations(&c.now, &b.window, &b.region, &b.x);
+        list_destinations(&c.now, &b.window, &b.region, &b.result, cut->in_result, &b.x);
     for (int64_t l = 0; l < L; l += cut->l_count) {
         const int64_t l_count = cvg_min(cut->l_count, L - l);
         cvg_window_read(&b.window, t->kernels, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
         multiply(&b, l, l_count);
     }
     for (int64_t m = b.begin; m < b.end;) {
-        const int lanes = cvg_panel_tile(t->kernels, t->kernels->main, b.end - m)->lanes;
-        write_panel(&b, &result, m, (int)cvg_min(lanes, b.end - m), lanes,
-                    b.x.sums + (m - b.begin) * b.region.positions * size);
+        const int lanes = cvg_panel_tile(t->kernels, cut->widest, b.end - m)->lanes;
+        write_panel(&b, m, (int)cvg_min(lanes, b.end - m), lanes);
         m += lanes;
     }
 }

@@ -260,6 +260,8 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         return 0;
     if (view.gradient && cvg_times(s->stride[0], cvg_times(s->stride[1], s->stride[2])) > MANY_PHASES)
         return 1; /* lanes are of one phase, however far apart */
+    if (s->layout == CVG_CHANNELS_LAST)
+        return 0; /* pixels lie far apart */
     if (view.M > CVG_FEW_CHANNELS && cvg_inside_share(s, pass) < MOSTLY_INSIDE)
         return 0;
     return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) || view.L * s->filter_size <= SHORT_SUM;
