@@ -127,6 +127,55 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, co
                                to + (c * w->channel + n * w->image) * source->size);
 }
 
+struct cvg_classes cvg_classes_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3])
+{
+    struct cvg_classes c = {.images = region->images};
+    for (int i = 0; i < 3; i++)
+        c.walk[i] = cvg_region_runs(regions, region, i, clip[i]);
+    cvg_run_next(&c.walk[0], &c.now.run[0]);
+    cvg_run_next(&c.walk[1], &c.now.run[1]);
+    return c;
+}
+
+int cvg_next_class(struct cvg_classes *c)
+{
+    struct cvg_run *run = c->now.run;
+    while (!cvg_run_next(&c->walk[2], &run[2])) {
+        c->walk[2].phase = c->walk[2].next = 0;
+        while (!cvg_run_next(&c->walk[1], &run[1])) {
+            c->walk[1].phase = c->walk[1].next = 0;
+            if (!cvg_run_next(&c->walk[0], &run[0]))
+                return 0;
+        }
+    }
+    c->now.first += c->now.count;
+    c->now.count = c->images * run[0].count * run[1].count * run[2].count;
+    return 1;
+}
+
+int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class, const struct cvg_window *w,
+                        int64_t channels, int64_t lanes, int64_t *to_a, int64_t *to_b)
+{
+    const struct cvg_run *run = class->run;
+    int64_t j = 0;
+    for (int64_t a = 0; a < run[0].taps; a++)
+        for (int64_t b = 0; b < run[1].taps; b++)
+            for (int64_t c = 0; c < run[2].taps; c++, j++) {
+                const int64_t t = run[0].tap + a * run[0].tap_step;
+                const int64_t r = run[1].tap + b * run[1].tap_step;
+                const int64_t q = run[2].tap + c * run[2].tap_step;
+                to_a[j] = a * run[0].tap_source_step * w->step[0] + b * run[1].tap_source_step * w->step[1] +
+                          c * run[2].tap_source_step * w->step[2];
+                to_b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
+            }
+    const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
+    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
+        to_a[i] = to_a[i - j] + a_step;
+        to_b[i] = to_b[i - j] + b_step;
+    }
+    return j;
+}
+
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap, int clip,
                    int64_t *first, int64_t *end)
 {

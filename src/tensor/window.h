@@ -60,6 +60,33 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
 void cvg_window_read(struct cvg_window *window, const struct cvg_kernels *kernels, const struct cvg_region *region,
                      const struct cvg_view *source, int in_place, int64_t channel, int64_t count, char *to);
 
+/* ---- classes: destinations of a region that sum the same taps ---- */
+
+struct cvg_class {
+    struct cvg_run run[3];
+    int64_t first, count; /* its destinations, where those of all classes are numbered */
+};
+
+struct cvg_classes {
+    struct cvg_runs walk[3];
+    int64_t images;
+    struct cvg_class now;
+};
+
+/* Border destinations of an axis that is clipped have classes of their own. */
+struct cvg_classes cvg_classes_of(const struct cvg_regions *regions, const struct cvg_region *region,
+                                  const int clip[3]);
+
+/* Moves on to the next class, the first of which is now; 0 after the last. */
+int cvg_next_class(struct cvg_classes *classes);
+
+/*
+ * Lists the terms of a class, of channels one after the other: a, where they lie in the window from a destination's
+ * first one on, and b, where in packed weights [channel][tap][lane].  Returns those of one channel.
+ */
+int64_t cvg_class_terms(const struct cvg_shape *shape, const struct cvg_class *class, const struct cvg_window *window,
+                        int64_t channels, int64_t lanes, int64_t *a, int64_t *b);
+
 /* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
 
 /*

@@ -172,48 +172,8 @@ static void pack_job(const struct cvg_job *job, int64_t index)
                 cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
 
-/* ---- classes: destinations that sum the same taps ---- */
-
-struct tap_class {
-    struct cvg_run run[3];
-    int64_t first, count; /* its destinations in the tables */
-};
-
-struct classes {
-    struct cvg_runs walk[3];
-    int64_t images;
-    struct tap_class now;
-};
-
-static struct classes classes_of(const struct cut *cut, const struct cvg_region *region)
-{
-    struct classes c = {.images = region->images};
-    for (int i = 0; i < 3; i++)
-        c.walk[i] = cvg_region_runs(&cut->regions, region, i, cut->clip[i]);
-    cvg_run_next(&c.walk[0], &c.now.run[0]);
-    cvg_run_next(&c.walk[1], &c.now.run[1]);
-    return c;
-}
-
-/* Moves on to the next class; 0 after the last. */
-static int next_class(struct classes *c)
-{
-    struct cvg_run *run = c->now.run;
-    while (!cvg_run_next(&c->walk[2], &run[2])) {
-        c->walk[2].phase = c->walk[2].next = 0;
-        while (!cvg_run_next(&c->walk[1], &run[1])) {
-            c->walk[1].phase = c->walk[1].next = 0;
-            if (!cvg_run_next(&c->walk[0], &run[0]))
-                return 0;
-        }
-    }
-    c->now.first += c->now.count;
-    c->now.count = c->images * run[0].count * run[1].count * run[2].count;
-    return 1;
-}
-
 /* Fills in where the destinations of a class read (at their first taps) and are summed. */
-static void list_destinations(const struct tap_class *class, const struct cvg_window *w,
+static void list_destinations(const struct cvg_class *class, const struct cvg_window *w,
                               const struct cvg_region *region, const struct cvg_view *result, int in_result,
                               const struct scratch *x)
 {
@@ -242,30 +202,6 @@ static void list_destinations(const struct tap_class *class, const struct cvg_wi
                     x->to[i + q] = t;
                 i += run[2].count;
             }
-}
-
-/* Fills the table of terms of a class for channels l; returns the terms of one channel. */
-static int64_t list_terms(const struct cvg_shape *s, const struct tap_class *class, const struct cvg_window *w,
-                          int64_t channels, int lanes, const struct scratch *x)
-{
-    const struct cvg_run *run = class->run;
-    int64_t j = 0;
-    for (int64_t a = 0; a < run[0].taps; a++)
-        for (int64_t b = 0; b < run[1].taps; b++)
-            for (int64_t c = 0; c < run[2].taps; c++, j++) {
-                const int64_t t = run[0].tap + a * run[0].tap_step;
-                const int64_t r = run[1].tap + b * run[1].tap_step;
-                const int64_t q = run[2].tap + c * run[2].tap_step;
-                x->a[j] = a * run[0].tap_source_step * w->step[0] + b * run[1].tap_source_step * w->step[1] +
-                          c * run[2].tap_source_step * w->step[2];
-                x->b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
-            }
-    const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
-    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
-        x->a[i] = x->a[i - j] + a_step;
-        x->b[i] = x->b[i - j] + b_step;
-    }
-    return j;
 }
 
 /* ---- job: one region, group and block of m ---- */
@@ -298,7 +234,7 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
 }
 
 /* Adds the products to the sums of one class in one panel. */
-static void add_class(const struct cvg_kernels *kernels, const struct tap_class *class, const struct cvg_terms *terms,
+static void add_class(const struct cvg_kernels *kernels, const struct cvg_class *class, const struct cvg_terms *terms,
                       const struct cvg_window *window, const struct cvg_tile *tile, const char *weight,
                       const struct sums *sums, const struct scratch *x, int first)
 {
@@ -346,14 +282,14 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
     } else {
         pack_panels(t, b->cut, b->g, b->begin, b->end, l, l_count, b->x.weight);
     }
-    for (struct classes c = classes_of(b->cut, &b->region); next_class(&c);) {
+    for (struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip); cvg_next_class(&c);) {
         struct cvg_terms terms = {.count = 0, .a = b->x.a, .b = b->x.b, .blocks = 1};
         int lanes = 0; /* for which the terms are listed */
         for (int64_t m = b->begin; m < b->end; m += lanes) {
             const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);
             const int64_t at = (m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * tile->lanes : 0);
             if (lanes != tile->lanes)
-                terms.count = l_count * list_terms(s, &c.now, &b->window, l_count, tile->lanes, &b->x);
+                terms.count = l_count * cvg_class_terms(s, &c.now, &b->window, l_count, tile->lanes, b->x.a, b->x.b);
             lanes = tile->lanes;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), lanes);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0);
@@ -392,7 +328,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
     b.region = cvg_region_at(&cut->regions, index / cut->m_blocks / t->shape->G);
     b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, &source);
 
-    for (struct classes c = classes_of(cut, &b.region); next_class(&c);)
+    for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b.region, cut->clip); cvg_next_class(&c);)
         list_destinations(&c.now, &b.window, &b.region, &b.result, cut->in_result, &b.x);
     for (int64_t l = 0; l < L; l += cut->l_count) {
         const int64_t l_count = cvg_min(cut->l_count, L - l);

@@ -24,13 +24,18 @@
 enum {
     FULL_ROWS = 16,          /* channels c: fewer leave tiles with few rows */
     POSITIONS = 256,         /* of one region */
+    LAST_POSITIONS = 128,    /* the same channels last: what a tile reads of grad_output stays in the nearest cache */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
-    K_COUNT = 64,            /* k of one job */
+    K_COUNT = 64,            /* k of one job, */
+    ONE_TAP_K_COUNT = 128,   /* or, channels last, of a filter of one tap: the input is read as many times less */
     TAPS = 256,              /* of one job */
     FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
 };
+
+/* Whether channels are neighbours: then tile rows are, and lanes of k can be read in place. */
+static int is_last(const struct cvg_shape *s) { return s->layout == CVG_CHANNELS_LAST; }
 
 /* The tile for the next of so many lanes of k. */
 static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
@@ -41,7 +46,7 @@ static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int6
 /* Whether input and grad_output trade places; see swapped(). */
 static int swaps(const struct cvg_shape *s)
 {
-    int alike = s->filter_size == 1;
+    int alike = s->filter_size == 1 && !is_last(s); /* which turns nothing */
     for (int i = 0; i < 3; i++)
         alike &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
     return alike && s->Kg > s->Cg && s->Cg > FEW_CHANNELS;
@@ -82,14 +87,14 @@ static int64_t most_channels(const struct cut *cut)
 static void make_cut(struct cut *cut)
 {
     const struct cvg_shape *s = &cut->shape;
-    cut->regions = cvg_regions_of(s, 0, POSITIONS);
+    cut->regions = cvg_regions_of(s, 0, is_last(s) && s->Cg > FEW_CHANNELS ? LAST_POSITIONS : POSITIONS);
     cut->few = s->Cg <= FEW_CHANNELS;
     const int padded =
         cvg_axis_padded(&cut->regions, 0) || cvg_axis_padded(&cut->regions, 1) || cvg_axis_padded(&cut->regions, 2);
     for (int i = 0; i < 3; i++)
         cut->clip[i] = !cut->few;
-    cut->in_place = s->filter_size == 1 && (!cut->few || !padded);
-    cut->k_count = cvg_min(s->Kg, K_COUNT);
+    cut->in_place = (s->filter_size == 1 && (!cut->few || !padded)) || (is_last(s) && !cut->few);
+    cut->k_count = cvg_min(s->Kg, is_last(s) && s->filter_size == 1 ? ONE_TAP_K_COUNT : K_COUNT);
     cut->taps = cvg_min(s->filter_size, TAPS);
     int64_t c = most_channels(cut);
     if (!cut->in_place)
@@ -102,19 +107,21 @@ static void make_cut(struct cut *cut)
 }
 
 /* Pieces of a worker's scratch. */
-enum { WINDOW, LANES, SUM, A, B, B_SCALED, ROW, PLACE };
+enum { WINDOW, LANES, SUM, A, B, B_SCALED, THERE, ROW, PLACE };
 
 struct scratch {
     char *window, *lanes, *sums;
     int64_t *a, *b, *b_scaled; /* of each position: where input and grad_output lie */
+    int64_t *there;            /* of each position of the region, in grad_output itself */
     int64_t *row, *place;      /* of each tile row: where it reads and is summed */
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
     return (struct scratch){
-        cvg_own_piece(job, WINDOW), cvg_own_piece(job, LANES),    cvg_own_piece(job, SUM), cvg_own_piece(job, A),
-        cvg_own_piece(job, B),      cvg_own_piece(job, B_SCALED), cvg_own_piece(job, ROW), cvg_own_piece(job, PLACE),
+        cvg_own_piece(job, WINDOW), cvg_own_piece(job, LANES), cvg_own_piece(job, SUM),
+        cvg_own_piece(job, A),      cvg_own_piece(job, B),     cvg_own_piece(job, B_SCALED),
+        cvg_own_piece(job, THERE),  cvg_own_piece(job, ROW),   cvg_own_piece(job, PLACE),
     };
 }
 
@@ -135,12 +142,29 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     cvg_work_piece(work, most * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, is_last(s) ? positions : 0, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
 }
 
-/* grad_output of k_count channels in a region, as lanes: panels of [position][lane]. */
+/* Lists where the positions of a region lie in grad_output, from its first image on. */
+static void list_gradient(const struct cvg_view *gradient, const struct cvg_region *region, int64_t *there)
+{
+    for (int64_t n = 0; n < region->images; n++)
+        for (int64_t o = region->begin[0]; o < region->begin[0] + region->count[0]; o++)
+            for (int64_t p = region->begin[1]; p < region->begin[1] + region->count[1]; p++) {
+                int64_t at = n * gradient->image + o * gradient->step[0] + p * gradient->step[1] +
+                             region->begin[2] * gradient->step[2];
+                for (int64_t q = 0; q < region->count[2]; q++, at += gradient->step[2])
+                    *there++ = at;
+            }
+}
+
+/*
+ * grad_output of k_count channels in a region, as lanes: panels of [position][lane].  Channels last, only those that do
+ * not fill their panel: the others are read in place.
+ */
 static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int64_t channel, int64_t k_count,
                           char *lanes)
 {
@@ -148,6 +172,11 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     for (int64_t k = 0; k < k_count;) {
         const int width = panel_tile(t->kernels, k_count - k)->lanes;
         const int64_t image = region->positions / region->images * width * gradient.size;
+        if (is_last(t->shape) && width <= k_count - k) {
+            lanes += region->images * image;
+            k += width;
+            continue;
+        }
         for (int64_t n = 0; n < region->images; n++, lanes += image)
             cvg_read_lanes(&gradient, t->kernels, region->n + n, channel + k, (int)cvg_min(width, k_count - k),
                            region->begin, region->count, width, lanes);
@@ -169,26 +198,33 @@ struct block {
  * Adds listed positions to the sums of rows tile rows, whose places count lanes: of a panel w
  * lanes wide the sums of (c, tap) begin at (c*taps + tap) * w.
  */
-static void add_rows(const struct block *block, int64_t positions, int64_t region_positions, const struct cvg_window *w,
-                     int64_t rows)
+static void add_rows(const struct block *block, const struct cvg_region *region, int64_t positions,
+                     const struct cvg_window *w, int64_t rows)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const int64_t size = (int64_t)kernels->size;
     const struct scratch *x = &block->x;
-    int lanes = 0; /* for which b is scaled */
+    const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
+    const int near = w->channel == 1 && !block->cut->few; /* tile rows are neighbours */
+    int lanes = -1;                                       /* for which b is scaled; 0: as it lies in grad_output */
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
         const int64_t tiles = cvg_ceil_div(rows, tile->rows);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
-        for (int64_t j = 0; lanes != tile->lanes && j < positions; j++)
-            x->b_scaled[j] = x->b[j] * tile->lanes;
-        lanes = tile->lanes;
+        const int in_place = is_last(block->task->shape) && tile->lanes <= block->k_count - k;
+        const int want = in_place ? 0 : tile->lanes;
+        const char *b = x->lanes + k * region->positions * size;
+        if (in_place)
+            b = cvg_view_at(&gradient, region->n, block->g * block->task->shape->Kg + block->k + k, 0, 0, 0);
+        for (int64_t j = 0; lanes != want && j < positions; j++)
+            x->b_scaled[j] = in_place ? x->there[x->b[j]] : x->b[j] * tile->lanes;
+        lanes = want;
         for (int64_t i = 0, done = 0; i < tiles; i++) {
             const int count = (int)((rows - done) / (tiles - i)); /* as even as can be */
             int64_t place[CVG_TILE_ROWS];
             for (int r = 0; r < count; r++)
                 place[r] = x->place[done + r] * tile->lanes;
-            tile->run(count, &terms, w->base, x->row + done, x->lanes + k * region_positions * size,
+            tile->run(count, &terms, near ? w->base + done * size : w->base, near ? NULL : x->row + done, b,
                       x->sums + k * block->c_count * block->taps * size, place, 0);
             done += count;
         }
@@ -209,6 +245,10 @@ static void add_region(const struct block *block, int64_t index)
     const int64_t channel = block->g * s->Cg + block->c;
     int64_t tap[3], rows = 0;
 
+    if (is_last(s)) {
+        const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
+        list_gradient(&gradient, &region, x->there);
+    }
     turn_gradient(t, &region, block->g * s->Kg + block->k, block->k_count, x->lanes);
     cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
     if (!cut->few) {
@@ -218,8 +258,7 @@ static void add_region(const struct block *block, int64_t index)
                 x->place[c] = c * block->taps + i;
             }
             cvg_split(block->tap + i, s->filter, tap);
-            add_rows(block, cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b), region.positions, &w,
-                     block->c_count);
+            add_rows(block, &region, cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b), &w, block->c_count);
         }
         return;
     }
@@ -237,8 +276,8 @@ static void add_region(const struct block *block, int64_t index)
             x->place[rows] = c * block->taps + i;
         }
     }
-    add_rows(block, cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b),
-             region.positions, &w, rows);
+    add_rows(block, &region, cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b), &w,
+             rows);
 }
 
 /* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
