@@ -364,6 +364,7 @@ static void fold(void *dst, const void *src, int64_t count)
 }
 
 #include "body_planes.h"
+#include "body_lanes.h"
 #ifdef SMALL /* its loops have no constant ends */
 #undef UNROLL_FOR
 #define UNROLL_FOR for
@@ -413,6 +414,8 @@ const struct cvg_kernels KERNELS = {
     .turn = turn,
     .unturn = unturn,
     .put_lanes = put_lanes,
+    .filter_lanes = filter_lanes,
+    .weigh_lanes = weigh_lanes,
     .put = put,
     .sum = sum,
     .load = load,

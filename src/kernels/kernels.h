@@ -131,6 +131,28 @@ struct cvg_kernels {
                     int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
 
     /*
+     * Filters of one channel each, channels last: for r < rows, i < count, l < width, in the order of the terms,
+     *
+     *   dst[r*dst_row + i*dst_step + l] = finish of the sum over j of
+     *       weight[terms.b[j] + l] * src[r*src_row + i*src_step + terms.a[j] + l]
+     *
+     * with bias[l] for lane l.  Blocks of terms are not looked at.
+     */
+    void (*filter_lanes)(int64_t rows, int64_t count, int64_t width, const struct cvg_terms *terms, const void *weight,
+                         const void *src, int64_t src_row, int64_t src_step, void *dst, int64_t dst_row,
+                         int64_t dst_step, const struct cvg_finish *finish);
+
+    /*
+     * And the gradient of their weight: for t < taps, l < width, in the order of r < rows and i < count,
+     *
+     *   sums[t*sums_row + l] += sum over r, i of gradient[r*gradient_row + i*gradient_step + l] *
+     *                                            src[r*src_row + i*src_step + at[t] + l]
+     */
+    void (*weigh_lanes)(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const void *src,
+                        int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
+                        int64_t gradient_step, void *sums, int64_t sums_row);
+
+    /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,
      * with one bias for all; but src is scaled already, the scale is not looked at
      */

@@ -225,6 +225,17 @@ struct cvg_filters cvg_filters_of(const struct cvg_task *t, const void *data)
     return (struct cvg_filters){(char *)data, (int64_t)t->kernels->size, s->weight_k, s->weight_c, s->weight_tap};
 }
 
+void cvg_read_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width,
+                      int64_t taps, int64_t step, char *to)
+{
+    if (f->k == 1)
+        kernels->copy(to, step, cvg_filter_at(f, k, 0, 0), f->tap, 1, taps, width);
+    else
+        for (int64_t tap = 0; tap < (f->tap == 1 ? 1 : taps); tap++)
+            kernels->turn(to + tap * step * f->size, step, width, cvg_filter_at(f, k, 0, tap), f->k, width,
+                          f->tap == 1 ? taps : 1);
+}
+
 void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width, int64_t c,
                        int64_t c_count, int64_t tap, int64_t taps, int lanes, const char *sums,
                        const struct cvg_finish *finish)

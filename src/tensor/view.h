@@ -95,6 +95,10 @@ static inline char *cvg_filter_at(const struct cvg_filters *f, int64_t k, int64_
     return f->base + (k * f->k + c * f->c + tap * f->tap) * f->size;
 }
 
+/* Reads the taps of width filters from k on, of channel 0, to [tap][lane], taps step apart. */
+void cvg_read_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width,
+                      int64_t taps, int64_t step, char *to);
+
 /* Writes sums [c][tap][lane], whose lanes are k, of which width exist. */
 void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width, int64_t c,
                        int64_t c_count, int64_t tap, int64_t taps, int lanes, const char *sums,
