@@ -1,9 +1,9 @@
 /* The kernels of filters of one channel each, channels last; a part of body.h, which says what it needs. */
 
 #ifdef SMALL
-enum { LANE_RESULTS = 1, LANE_VECS = 1, LANE_TAPS = 3 };
+enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 #else
-enum { LANE_RESULTS = 4, LANE_VECS = 2, LANE_TAPS = 9 };
+enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 6 };
 #endif
 
 INLINE vec lanes_load(const real *p, const int64_t left) { return left < VW ? v_load_part(p, left) : v_load(p); }
@@ -16,33 +16,28 @@ INLINE void lanes_store(real *p, vec v, const int64_t left)
         v_store(p, v);
 }
 
-/* results neighbours, vecs vectors of channels, of the last of which left exist; results and vecs are constants. */
-INLINE void filter_block(const int results, const int vecs, const int64_t left, const struct cvg_terms *terms,
-                         const real *weight, const real *src, int64_t src_step, real *dst, int64_t dst_step,
-                         const real *bias, const struct finish *f)
+/* results neighbours of a vector of channels, of which left exist; results is a constant. */
+INLINE void filter_block(const int results, const int64_t left, const struct cvg_terms *terms, const real *weight,
+                         const real *src, int64_t src_step, real *dst, int64_t dst_step, const real *bias,
+                         const struct finish *f)
 {
-    vec sum[LANE_RESULTS][LANE_VECS];
+    vec sum[LANE_RESULTS];
     UNROLL_FOR (int i = 0; i < results; i++)
-        UNROLL_FOR (int v = 0; v < vecs; v++)
-            sum[i][v] = v_zero();
+        sum[i] = v_zero();
     for (int64_t j = 0; j < terms->count; j++) {
-        const real *const w = weight + terms->b[j], *const s = src + terms->a[j];
-        UNROLL_FOR (int v = 0; v < vecs; v++) {
-            const vec wv = lanes_load(w + v * VW, left);
-            UNROLL_FOR (int i = 0; i < results; i++)
-                sum[i][v] = v_fma(wv, lanes_load(s + i * src_step + v * VW, left), sum[i][v]);
-        }
+        const vec w = lanes_load(weight + terms->b[j], left);
+        const real *const s = src + terms->a[j];
+        UNROLL_FOR (int i = 0; i < results; i++)
+            sum[i] = v_fma(w, lanes_load(s + i * src_step, left), sum[i]);
     }
-    UNROLL_FOR (int v = 0; v < vecs; v++)
-        UNROLL_FOR (int i = 0; i < results; i++) {
-            real *const to = dst + i * dst_step + v * VW;
-            const vec value = v_mul(v_splat(f->scale), sum[i][v]);
-            lanes_store(to,
-                        f->biased       ? v_add(lanes_load(bias + v * VW, left), value)
-                        : f->accumulate ? v_add(lanes_load(to, left), value)
-                                        : value,
-                        left);
-        }
+    const vec scale = v_splat(f->scale);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        sum[i] = v_mul(scale, sum[i]);
+    if (f->biased || f->accumulate)
+        UNROLL_FOR (int i = 0; i < results; i++)
+            sum[i] = v_add(lanes_load(f->biased ? bias : dst + i * dst_step, left), sum[i]);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        lanes_store(dst + i * dst_step, sum[i], left);
 }
 
 /* results neighbours, all channels. */
@@ -51,12 +46,10 @@ INLINE void filter_results(const int results, int64_t width, const struct cvg_te
                            const struct finish *f)
 {
     int64_t l = 0;
-    for (; l + LANE_VECS * VW <= width; l += LANE_VECS * VW)
-        filter_block(results, LANE_VECS, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
     for (; l + VW <= width; l += VW)
-        filter_block(results, 1, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
+        filter_block(results, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
     if (l < width)
-        filter_block(results, 1, width - l, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
+        filter_block(results, width - l, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
 }
 
 static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struct cvg_terms *terms, const void *weight,
@@ -69,55 +62,61 @@ static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struc
         const real *s = (const real *)src + r * src_row;
         real *d = (real *)dst + r * dst_row;
         int64_t i = 0;
-        for (; i + LANE_RESULTS <= count; i += LANE_RESULTS, s += LANE_RESULTS * src_step, d += LANE_RESULTS * dst_step)
-            filter_results(LANE_RESULTS, width, terms, weight, s, src_step, d, dst_step, bias, &f);
-        for (; i < count; i++, s += src_step, d += dst_step)
-            filter_results(1, width, terms, weight, s, src_step, d, dst_step, bias, &f);
+#define FILTER(results)                            \
+    for (; i + (results) <= count; i += (results)) \
+    filter_results(results, width, terms, weight, s + i * src_step, src_step, d + i * dst_step, dst_step, bias, &f)
+        FILTER(LANE_RESULTS);
+#ifndef SMALL
+        FILTER(4);
+        FILTER(2);
+#endif
+        FILTER(1);
+#undef FILTER
     }
 }
 
-/* A vector of channels, of which left exist, and so many taps; taps is a constant. */
-INLINE void weigh_block(const int taps, const int64_t left, int64_t rows, int64_t count, const int64_t *at,
-                        const real *src, int64_t src_row, int64_t src_step, const real *gradient, int64_t gradient_row,
-                        int64_t gradient_step, real *sums, int64_t sums_row)
+/* A vector of channels, of which left exist, so many taps and neighbours; taps is a constant. */
+INLINE void weigh_block(const int taps, const int64_t left, int64_t count, const int64_t *at, const real *src,
+                        int64_t src_step, const real *gradient, int64_t gradient_step, real *sums, int64_t sums_row)
 {
     vec sum[LANE_TAPS];
     UNROLL_FOR (int t = 0; t < taps; t++)
         sum[t] = lanes_load(sums + t * sums_row, left);
-    for (int64_t r = 0; r < rows; r++) {
-        const real *s = src + r * src_row, *g = gradient + r * gradient_row;
-        for (int64_t i = 0; i < count; i++, s += src_step, g += gradient_step) {
-            const vec gv = lanes_load(g, left);
-            UNROLL_FOR (int t = 0; t < taps; t++)
-                sum[t] = v_fma(gv, lanes_load(s + at[t], left), sum[t]);
-        }
+    for (int64_t i = 0; i < count; i++) {
+        const vec gv = lanes_load(gradient + i * gradient_step, left);
+        UNROLL_FOR (int t = 0; t < taps; t++)
+            sum[t] = v_fma(gv, lanes_load(src + i * src_step + at[t], left), sum[t]);
     }
     UNROLL_FOR (int t = 0; t < taps; t++)
         lanes_store(sums + t * sums_row, sum[t], left);
+}
+
+/* All channels of count neighbours. */
+static void weigh_few(int64_t count, int64_t width, int64_t taps, const int64_t *at, const real *src, int64_t src_step,
+                      const real *gradient, int64_t gradient_step, real *sums, int64_t sums_row)
+{
+    for (int64_t l = 0; l < width; l += VW, src += VW, gradient += VW, sums += VW) {
+        const int64_t left = width - l;
+        int64_t t = 0;
+        for (; left >= VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
+            weigh_block(LANE_TAPS, VW, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row,
+                        sums_row);
+        for (; t + 3 <= taps; t += 3)
+            weigh_block(3, left, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row, sums_row);
+        for (; t < taps; t++)
+            weigh_block(1, left, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row, sums_row);
+    }
 }
 
 static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const void *src,
                         int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
                         int64_t gradient_step, void *sums, int64_t sums_row)
 {
-    for (int64_t l = 0; l < width; l += VW) {
-        const real *const s = (const real *)src + l, *const g = (const real *)gradient + l;
-        real *const to = (real *)sums + l;
-        const int64_t left = width - l < VW ? width - l : VW;
-#define WEIGH(taps, left)                                                                              \
-    weigh_block(taps, left, rows, count, at + t, s, src_row, src_step, g, gradient_row, gradient_step, \
-                to + t * sums_row, sums_row)
-        int64_t t = 0;
-        for (; LANE_TAPS > 3 && left == VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
-            WEIGH(LANE_TAPS, VW);
-        for (; left == VW && t + 3 <= taps; t += 3)
-            WEIGH(3, VW);
-        for (; left == VW && t < taps; t++)
-            WEIGH(1, VW);
-        for (; t + 3 <= taps; t += 3)
-            WEIGH(3, left);
-        for (; t < taps; t++)
-            WEIGH(1, left);
-#undef WEIGH
-    }
+    /* Along all channels of a few neighbours at a time, as they lie: tensors of 2^n channels meet in few cache sets. */
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < count; i += LANE_WEIGHED) {
+            const int64_t few = count - i < LANE_WEIGHED ? count - i : LANE_WEIGHED;
+            weigh_few(few, width, taps, at, (const real *)src + r * src_row + i * src_step, src_step,
+                      (const real *)gradient + r * gradient_row + i * gradient_step, gradient_step, sums, sums_row);
+        }
 }

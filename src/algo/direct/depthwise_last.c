@@ -14,18 +14,17 @@
 #include <string.h>
 
 enum {
-    ELEMENTS = 65536,     /* of the result, of one region, about */
-    MOST_POSITIONS = 512, /* of it */
+    ELEMENTS = 131072,    /* of the result, of one job, about */
+    MOST_POSITIONS = 512, /* of them */
     LEAST_POSITIONS = 32,
-    CHANNELS = 64, /* of one job of grad_weight */
+    CHANNELS = 1024, /* of one job: along all of them, as they lie, memory is read best */
 };
 
 /* One pass, cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_regions regions;
-    int64_t row;  /* elements between taps of the packed weight, or of sums: all channels, in whole lines */
-    int64_t jobs; /* of one part of the sum: blocks of channels */
-    int64_t c_count;
+    int64_t row;               /* elements between taps of the packed weight: all channels, in whole lines */
+    int64_t c_count, c_blocks; /* of one job, in whole lines */
 };
 
 static const int clip[3] = {1, 1, 1};
@@ -35,9 +34,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const int64_t positions = cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     struct cut cut = {.regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, positions)};
-    cut.c_count = cvg_min(s->C, CHANNELS);
-    cut.row = cvg_ceil_div(pass == CVG_GRAD_WEIGHT ? cut.c_count : s->C, line) * line;
-    cut.jobs = cvg_ceil_div(s->C, cut.c_count);
+    cut.row = cvg_ceil_div(s->C, line) * line;
+    cut.c_count = cvg_ceil_div(cvg_even_rows(s->C, CHANNELS), line) * line;
+    cut.c_blocks = cvg_ceil_div(s->C, cut.c_count);
     return cut;
 }
 
@@ -58,6 +57,7 @@ static void pack_job(const struct cvg_job *job, int64_t index)
 /* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
 struct place {
     char *source, *destination;
+    int64_t rows, count;
     int64_t source_row, source_step, row, step; /* elements between rows, and between neighbours */
 };
 
@@ -65,14 +65,26 @@ static struct place place_of(const struct cvg_class *class, int64_t n, int64_t p
                              const struct cvg_view *destination)
 {
     const struct cvg_run *run = class->run;
-    return (struct place){
+    struct place at = {
         .source = cvg_view_at(source, n, 0, run[0].source + plane * run[0].source_step, run[1].source, run[2].source),
         .destination = cvg_view_at(destination, n, 0, run[0].at + plane * run[0].step, run[1].at, run[2].at),
         .source_row = run[1].source_step * source->step[1],
         .source_step = run[2].source_step * source->step[2],
         .row = run[1].step * destination->step[1],
         .step = run[2].step * destination->step[2],
+        .rows = run[1].count,
+        .count = run[2].count,
     };
+    if (at.rows <= at.count)
+        return at;
+    struct place turned = at; /* neighbours along columns: borders of rows have few along rows */
+    turned.rows = at.count;
+    turned.count = at.rows;
+    turned.source_row = at.source_step;
+    turned.source_step = at.source_row;
+    turned.row = at.step;
+    turned.step = at.row;
+    return turned;
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
@@ -81,9 +93,11 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const int gradient = cut->regions.gradient;
     const struct cvg_view source = cvg_view_source(t, gradient), result = cvg_view_result(t, gradient);
-    const struct cvg_region region = cvg_region_at(&cut->regions, index);
+    const struct cvg_region region = cvg_region_at(&cut->regions, index / cut->c_blocks);
     const struct cvg_window w = cvg_window_of(&cut->regions, &region, clip, 1, &source);
-    const struct cvg_finish finish = cvg_finish_of(t, 0);
+    const int64_t channel = index % cut->c_blocks * cut->c_count, skip = channel * source.size;
+    const int64_t width = cvg_min(cut->c_count, t->shape->C - channel);
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
     int64_t *const a = cvg_own_piece(job, A), *const b = cvg_own_piece(job, B);
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &region, clip); cvg_next_class(&c);) {
         const struct cvg_run *run = c.now.run;
@@ -92,8 +106,9 @@ static void region_job(const struct cvg_job *job, int64_t index)
         for (int64_t n = 0; n < region.images; n++)
             for (int64_t d = 0; d < run[0].count; d++) {
                 const struct place at = place_of(&c.now, region.n + n, d, &source, &result);
-                t->kernels->filter_lanes(run[1].count, run[2].count, t->shape->C, &terms, job->base, at.source,
-                                         at.source_row, at.source_step, at.destination, at.row, at.step, &finish);
+                t->kernels->filter_lanes(at.rows, at.count, width, &terms, job->base + skip, at.source + skip,
+                                         at.source_row, at.source_step, at.destination + skip, at.row, at.step,
+                                         &finish);
             }
     }
 }
@@ -105,12 +120,12 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const struct cvg_shape *s = t->shape;
     const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
-    const int64_t channel = index % cut->jobs * cut->c_count, part = index / cut->jobs, size = input.size;
+    const int64_t channel = index % cut->c_blocks * cut->c_count, part = index / cut->c_blocks, size = input.size;
     const int64_t width = cvg_min(cut->c_count, s->C - channel);
     const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
     char *const sums = cvg_own_piece(job, SUMS);
     int64_t *const a = cvg_own_piece(job, A), *const b = cvg_own_piece(job, B);
-    memset(sums, 0, (size_t)(s->filter_size * cut->row * size));
+    memset(sums, 0, (size_t)(s->filter_size * cut->c_count * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
         const struct cvg_window w = cvg_window_of(&cut->regions, &region, clip, 1, &input);
@@ -124,16 +139,15 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                     for (int64_t tap = 0, count; tap < taps; tap += count) {
                         for (count = 1; tap + count < taps && b[tap + count] == b[tap] + count;)
                             count++;
-                        t->kernels->weigh_lanes(run[1].count, run[2].count, width, count, a + tap,
-                                                at.source + channel * size, at.source_row, at.source_step,
-                                                at.destination + channel * size, at.row, at.step,
-                                                sums + b[tap] * cut->row * size, cut->row);
+                        t->kernels->weigh_lanes(at.rows, at.count, width, count, a + tap, at.source + channel * size,
+                                                at.source_row, at.source_step, at.destination + channel * size, at.row,
+                                                at.step, sums + b[tap] * cut->c_count * size, cut->c_count);
                     }
                 }
         }
     }
     const struct cvg_filters to = cvg_parts_filters(job, part);
-    cvg_write_filters(&to, t->kernels, channel, (int)width, 0, 1, 0, s->filter_size, (int)cut->row, sums,
+    cvg_write_filters(&to, t->kernels, channel, (int)width, 0, 1, 0, s->filter_size, (int)cut->c_count, sums,
                       cvg_parts_finish(job));
 }
 
@@ -161,19 +175,19 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     *cut = cut_of(s, kernels, pass);
     if (pass == CVG_GRAD_WEIGHT)
-        cvg_parts_share(s, kernels, cvg_parts_most(s, cut->jobs), work);
+        cvg_parts_share(s, kernels, cvg_parts_most(s, cut->c_blocks), work);
     else
         cvg_work_share(work, cvg_times(s->filter_size, cut->row), kernels->size);
-    cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(s->filter_size, cut->row) : 0, kernels->size);
+    cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(s->filter_size, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, s->filter_size, sizeof(int64_t));
     cvg_work_piece(work, s->filter_size, sizeof(int64_t));
     if (pass == CVG_GRAD_WEIGHT) {
-        work->parts = cvg_parts(s, cut->jobs, cut->regions.count);
-        cvg_work_phase(work, work->parts * cut->jobs, weight_job);
+        work->parts = cvg_parts(s, cut->c_blocks, cut->regions.count);
+        cvg_work_phase(work, work->parts * cut->c_blocks, weight_job);
         cvg_parts_phase(s, work);
     } else {
-        cvg_work_phase(work, cut->jobs, pack_job);
-        cvg_work_phase(work, cut->regions.count, region_job);
+        cvg_work_phase(work, cut->c_blocks, pack_job);
+        cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
     }
     work->describe = describe;
 }
