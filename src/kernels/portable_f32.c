@@ -4,6 +4,9 @@
 #ifdef CVG_HAVE_F32
 typedef float real;
 
+#ifdef CVG_HAVE_FMA
+#define SMALL /* x86: for the few processors without fused multiply-add */
+#endif
 #include "simd_portable.h"
 
 #define KERNELS cvg_kernels_portable_f32
