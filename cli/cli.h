@@ -153,6 +153,9 @@ double random_uniform(struct random *random); /* in [-1, 1), a multiple of 2^-23
 /* A small random problem that looks for edges: sizes of 1, long filters and strides, tails of vectors. */
 void problem_draw(struct problem *problem, struct random *random);
 
+/* Gives half of such problems other layouts, and half of these gaps between elements. */
+void layout_draw(cvg_conv *conv, struct random *random);
+
 /*
  * The FMA peak in flop/s of so many threads, measured now, by the widest vectors that the
  * processor has and that the environment variable CVG_ISA allows.

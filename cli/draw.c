@@ -64,3 +64,31 @@ void problem_draw(struct problem *problem, struct random *random)
         return;
     }
 }
+
+/* Steps of a tensor, each with a gap now and then. */
+static void steps(struct random *random, const cvg_conv *conv, int64_t channels, const int64_t extent[3], cvg_steps *to)
+{
+    const int last = conv->layout == CVG_CHANNELS_LAST, dims = conv->spatial_dims;
+    int64_t step = last ? channels : 1;
+    for (int i = dims - 1; i >= 0; i--) {
+        step += last || i < dims - 1 ? one_in(random, 3) * between(random, 1, 7) : 0;
+        to->axis[i] = step;
+        step *= extent[i];
+    }
+    to->channel = last ? 1 : step + one_in(random, 3) * between(random, 1, 7);
+    to->image = (last ? step : to->channel * channels) + one_in(random, 3) * between(random, 1, 7);
+}
+
+void layout_draw(cvg_conv *conv, struct random *random)
+{
+    int64_t out[3];
+    if (one_in(random, 2))
+        return;
+    conv->layout = one_in(random, 4) ? CVG_CHANNELS_FIRST : CVG_CHANNELS_LAST;
+    conv->weight_layout = (cvg_weight_layout)between(random, CVG_KCRS, CVG_RSCK);
+    if (one_in(random, 2))
+        return;
+    cvg_output_size(conv, out, NULL);
+    steps(random, conv, conv->in_channels, conv->in, &conv->in_steps);
+    steps(random, conv, conv->out_channels, out, &conv->out_steps);
+}

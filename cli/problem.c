@@ -191,6 +191,20 @@ void problem_print(const cvg_conv *conv, char *text, size_t size)
 #undef ADD
 }
 
+static int has_steps(const cvg_conv *conv)
+{
+    static const cvg_steps none = {0, 0, {0, 0, 0}};
+    return memcmp(&conv->in_steps, &none, sizeof none) || memcmp(&conv->out_steps, &none, sizeof none);
+}
+
+void layout_print(const cvg_conv *conv, char *text, size_t size)
+{
+    static const char *const weights[] = {[CVG_KCRS] = "kcrs", [CVG_KRSC] = "krsc", [CVG_RSCK] = "rsck"};
+    const int last = conv->layout == CVG_CHANNELS_LAST, other = conv->weight_layout != (last ? CVG_KRSC : CVG_KCRS);
+    snprintf(text, size, "%s%s%s%s", last ? " --layout channels_last" : "", other ? " --weight-layout " : "",
+             other ? weights[conv->weight_layout] : "", has_steps(conv) ? ", views" : "");
+}
+
 /* Appends " --name 1,2,3" of one or two lists. */
 static void add_list(char *text, size_t size, const char *name, const int64_t *values, int count, const int64_t *more,
                      int more_count)
@@ -208,12 +222,17 @@ void problem_arguments(const cvg_conv *conv, char *text, size_t size)
     cvg_error error;
     char string[256];
     const int dims = conv->spatial_dims;
+    if (has_steps(conv)) { /* verify draws them */
+        snprintf(text, size, "--random 1");
+        return;
+    }
     problem_print(conv, string, sizeof string);
     int same = problem_parse(&back, string, &error);
     for (int i = 0; i < dims; i++)
         same = same && back.conv.pad_end[i] == conv->pad_end[i];
     if (same) {
         snprintf(text, size, "'%s'", string);
+        layout_print(conv, text + strlen(text), size - strlen(text));
         return;
     }
     const int64_t input[2] = {conv->batch, conv->in_channels};
@@ -225,6 +244,7 @@ void problem_arguments(const cvg_conv *conv, char *text, size_t size)
     add_list(text, size, "pad", conv->pad_begin, dims, conv->pad_end, dims);
     add_list(text, size, "dilation", conv->dilation, dims, NULL, 0);
     add_list(text, size, "groups", &conv->groups, 1, NULL, 0);
+    layout_print(conv, text + strlen(text), size - strlen(text));
 }
 
 int numbers_parse(const char *text, int64_t *numbers, int most)

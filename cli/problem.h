@@ -27,6 +27,10 @@ void problem_print(const cvg_conv *conv, char *text, size_t size);
 /* The arguments that name a problem exactly: its quoted string, or shapes and geometry. */
 void problem_arguments(const cvg_conv *conv, char *text, size_t size);
 
+/* " --layout channels_last --weight-layout krsc", or what of it is not the default; and ", views" if there are steps.
+ */
+void layout_print(const cvg_conv *conv, char *text, size_t size);
+
 /*
  * Reads a shape table: CSV with the header
  * name,n,c,h,w,k,r,s,stride_h,stride_w,pad_top,pad_left,pad_bottom,pad_right,

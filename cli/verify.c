@@ -79,6 +79,30 @@ static void step(struct verify *v)
     progress_step(1);
 }
 
+/* The definition once more on dense tensors with channels first: the layout that all the others are held to. */
+static void check_dense(struct verify *v, const cvg_conv *conv, const struct set *want)
+{
+    const cvg_conv plain = CVG_CONV_INIT;
+    cvg_conv dense = *conv;
+    struct set set;
+    dense.layout = plain.layout;
+    dense.weight_layout = plain.weight_layout;
+    dense.in_steps = plain.in_steps;
+    dense.out_steps = plain.out_steps;
+    if (!memcmp(&dense, conv, sizeof dense))
+        return;
+    cvg_plan *plan = plan_of(&dense, CVG_REFERENCE, 1, 1);
+    set_new(&set, &dense, CVG_F64, 0);
+    for (int i = 0; i < FIRST_RESULT; i++)
+        for (int64_t j = 0; j < set_count(&set, (enum tensor)i); j++)
+            array_set(&set.view[i], j, array_get(&want->view[i], set_place(want, (enum tensor)i, j)));
+    run_all(plan, &set, CVG_OVERWRITE);
+    v->algo = CVG_REFERENCE;
+    same_elements(v, want, &set);
+    set_free(&set);
+    cvg_plan_destroy(plan);
+}
+
 /*
  * One problem, type and kind of data (range 0: real numbers).  want holds the reference's
  * results in double; sums, for real numbers, those of the absolute values.
@@ -95,12 +119,12 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
     wide.type = CVG_F64;
     cvg_plan *reference = plan_of(&wide, CVG_REFERENCE, z.macs < 1e7, 1); /* small ones by one thread */
 
-    set_new(&before, conv->type, &z, 0);
+    set_new(&before, conv, conv->type, 0);
     for (size_t gap = 0; gap < 2; gap++)
-        set_new(&set[gap], conv->type, &z, gap);
-    set_new(&first, conv->type, &z, 0);
-    set_new(&want, CVG_F64, &z, 0);
-    set_new(&sums, CVG_F64, &z, 0);
+        set_new(&set[gap], conv, conv->type, gap);
+    set_new(&first, conv, conv->type, 0);
+    set_new(&want, conv, CVG_F64, 0);
+    set_new(&sums, conv, CVG_F64, 0);
     fill_operands(&before, range, v->seed);
     copy_operands(&want, &before, 0);
     progress_says("%s, %s, the definition", v->problem, type_name(v->type));
@@ -109,6 +133,7 @@ static void check_data(struct verify *v, const cvg_conv *conv, int range)
     const double spent = seconds() - begin;
     if (z.macs > 1e6)
         v->macs_a_second = CVG_PASS_COUNT * z.macs / spent;
+    check_dense(v, &wide, &want);
     if (!range) {
         copy_operands(&sums, &before, 1);
         run_all(reference, &sums, CVG_OVERWRITE);
@@ -223,7 +248,8 @@ static void check_problem(struct verify *v, const struct problem *problem, doubl
     const int whole = whole_time(v, &conv) <= share;
     v->steps = 0;
     interrupt_hold();
-    problem_print(&conv, v->problem, sizeof v->problem);
+    problem_print(&conv, v->problem, sizeof v->problem - 64);
+    layout_print(&conv, v->problem + strlen(v->problem), 64);
     v->passed_before = passed;
     v->drawing = !whole;
     interrupt_release();
@@ -304,6 +330,7 @@ static void check_random(struct verify *v, int64_t count, int threads_given)
         struct problem problem;
         v->seed = seed + (uint64_t)i;
         problem_draw(&problem, &random);
+        layout_draw(&problem.conv, &random);
         if (!threads_given) {
             v->thread_count = 2;
             v->threads[0] = 1;

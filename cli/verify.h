@@ -3,20 +3,26 @@
 #define CLI_VERIFY_H
 
 #include "cli.h"
+#include "geometry.h"
 #include "guard.h"
 
 enum tensor { INPUT, WEIGHT, BIAS, GRAD_OUTPUT, OUTPUT, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, TENSORS };
 enum { FIRST_RESULT = OUTPUT };
 
-/* One set of tensors of one type. */
+/* One set of tensors of one type, in the layout of their problem.  What lies between the elements of a view is NaN. */
 struct set {
-    struct array view[TENSORS]; /* data in memory[] */
+    struct geometry geometry;
+    struct array view[TENSORS]; /* data in memory[], with the gaps of a view */
     struct guarded memory[TENSORS];
 };
 
-/* gap: elements between each tensor and the end of memory. */
-void set_new(struct set *set, cvg_type type, const struct sizes *z, size_t gap);
+/* end: elements between each tensor and the end of memory. */
+void set_new(struct set *set, const cvg_conv *conv, cvg_type type, size_t end);
 void set_free(struct set *set);
+
+/* How many elements a tensor has; and where one lies that is counted as if channels stood first. */
+int64_t set_count(const struct set *set, enum tensor tensor);
+int64_t set_place(const struct set *set, enum tensor tensor, int64_t index);
 
 /* Operands: integers in [-range, range], or real numbers in [-1, 1) if range is 0. */
 void fill_operands(struct set *set, int range, uint64_t seed);
@@ -66,6 +72,9 @@ void record(struct verify *v, int good, const char *what);
 
 /* By how much the results of a plan may be off; 0 if it adds the definition's products. */
 void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set);
+
+/* The same elements, exactly, as in a set of another layout. */
+void same_elements(struct verify *v, const struct set *set, const struct set *other);
 
 /* Neither operands nor what surrounds tensors and workspace were written. */
 void unharmed(struct verify *v, const struct set *set, const struct set *before, int workspace_intact);
