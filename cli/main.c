@@ -41,6 +41,7 @@ static const char common[] =
     "PROBLEM is benchdnn's string, such as mb64ic3ih28oc4kh3ph1 (dh1 is dilation 2), or\n"
     "  --input-shape 64,3,28,28 --weight-shape 4,3,3,3, or --shapes FILE.csv.\n"
     "Geometry: --stride 1,1 --pad 1,1,1,1 (begins, then ends) --dilation 1,1 --groups 1.\n"
+    "Layout: --layout channels_last (N,H,W,C); --weight-layout kcrs, krsc or rsck.\n"
     "Accuracy: --exact takes only algorithms that keep structure: what lies outside a sum adds\n"
     "  nothing to it.  --error-growth 12 allows what errs up to 12 times as much as direct sums.\n"
     "Files: .npy (little-endian f4 or f8, C order) and IDX images.  See man convgrad.\n";

@@ -138,6 +138,31 @@ static int shape_of(const cvg_conv *conv, enum like like, int64_t shape[5])
     return conv->spatial_dims + 2;
 }
 
+/*
+ * Turns the shape of an array in the order of its memory to the order N C D H W or K C/G T R S, or back: axes, of which
+ * the last (or, of RSCK, the last two) belongs to channels, move.
+ */
+static void turn_shape(struct array *array, int is_weight, const cvg_conv *conv, int back)
+{
+    int64_t old[ARRAY_MOST_AXES];
+    const int rank = array->rank;
+    int at[ARRAY_MOST_AXES], channels[2] = {0, 1}; /* where N and C, or K and C/G, stand in memory */
+    if (is_weight ? conv->weight_layout == CVG_KRSC : conv->layout == CVG_CHANNELS_LAST)
+        channels[1] = rank - 1;
+    if (is_weight && conv->weight_layout == CVG_RSCK) {
+        channels[0] = rank - 1;
+        channels[1] = rank - 2;
+    }
+    memcpy(old, array->shape, sizeof old);
+    for (int i = 0, from = 0; i < rank && rank > 2; i++) {
+        at[i] = i < 2 ? channels[i] : from;
+        while (i >= 2 && (at[i] == channels[0] || at[i] == channels[1]))
+            at[i] = ++from;
+        from += i >= 2;
+        array->shape[back ? at[i] : i] = old[back ? i : at[i]];
+    }
+}
+
 static void forward(struct run *r, const cvg_plan *plan, void *workspace)
 {
     const struct array *o = r->operand;
@@ -336,8 +361,15 @@ int command_run(const struct args *args)
         die(EXIT_BAD_INPUT, "--type is \"%s\"; run takes one", args->option[OPT_TYPE]);
     args_threads(args, "0", &r.threads, 1);
     args_take(args, &operand[INPUT], kind->operand == GRAD_OUTPUT ? &operand[GRAD_OUTPUT] : NULL);
+    cvg_conv layout = CVG_CONV_INIT;
+    args_layout(args, &layout);
+    turn_shape(&operand[INPUT], 0, &layout, 0);
+    turn_shape(&operand[WEIGHT], 1, &layout, 0);
+    turn_shape(&operand[GRAD_OUTPUT], 0, &layout, 0);
     r.conv = kind->conv(args, &operand[INPUT], &operand[WEIGHT]);
     r.conv.type = types[0];
+    r.conv.layout = layout.layout;
+    r.conv.weight_layout = layout.weight_layout;
     must_have_shape(&r, kind->operand, kind->like);
     for (int i = 0; i < OPERANDS; i++)
         convert(&r, (enum operand)i);
@@ -346,6 +378,7 @@ int command_run(const struct args *args)
         const int rank = shape_of(&r.conv, kind->result[i].like, shape);
         if (!array_new(&r.result[i], r.conv.type, rank, shape, &error))
             die(EXIT_WRONG, "%s", error.text);
+        turn_shape(&r.result[i], kind->result[i].like == LIKE_WEIGHT, &layout, 1);
         add_result(&results, kind->result[i].name, &r.result[i]);
     }
     cvg_plan *plan = plan_of(&r.conv, r.algo, r.threads, 1);

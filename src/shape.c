@@ -251,9 +251,8 @@ int cvg_rows_follow(const struct cvg_shape *s)
     int follow = 1;
     for (int i = 0; i < 2; i++) {
         follow &= tensors[i].step[2] == 1;
-        for (int axis = 0; axis < 2; axis++)
-            follow &= tensors[i].extent[axis] == 1 ||
-                      tensors[i].step[axis] == tensors[i].extent[axis + 1] * tensors[i].step[axis + 1];
+        follow &= tensors[i].extent[1] == 1 || tensors[i].step[1] == tensors[i].extent[2];
+        follow &= tensors[i].extent[0] == 1 || tensors[i].step[0] == tensors[i].extent[1] * tensors[i].extent[2];
     }
     return follow;
 }

@@ -26,7 +26,7 @@ leaf='convgrad.h|broken.h'
 kernels="$leaf|kernels/kernels.h"
 tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h|view.h"
 algo="run/job.h|text.h|kernels/kernels.h|tensor/(task|tiles|box|window|gather|view).h|algo.h|cost.h|parts.h|definition.h"
-room 'the kernels' "$leaf|(kernels|body|body_planes|body_points|target|simd_[a-z0-9]+).h" src/kernels/*
+room 'the kernels' "$leaf|(kernels|body|body_[a-z]+|target|simd_[a-z0-9]+).h" src/kernels/*
 room 'error or text' "$leaf|error.h|text.h" src/error.[ch] src/text.[ch]
 room 'run' "$leaf|job.h|parallel.h" src/run/*
 room 'shape' "$leaf|error.h|shape.h" src/shape.[ch]

@@ -37,7 +37,7 @@ MUTANTS = [
     ("api.c", "    task.finish.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
     ("tensor/task.h", "finish.bias = cvg_at(task, finish.bias, channel);", "finish.bias = cvg_at(task, finish.bias, 0);", "one bias for all channels of a transposed convolution"),
     ("api.c", "transposed ? plan->shape.C : plan->shape.K", "plan->shape.K", "grad_bias of a transposed convolution leaves a pixel out"),
-    ("algo/im2col.c", "kernels->size, 1, pixels, &finish);", "kernels->size, 1, pixels, &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
+    ("algo/im2col.c", "(int64_t)kernels->size,\n                            &finish);", "(int64_t)kernels->size,\n                            &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
     # Method 1
     ("tensor/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
     ("tensor/box.c", "a.tap_source_step = -(dilation / gcd(stride, dilation));", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
@@ -55,10 +55,20 @@ MUTANTS = [
     ("algo/direct/weight.c", "b.k_count = cvg_min(cut->k_count, s->Kg - b.k);", "b.k_count = cut->k_count;", "the last block of k is as long as the others"),
     ("algo/direct/weight.c", "each = cvg_ceil_div(cut->regions.count, job->work->parts);", "each = cut->regions.count / job->work->parts;", "grad_weight leaves out the regions that no part is given"),
     ("algo/direct/weight.c", "meets &= first < end;", "meets = first < end;", "a tap outside the input along one axis is added"),
-    ("algo/direct/channels.c", "sums + n * image, &finish);", "sums + n * image, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
+    ("algo/direct/channels.c", "sums.base + n * image, &finish);", "sums.base + n * image, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/direct/pixels.c", "x[1].count, x[2].count, &finish);", "x[1].count, x[2].count, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
+    # Layouts
+    ("shape.c", "s.weight_layout == CVG_KRSC ? 1 : s.K;", "s.weight_layout == CVG_KRSC ? 1 : s.Kg;", "RSCK with groups has the steps of one group"),
+    ("shape.c", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}; steps->image = own[PLANE] * counts[PLANE] * (conv->layout ? 1 : channels)", "a gap between images is not looked at"),
+    ("tensor/view.c", "(axis ? 1 : v->extent[1]) * v->extent[2] * v->step[2];", "v->extent[axis + 1] * v->step[axis + 1];", "rows of planes with gaps are taken for one line"),
+    ("tensor/view.c", "for (int64_t i = 0; width < lanes && i < count; i++)", "for (int64_t i = 0; width < lanes && i < 0; i++)", "stale lanes where channels last end"),
+    ("algo/direct/weight.c", "other.in_steps = s->out_steps;", "other.in_steps = s->in_steps;", "the swapped problem has the steps of the other tensor"),
+    ("algo/direct/weight.c", "x->there[x->b[j]]", "x->there[j]", "grad_output is read in place at positions that a tap does not have"),
+    ("algo/direct/channels.c", "&& width == lanes && !b->job", "&& !b->job", "sums of a rest of channels grow over their neighbours"),
+    ("algo/direct/depthwise_last.c", "turned.row = at.step;", "turned.row = at.row;", "a border is written along the wrong axis"),
+    ("kernels/body_lanes.h", "f->biased ? bias : dst + i * dst_step", "f->biased ? bias : dst", "channels last, depthwise adds the first old value to all"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
-    ("algo/grad_bias.c", "*transposed ? t->shape->in_size : t->shape->out_size);", "(*transposed ? t->shape->in_size : t->shape->out_size) - (t->shape->out_size > 16));", "grad_bias forgets the last pixel"),
+    ("tensor/view.c", "(const int64_t[3]){r.planes, r.rows, r.length}, v->step);", "(const int64_t[3]){r.planes, r.rows, r.length - (r.length > 16)}, v->step);", "grad_bias forgets the last pixel"),
     # Method 2
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, 1, count, s->in[2], &run.low, &run.high);", "im2col takes what a stride passes for what is read"),
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, step, count, s->in[2] - 1, &run.low, &run.high);", "im2col forgets the last column"),
@@ -78,7 +88,7 @@ MUTANTS = [
     ("algo/winograd/weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
     ("algo/winograd/weight.c", "end = s->N * (part + 1) / parts * image;", "end = (s->N * part / parts + s->N / parts) * image;", "images that the parts do not divide are left out"),
     # Kernels
-    ("kernels/body.h", "for (int64_t j = 0; j < count; j++) {\n                const int64_t offset", "for (int64_t j = 0; j < count - (count > 64); j++) {\n                const int64_t offset", "long sums lose their last product"),
+    ("kernels/body.h", "const int64_t *const a_end = terms->a + terms->count;", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64);", "long sums lose their last product"),
     ("kernels/body.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
     ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),
 ]

@@ -38,10 +38,10 @@ struct cvg_view cvg_view_result(const struct cvg_task *t, int gradient)
     return gradient ? cvg_view_in(t, t->result) : cvg_view_out(t, t->result);
 }
 
-/* Whether neighbours along an axis follow each other as those of the next one do: both are one long line. */
+/* Whether what an axis counts follows each other without gaps, if that of the axes further in does. */
 static int joins(const struct cvg_view *v, int axis)
 {
-    return v->extent[axis] == 1 || v->step[axis] == v->extent[axis + 1] * v->step[axis + 1];
+    return v->extent[axis] == 1 || v->step[axis] == (axis ? 1 : v->extent[1]) * v->extent[2] * v->step[2];
 }
 
 int cvg_view_is_line(const struct cvg_view *v) { return joins(v, 0) && joins(v, 1); }
