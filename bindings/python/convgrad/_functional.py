@@ -5,13 +5,14 @@ from typing import Any, Sequence, Union
 import numpy
 from numpy.typing import ArrayLike
 
-from ._geometry import Axes, Out, Padding, bias_problem, one, padding_of, per_axis, sizes, transposed
+from ._geometry import (Axes, Out, Padding, bias_problem, channels_second, filters_first, one, padding_of, per_axis, placed, sizes,
+                        transposed)
 from ._plan import Plan, array_of, options_of, read
 
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
 
 
-_FORWARD_OPTIONS = ("threads", "algorithm", "error_growth", "workspace_limit", "exact")
+_FORWARD_OPTIONS = ("threads", "algorithm", "error_growth", "workspace_limit", "exact", "layout", "weight_layout")
 _GRADIENT_OPTIONS = (*_FORWARD_OPTIONS, "gradient_scale")
 
 
@@ -30,7 +31,8 @@ def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype
     if len(weight_shape) != dims + 2:  # the plan says so
         return Plan(input_shape, weight_shape)
     stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
-    begin, end = padding_of(padding, input_shape[2:], weight_shape[2:], stride, dilation)
+    begin, end = padding_of(padding, channels_second(input_shape, options.layout)[2:],
+                            filters_first(weight_shape, options.weight_layout)[2:], stride, dilation)
     return _cached(tuple(input_shape), tuple(weight_shape), stride, tuple(zip(begin, end)), dilation, one("groups", groups), dtype,
                    options)
 
@@ -72,13 +74,16 @@ def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, opt
 
 def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options):
     (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
-    groups = one("groups", groups)
-    stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
+    groups, options = one("groups", groups), options_of(options, _FORWARD_OPTIONS)
+    stride, padding, dilation, shape, more = transposed(channels_second(x.shape, options.layout),
+                                                        filters_first(w.shape, options.weight_layout), stride, padding,
+                                                        output_padding, groups, dilation)
     if bias is not None:
         bias = read("bias", bias, shape[1:2], x.dtype)[0].copy()  # which out may overlap
     if any(more):
-        x = numpy.pad(x, [(0, 0), (0, 0), *((0, extra) for extra in more)])
-    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))
+        x = numpy.pad(x, placed([(0, 0), (0, 0), *((0, extra) for extra in more)], options.layout))
+    shape = placed(shape, options.layout)
+    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
     return _result(plan.transpose_forward(x, w, bias, out=_out(out, shape, single)), out, single)
 
 
@@ -107,7 +112,7 @@ def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
              'valid' (none), 'same' as PyTorch means it (stride 1; output as large as the input), or
              'same_tensorflow' (output ceil(input / stride)).  Where 'same' is odd, the end gets one more.
     out      where to write; C-contiguous, of the result's type and shape
-    options  threads, algorithm, error_growth, exact, workspace_limit: see `Plan`
+    options  threads, algorithm, error_growth, exact, workspace_limit, layout, weight_layout: see `Plan`
 
     Returns (N, K, P, Q), or (K, P, Q) for an input without batch.
 
@@ -239,6 +244,8 @@ def conv_bias(grad_output: ArrayLike, *, out: Out = None, accumulate: bool = Fal
     g = array_of("grad_output", grad_output)
     if not 3 <= g.ndim <= 5:
         raise ValueError(f"grad_output has {g.ndim} axes; must have 3 to 5 (batch, channels, then space)")
-    x_shape, w_shape = bias_problem(g.shape)
+    layout = options_of(options, _GRADIENT_OPTIONS).layout
+    x_shape, w_shape = bias_problem(channels_second(g.shape, layout))
+    x_shape, options = placed(x_shape, layout), {**options, "weight_layout": "kcrs"}
     plan, g = _plan_of_gradient(x_shape, w_shape, g, 1, 0, 1, 1, options)
     return plan.grad_bias(g, out=out, accumulate=accumulate)

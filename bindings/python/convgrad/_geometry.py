@@ -11,6 +11,27 @@ Out = Union[numpy.ndarray, None]
 NAMES = {1: "W", 2: "H, W", 3: "D, H, W"}
 
 
+LAYOUTS = ("channels_first", "channels_last")  # by cvg_layout; Keras calls them data_format
+WEIGHT_LAYOUTS = ("kcrs", "krsc", "rsck")  # by cvg_weight_layout
+
+
+def channels_second(shape, layout):
+    """A shape of images in the order N, C, space, and back by `placed`."""
+    return shape if layout == LAYOUTS[0] else (shape[0], shape[-1], *shape[1:-1])
+
+
+def placed(shape, layout):
+    """A shape in the order of its array."""
+    return tuple(shape) if layout == LAYOUTS[0] else (shape[0], *shape[2:], shape[1])
+
+
+def filters_first(shape, weight_layout):
+    """A weight's shape in the order K, C / groups, filter."""
+    if weight_layout == "rsck":
+        return (shape[-1], shape[-2], *shape[:-2])
+    return shape if weight_layout == "kcrs" else (shape[0], shape[-1], *shape[1:-1])
+
+
 def whole(name, value, bits=64):
     """A signed number of so many bits; ctypes would drop the rest."""
     try:

@@ -22,6 +22,12 @@ class WrongResult(ArithmeticError):
     """`verify` found a result that is not what the definition says."""
 
 
+class Steps(ctypes.Structure):
+    """cvg_steps."""
+
+    _fields_ = [("image", c_int64), ("channel", c_int64), ("axis", _INT3)]
+
+
 class Conv(ctypes.Structure):
     """cvg_conv."""
 
@@ -29,6 +35,7 @@ class Conv(ctypes.Structure):
         ("struct_size", c_size_t), ("type", c_int), ("spatial_dims", c_int),
         *((name, c_int64) for name in ("batch", "in_channels", "out_channels", "groups")),
         *((name, _INT3) for name in ("in_", "filter", "stride", "dilation", "pad_begin", "pad_end")),
+        ("layout", c_int), ("weight_layout", c_int), ("in_steps", Steps), ("out_steps", Steps),
     ]
 
 

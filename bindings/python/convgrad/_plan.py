@@ -9,7 +9,8 @@ import numpy
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _library as library
-from ._geometry import Axes, Out, Padding, layouts, one, padding_of, per_axis, sizes, whole
+from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Out, Padding, channels_second, filters_first, layouts, one, padding_of,
+                        per_axis, placed, sizes, whole)
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
@@ -63,6 +64,8 @@ class Options(NamedTuple):
     workspace_limit: int = 0
     threads: int = 0
     exact: bool = False
+    layout: str = LAYOUTS[0]
+    weight_layout: str = WEIGHT_LAYOUTS[0]
 
 
 _BY_DEFAULT = Options()
@@ -96,6 +99,15 @@ def options_of(given, allowed=Options._fields):
         if checked["error_growth"] not in (1, _BY_DEFAULT.error_growth):
             raise ValueError(f"error_growth is {checked['error_growth']:g} and exact True, which means 1")
         checked["exact"], checked["error_growth"] = True, 1.0
+    layout = checked["layout"] = given.get("layout", LAYOUTS[0])
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; must be {' or '.join(LAYOUTS)}")
+    weight_layout = given.get("weight_layout")
+    if weight_layout is None:  # frameworks whose images have channels last keep weights so, too
+        weight_layout = WEIGHT_LAYOUTS[LAYOUTS.index(layout)]
+    if not isinstance(weight_layout, str) or weight_layout not in WEIGHT_LAYOUTS:
+        raise ValueError(f"weight_layout is {weight_layout!r}; must be {', '.join(WEIGHT_LAYOUTS)}")
+    checked["weight_layout"] = weight_layout
     checked["threads"] = whole("threads", given.get("threads", 0), 32)
     checked["workspace_limit"] = whole("workspace_limit", given.get("workspace_limit", 0))
     if checked["workspace_limit"] < 0:
@@ -168,6 +180,9 @@ class Plan:
                      which mix neighbours, are taken where they are much faster, never in rank 1.
     gradient_scale   multiplies every gradient
     workspace_limit  bytes for a pass; 0: no limit
+    layout           'channels_first', or 'channels_last': then images are (N, [D, [H,]] W, C), as in Keras, TensorFlow and JAX
+    weight_layout    'kcrs'; 'krsc', (K, [T, [R,]] S, C / groups), the standard with channels last; or 'rsck',
+                     ([T, [R,]] S, C / groups, K), which is TensorFlow's
 
     Arrays are taken as they are, without a copy, if they are C-contiguous; other inputs are copied, other `out`
     refused.  Types must be those of the plan.  The workspace belongs to the calling thread and is shared by all its
@@ -194,27 +209,33 @@ class Plan:
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
-                 gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False):
+                 gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False,
+                 layout: str = LAYOUTS[0], weight_layout: Optional[str] = None):
         self._handle = None
         own = self.__dict__  # public attributes are only set here
         own["input_shape"] = sizes("input", input_shape)
         dims = len(self.input_shape) - 2
         own["weight_shape"] = sizes("weight", weight_shape, (dims + 2,))
         own["dtype"] = _dtype(dtype)
-        size, filter_size = self.input_shape[2:], self.weight_shape[2:]
+        self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
+                                    "workspace_limit": workspace_limit, "threads": threads, "exact": exact, "layout": layout,
+                                    "weight_layout": weight_layout})
+        layout, weight_layout = self._options.layout, self._options.weight_layout
+        images, filters = channels_second(self.input_shape, layout), filters_first(self.weight_shape, weight_layout)
+        size, filter_size = images[2:], filters[2:]
         stride, dilation = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims)
         groups = one("groups", groups)
         begin, end = padding_of(padding, size, filter_size, stride, dilation)
-        channels = self.input_shape[1]
-        if groups > 0 and channels != self.weight_shape[1] * groups:
-            raise library.Error(f"weight has {self.weight_shape[1]} channels a group; input has {channels} channels in {groups} "
-                                f"group{'s' * (groups != 1)}; {layouts(self.input_shape, self.weight_shape, groups)}")
-        self._conv = library.conv_of(self.dtype, self.input_shape[0], channels, self.weight_shape[0], groups, size,
-                                     filter_size, stride, dilation, begin, end)
-        own["output_shape"] = (self.input_shape[0], self.weight_shape[0], *library.output_size_of(self._conv))
-        own["bias_shape"] = (self.weight_shape[0],)
-        self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
-                                    "workspace_limit": workspace_limit, "threads": threads, "exact": exact})
+        channels = images[1]
+        if groups > 0 and channels != filters[1] * groups:
+            raise library.Error(f"weight has {filters[1]} channels a group; input has {channels} channels in {groups} "
+                                f"group{'s' * (groups != 1)}; {layouts(images, filters, groups)}")
+        self._conv = library.conv_of(self.dtype, images[0], channels, filters[0], groups, size, filter_size, stride, dilation,
+                                     begin, end)
+        self._conv.layout, self._conv.weight_layout = LAYOUTS.index(layout), WEIGHT_LAYOUTS.index(weight_layout)
+        own["output_shape"] = placed((images[0], filters[0], *library.output_size_of(self._conv)), layout)
+        own["bias_shape"] = (filters[0],)
+        self._channels = (channels,)
         self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                           "dtype": self.dtype}
         self._make()
@@ -371,10 +392,10 @@ class Plan:
         """The transposed convolution of input, which has output_shape: of input_shape; bias is None or of shape (C,)."""
         x, x_at = self._read("input", input, self.output_shape)
         w, w_at = self._read("weight", weight, self.weight_shape)
-        b, b_at = (None, None) if bias is None else self._read("bias", bias, self.input_shape[1:2])
+        b, b_at = (None, None) if bias is None else self._read("bias", bias, self._channels)
         y, y_at = self._write(out, self.input_shape, False)
         if out is not None:
-            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, self.input_shape[1] * w.itemsize))
+            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, self._channels[0] * w.itemsize))
         self.run_transpose(x_at, w_at, b_at, y_at)
         return y
 
@@ -388,7 +409,7 @@ class Plan:
         w = self._read("weight", weight, self.weight_shape) if need[0] else nothing
         g = self._read("grad_output", grad_output, self.input_shape)
         return self._gradients(library.transpose_backward, (x, w, g),
-                               (self.output_shape, self.weight_shape, self.input_shape[1:2]), need, out, accumulate)
+                               (self.output_shape, self.weight_shape, self._channels), need, out, accumulate)
 
     # The same on addresses: what the arrays are was checked by the caller.
 

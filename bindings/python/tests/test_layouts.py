@@ -1,0 +1,107 @@
+"""Channels last and the three layouts of weights: the same results, wherever they stand, by functions and by the program."""
+import os
+import pathlib
+import subprocess
+
+import numpy
+import pytest
+
+import convgrad
+
+PROGRAM = os.environ.get("CONVGRAD_PROGRAM", str(pathlib.Path(convgrad.__file__).with_name("convgrad")))
+
+
+def last(array):
+    return numpy.ascontiguousarray(numpy.moveaxis(array, 1, -1))
+
+
+IMAGES = {"channels_first": lambda array: array, "channels_last": last}
+WEIGHTS = {
+    "kcrs": lambda array: array,
+    "krsc": last,
+    "rsck": lambda array: numpy.ascontiguousarray(numpy.moveaxis(numpy.moveaxis(array, 0, -1), 0, -2)),
+}
+BOTH = pytest.mark.parametrize("layout", IMAGES)
+ALL = pytest.mark.parametrize("weight_layout", WEIGHTS)
+DIMS = pytest.mark.parametrize("dims", (1, 2, 3))
+
+
+def layer(dims):
+    """Small whole numbers, of which all sums are exact: input, weight, bias, and the weight of a transposed convolution."""
+    draw = numpy.random.default_rng(dims)
+    size, filters = (7, 6, 5)[:dims], (3, 2, 2)[:dims]
+    shapes = (2, 4, *size), (6, 2, *filters), (6,), (4, 3, *filters)
+    return [draw.integers(-3, 4, shape).astype("float32") for shape in shapes]
+
+
+def same(got, want):
+    assert got.shape == want.shape and got.dtype == want.dtype
+    assert numpy.array_equal(got, want)
+
+
+@DIMS
+@BOTH
+@ALL
+@pytest.mark.parametrize("algorithm", ("auto", "im2col", "reference"))
+def test_functions(dims, layout, weight_layout, algorithm):
+    x, w, b, back = layer(dims)
+    conv = getattr(convgrad, f"conv{dims}d")
+    transpose = getattr(convgrad, f"conv_transpose{dims}d")
+    geometry = {"stride": 2, "padding": "same_tensorflow", "groups": 2, "algorithm": algorithm}
+    there = {**geometry, "layout": layout, "weight_layout": weight_layout}
+    at, put = IMAGES[layout], WEIGHTS[weight_layout]
+    y = conv(x, w, b, **geometry)
+    g = numpy.random.default_rng(9).integers(-3, 4, y.shape).astype("float32")
+    same(conv(at(x), put(w), b, **there), at(y))
+    same(convgrad.conv_input(at(x).shape, put(w), at(g), **there), at(convgrad.conv_input(x.shape, w, g, **geometry)))
+    same(convgrad.conv_weight(at(x), put(w).shape, at(g), **there), put(convgrad.conv_weight(x, w.shape, g, **geometry)))
+    same(convgrad.conv_bias(at(g), layout=layout), convgrad.conv_bias(g))
+    up = {"stride": 2, "output_padding": 1, "groups": 2}
+    same(transpose(at(x), put(back), layout=layout, weight_layout=weight_layout, **up), at(transpose(x, back, **up)))
+
+
+def test_plan_says_shapes_as_arrays_have_them():
+    plan = convgrad.Plan((2, 9, 9, 4), (6, 3, 3, 4), layout="channels_last")
+    assert (plan.input_shape, plan.output_shape, plan.bias_shape) == ((2, 9, 9, 4), (2, 7, 7, 6), (6,))
+    assert plan.verify().checks > 0
+    assert "channels_last" in plan.describe()
+
+
+def test_standard_weight_has_its_channels_last_too():
+    x, w = numpy.ones((1, 3, 3, 2), "float32"), numpy.ones((4, 2, 2, 2), "float32")
+    same(convgrad.conv2d(x, w, layout="channels_last"), convgrad.conv2d(x, w, layout="channels_last", weight_layout="krsc"))
+
+
+@pytest.mark.parametrize("word, value", [("layout", "NHWC"), ("layout", 1), ("weight_layout", "hwio"), ("weight_layout", [])])
+def test_other_names_are_refused(word, value):
+    with pytest.raises(ValueError, match=f"{word} is .*must be"):
+        convgrad.Plan((1, 1, 3, 3), (1, 1, 1, 1), **{word: value})
+
+
+@DIMS
+@BOTH
+@ALL
+def test_program(dims, layout, weight_layout, tmp_path):
+    x, w, _, back = layer(dims)
+    at, put = IMAGES[layout], WEIGHTS[weight_layout]
+    names = iter(range(100))
+
+    def run(kind, *more, **arrays):
+        out = tmp_path / str(next(names))
+        words = [PROGRAM, "run", kind, "--groups", "2", "--pad", "1", "--stride", "2", "-o", str(out), *more]
+        for name, array in arrays.items():
+            path = tmp_path / f"{next(names)}.npy"
+            numpy.save(path, array)
+            words += [f"--{name.replace('_', '-')}", str(path)]
+        subprocess.run(words, check=True, capture_output=True)
+        return {path.stem: numpy.load(path) for path in out.iterdir()}
+
+    there = "--layout", layout, "--weight-layout", weight_layout
+    y = run("forward", input=x, weight=w)["output"]
+    g = numpy.random.default_rng(9).integers(-3, 4, y.shape).astype("float32")
+    same(run("forward", *there, input=at(x), weight=put(w))["output"], at(y))
+    want = run("backward", input=x, weight=w, grad_output=g)
+    got = run("backward", *there, input=at(x), weight=put(w), grad_output=at(g))
+    for name, moved in (("grad_input", at), ("grad_weight", put), ("grad_bias", lambda array: array)):
+        same(got[name], moved(want[name]))
+    same(run("transpose", *there, input=at(x), weight=put(back))["output"], at(run("transpose", input=x, weight=back)["output"]))
