@@ -9,6 +9,7 @@
  */
 #include "check.h"
 #include "cli.h"
+#include "geometry.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -161,9 +162,10 @@ static cvg_conv conv_of(const struct outside_case *c, const struct array *image,
 }
 
 /* grad_bias of a transposed convolution: the sums over its channels, by a plan of 1 x 1 filters. */
-static void channel_sums(const struct array *g, cvg_type type, cvg_algo algo, struct array *sums)
+static void channel_sums(const struct array *g, cvg_type type, cvg_algo algo, cvg_layout layout, struct array *sums)
 {
     cvg_conv conv = CVG_CONV_INIT;
+    conv.layout = layout;
     conv.type = type;
     conv.spatial_dims = g->rank - 2;
     conv.batch = g->shape[0];
@@ -181,20 +183,38 @@ static double slack(const cvg_plan *plan, cvg_pass pass, double products)
     return cvg_plan_error_growth(plan, pass) > 1 ? cvg_plan_error_bound(plan, pass) * products : 0;
 }
 
+typedef int64_t place_fn(const struct geometry *g, int64_t index);
+
+/* Moves elements to where they lie in a layout, or back. */
+static void move(struct array *array, const struct geometry *g, place_fn *place, int back)
+{
+    struct array old = as(array, array->type);
+    for (int64_t i = 0; i < array->count; i++)
+        array_set(array, back ? i : place(g, i), array_get(&old, back ? place(g, i) : i));
+    array_free(&old);
+}
+
 static int done; /* cases by the library that no algorithm refused */
 
-static void by_library(const struct outside_case *c, int gradients, cvg_algo algo, cvg_type type)
+static void by_library(const struct outside_case *c, int gradients, cvg_algo algo, cvg_type type, cvg_layout layout,
+                       cvg_weight_layout weight_layout)
 {
     struct array x0 = read_named(c, "x"), w0 = read_named(c, "w"), y0 = read_named(c, "y"), b0 = {0}, g0 = {0};
     char how[64];
-    snprintf(how, sizeof how, "library %s %s", cvg_algo_name(algo), type_name(type));
+    snprintf(how, sizeof how, "library %s %s, layouts %d %d", cvg_algo_name(algo), type_name(type), (int)layout,
+             (int)weight_layout);
     if (c->has_bias)
         b0 = read_named(c, "b");
     if (gradients)
         g0 = read_named(c, "grad_out");
     struct array x = as(&x0, type), w = as(&w0, type), y = like(&y0, type), b = as(&b0, type), g = as(&g0, type);
     struct array dx = like(&x0, type), dw = like(&w0, type), db = like(&b0, type);
-    const cvg_conv conv = conv_of(c, c->transposed ? &y0 : &x0, &w0, type);
+    cvg_conv conv = conv_of(c, c->transposed ? &y0 : &x0, &w0, type);
+    conv.layout = layout;
+    conv.weight_layout = weight_layout;
+    const struct geometry at = geometry_of(&conv);
+    place_fn *const of_x = c->transposed ? geometry_out : geometry_in, *const of_y =
+                                                                           c->transposed ? geometry_in : geometry_out;
     cvg_error error;
     cvg_plan *plan = plan_try(&conv, algo, 2, 1, &error);
     if (!plan) { /* Winograd's do not do every problem */
@@ -215,12 +235,19 @@ static void by_library(const struct outside_case *c, int gradients, cvg_algo alg
         const int64_t plane = y.count / (y.shape[0] * y.shape[1]);
         for (int64_t i = 0; c->has_bias && i < y.count; i++)
             array_set(&y, i, array_get(&b, i / plane % y.shape[1]));
+    }
+    move(&x, &at, of_x, 0);
+    move(&w, &at, geometry_weight, 0);
+    move(&y, &at, of_y, 0);
+    if (gradients)
+        move(&g, &at, of_y, 0);
+    if (c->transposed) {
         cvg_grad_input(plan, x.data, w.data, y.data, CVG_ACCUMULATE, space);
         if (gradients) {
             cvg_forward(plan, g.data, w.data, NULL, dx.data, space);
             cvg_grad_weight(plan, g.data, x.data, dw.data, CVG_OVERWRITE, space);
             if (c->has_bias)
-                channel_sums(&g, type, algo, &db);
+                channel_sums(&g, type, algo, layout, &db);
         }
     } else {
         cvg_forward(plan, x.data, w.data, c->has_bias ? b.data : NULL, y.data, space);
@@ -228,6 +255,9 @@ static void by_library(const struct outside_case *c, int gradients, cvg_algo alg
             cvg_backward(plan, x.data, w.data, g.data, dx.data, dw.data, c->has_bias ? db.data : NULL, CVG_OVERWRITE,
                          space);
     }
+    move(&y, &at, of_y, 1);
+    move(&dx, &at, of_x, 1);
+    move(&dw, &at, geometry_weight, 1);
     compare(c, "y", &y, &y0, how, c->transposed ? by_input : by_forward);
     if (gradients) {
         struct array want = read_named(c, "grad_x");
@@ -321,6 +351,12 @@ static void by_program(const struct outside_case *c, int gradients, const char *
     }
 }
 
+#ifdef CVG_DEBUG
+enum { step = 4 }; /* slow: channels first and last, each with the weights that go with them */
+#else
+enum { step = 1 };
+#endif
+
 static int check_folder(const char *data, const char *folder, int gradients, char **program)
 {
     char path[1024];
@@ -339,8 +375,10 @@ static int check_folder(const char *data, const char *folder, int gradients, cha
                     continue; /* the library's runs have them */
                 else if (program)
                     by_program(&c, gradients, program[0], program[1], (cvg_algo)algo, (cvg_type)type);
-                else
-                    by_library(&c, gradients, (cvg_algo)algo, (cvg_type)type);
+                else /* in each layout with each of weights */
+                    for (int layouts = 0; layouts < 6; layouts += step)
+                        by_library(&c, gradients, (cvg_algo)algo, (cvg_type)type, (cvg_layout)(layouts / 3),
+                                   (cvg_weight_layout)(layouts % 3));
     }
     if (directory)
         closedir(directory);
