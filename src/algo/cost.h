@@ -39,6 +39,7 @@
 /* ---- im2col ---- */
 
 #define CVG_IM2COL_CALL 40000.0
+#define CVG_IM2COL_LAST 4.0         /* Channels last, elements of a row lie apart, and are read and added one by one. */
 #define CVG_IM2COL_SHARE 70.0       /* The matrix product, in percent of the peak, */
 #define CVG_IM2COL_SHARE_BACK 75.0  /* and that of grad_input. */
 #define CVG_IM2COL_COLUMN 30.0      /* An element of the column matrix is gathered, */

@@ -403,15 +403,16 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
+    const double apart = s->layout == CVG_CHANNELS_LAST ? CVG_IM2COL_LAST : 1, column = CVG_IM2COL_COLUMN * apart;
     if (pass == CVG_GRAD_WEIGHT)
-        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 + CVG_IM2COL_COLUMN) +
-               CVG_IM2COL_ELEMENT * (in + out) + CVG_IM2COL_CALL;
+        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 + column) + CVG_IM2COL_ELEMENT * (in + out) +
+               CVG_IM2COL_CALL;
     const double lanes = 16 * ceil((double)s->out_size / 16) / (double)s->out_size;
     const double weights = CVG_IM2COL_WEIGHT * (double)s->N * (double)s->K * (double)s->taps + CVG_IM2COL_CALL;
     if (pass == CVG_FORWARD)
-        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 * lanes + CVG_IM2COL_COLUMN) +
-               CVG_IM2COL_ELEMENT * (in + out) + weights;
-    return columns * ((double)s->Kg / CVG_IM2COL_SHARE_BACK * 100 * lanes + CVG_IM2COL_COLUMN_BACK +
+        return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 * lanes + column) + CVG_IM2COL_ELEMENT * (in + out) +
+               weights;
+    return columns * ((double)s->Kg / CVG_IM2COL_SHARE_BACK * 100 * lanes + CVG_IM2COL_COLUMN_BACK * apart +
                       CVG_IM2COL_ROW_BACK / (double)s->out[2]) +
            CVG_IM2COL_IMAGE * in + CVG_IM2COL_ELEMENT_BACK * out + weights;
 }

@@ -17,6 +17,7 @@
 enum {
     MOST_CHANNELS = 12,    /* up to as many destination channels, pixels make better lanes, */
     STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
+    LAST_CHANNELS = 4,     /* or as many, channels last */
     SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows */
     MANY_PHASES = 16,      /* of stride: more leave few destinations that sum the same taps */
     MOSTLY_INSIDE = 60,    /* percent of products: fewer are for the form that leaves padding out */
@@ -261,7 +262,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
     if (view.gradient && cvg_times(s->stride[0], cvg_times(s->stride[1], s->stride[2])) > MANY_PHASES)
         return 1; /* lanes are of one phase, however far apart */
     if (s->layout == CVG_CHANNELS_LAST)
-        return 0; /* pixels lie far apart */
+        return view.M <= LAST_CHANNELS; /* pixels lie far apart */
     if (view.M > CVG_FEW_CHANNELS && cvg_inside_share(s, pass) < MOSTLY_INSIDE)
         return 0;
     return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) || view.L * s->filter_size <= SHORT_SUM;
