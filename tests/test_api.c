@@ -42,6 +42,13 @@ enum field {
     BEGIN1,
     END0,
     END1,
+    LAYOUT,
+    WEIGHT_LAYOUT,
+    IN_IMAGE,
+    IN_CHANNEL,
+    IN_STEP0,
+    IN_STEP1,
+    OUT_STEP1,
     SIZE
 };
 
@@ -66,6 +73,13 @@ static void set(cvg_conv *c, enum field field, int64_t value)
     case BEGIN1: c->pad_begin[1] = value; break;
     case END0: c->pad_end[0] = value; break;
     case END1: c->pad_end[1] = value; break;
+    case LAYOUT: c->layout = (cvg_layout)value; break;
+    case WEIGHT_LAYOUT: c->weight_layout = (cvg_weight_layout)value; break;
+    case IN_IMAGE: c->in_steps.image = value; break;
+    case IN_CHANNEL: c->in_steps.channel = value; break;
+    case IN_STEP0: c->in_steps.axis[0] = value; break;
+    case IN_STEP1: c->in_steps.axis[1] = value; break;
+    case OUT_STEP1: c->out_steps.axis[1] = value; break;
     case SIZE: c->struct_size = (size_t)value; break;
     }
 }
@@ -120,6 +134,16 @@ static const struct {
     {K, INT64_MAX / 2 * 2, "weight is too large: "},
     {IN0, (int64_t)1 << 59, "input is too large: "},
     {END0, INT64_MAX / 16, "output is too large: "},
+    {LAYOUT, 2, "layout is 2; that is no cvg_layout"},
+    {LAYOUT, -1, "layout is -1; that is no cvg_layout"},
+    {WEIGHT_LAYOUT, 3, "weight_layout is 3; that is no cvg_weight_layout"},
+    {IN_STEP1, 2, "in_steps.axis[1] is 2; must be at most 1"},
+    {OUT_STEP1, -1, "out_steps.axis[1] is -1; must be at least 1"},
+    {IN_STEP0, 7, "in_steps.axis[0] is 7; must be at least 8"},
+    {IN_CHANNEL, 63, "in_steps.channel is 63; must be at least 64"},
+    {IN_IMAGE, 255, "in_steps.image is 255; must be at least 256"},
+    {IN_IMAGE, INT64_MAX, "in_steps.image is 9223372036854775807; must be at most "},
+    {IN_IMAGE, INT64_MAX / 4, "in_steps.image is 2305843009213693951; so far apart the tensor does not fit"},
     {SIZE, 0, "conv.struct_size is 0; must be "},
     {SIZE, 100000, "conv.struct_size is 100000; must be "},
 };
@@ -224,6 +248,16 @@ static void check_growing_structs(void)
     cvg_conv_init(&again, sizeof again);
     check(again.struct_size == sizeof again && again.filter[2] == 1 && again.pad_end[2] == 0 && again.groups == 1,
           "conv_init");
+    cvg_conv first = good_conv();
+    first.struct_size = offsetof(cvg_conv, layout);
+    first.layout = CVG_CHANNELS_LAST; /* beyond its end */
+    check(cvg_plan_create(&plan, &first, NULL, &error) == CVG_OK, "a descriptor of an older program: %s", error.text);
+    if (plan) {
+        char text[4096];
+        cvg_plan_describe(plan, text, sizeof text);
+        check(!strstr(text, "channels_last"), "what stands past an older descriptor is read");
+    }
+    cvg_plan_destroy(plan);
     memset(&older, 0x55, sizeof older);
     cvg_options_init(&older, offsetof(cvg_options, isa)); /* writes no more than that */
     check(older.struct_size == offsetof(cvg_options, isa) && ((const unsigned char *)&older.isa)[0] == 0x55,

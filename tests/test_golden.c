@@ -4,6 +4,7 @@
  */
 #include "check.h"
 #include "cli.h"
+#include "geometry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,18 @@ static void compare(const char *problem, const char *what, const struct array *g
             return;
 }
 
+typedef int64_t place_fn(const struct geometry *g, int64_t index);
+
+/* Moves elements to where they lie in a layout, or back. */
+static void move(struct array *array, const struct geometry *g, place_fn *place, int back)
+{
+    struct array old = tensor(array->type, array->count, 0, 0, 1, 0, 1);
+    memcpy(old.data, array->data, (size_t)array->count * (array->type == CVG_F32 ? 4 : 8));
+    for (int64_t i = 0; i < array->count; i++)
+        array_set(array, back ? i : place(g, i), array_get(&old, back ? place(g, i) : i));
+    array_free(&old);
+}
+
 static void check_case(const char *text, FILE *file)
 {
     struct problem p = {.conv = CVG_CONV_INIT};
@@ -57,9 +70,13 @@ static void check_case(const char *text, FILE *file)
     for (int i = 0; i < 4; i++)
         want[i] = read_line(file, names[i], count[i]);
     for (int type = CVG_F32; type <= CVG_F64; type++)
-        for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++) {
-            if (cvg_algo_mixes((cvg_algo)algo))
+        for (int run = 0; run < 6 * CVG_ALGO_COUNT; run++) {
+            const int algo = run % CVG_ALGO_COUNT, layouts = run / CVG_ALGO_COUNT;
+            if (algo == CVG_AUTO || cvg_algo_mixes((cvg_algo)algo))
                 continue; /* its sums are not exact */
+            p.conv.layout = (cvg_layout)(layouts / 3);
+            p.conv.weight_layout = (cvg_weight_layout)(layouts % 3);
+            const struct geometry at = geometry_of(&p.conv);
             p.conv.type = (cvg_type)type;
             cvg_plan *plan = plan_of(&p.conv, (cvg_algo)algo, 2, 1);
             void *space = workspace_of(plan);
@@ -70,12 +87,18 @@ static void check_case(const char *text, FILE *file)
             struct array got[4];
             for (int i = 0; i < 4; i++)
                 got[i] = tensor(p.conv.type, count[i], 0, 1, 2, 0, 1);
+            move(&x, &at, geometry_in, 0);
+            move(&w, &at, geometry_weight, 0);
+            move(&g, &at, geometry_out, 0);
             cvg_forward(plan, x.data, w.data, b.data, got[0].data, space);
             cvg_backward(plan, x.data, w.data, g.data, got[1].data, got[2].data, got[3].data, CVG_OVERWRITE, space);
+            move(&got[0], &at, geometry_out, 1);
+            move(&got[1], &at, geometry_in, 1);
+            move(&got[2], &at, geometry_weight, 1);
             for (int i = 0; i < 4; i++) {
                 char what[80];
-                snprintf(what, sizeof what, "%s by %s %s", names[i], cvg_algo_name((cvg_algo)algo),
-                         type_name(p.conv.type));
+                snprintf(what, sizeof what, "%s by %s %s, layouts %d", names[i], cvg_algo_name((cvg_algo)algo),
+                         type_name(p.conv.type), layouts);
                 compare(text, what, &got[i], want[i]);
                 array_free(&got[i]);
             }
