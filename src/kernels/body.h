@@ -37,9 +37,9 @@
 #define INLINE static inline
 #endif
 #ifdef SMALL
-enum { STENCIL_ROWS = 2, STENCIL_VECS = 1 };
+enum { STENCIL_ROWS = 2, STENCIL_VECS = 1, NINE_COLUMNS = 0 };
 #else
-enum { STENCIL_ROWS = 8, STENCIL_VECS = 3 };
+enum { STENCIL_ROWS = 8, STENCIL_VECS = 3, NINE_COLUMNS = 1 };
 #endif
 enum { MOST_VECS = 12, NINE_ROWS = 12 };
 #define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
@@ -107,10 +107,15 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
 INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *terms, const real *a, const int64_t *row,
                      const real *b, real *acc, const int64_t *place, int first)
 {
+#ifdef SMALL
+    static const int64_t neighbours[CVG_TILE_ROWS] = {0, 1, 2, 3};
+    tile_rows(rows, vecs, 0, terms, a, row ? row : neighbours, b, acc, place, first);
+#else
     if (!row)
         tile_rows(rows, vecs, 1, terms, a, row, b, acc, place, first);
     else
         tile_rows(rows, vecs, 0, terms, a, row, b, acc, place, first);
+#endif
 }
 
 /* Chooses the code for a number of rows; vecs and most are constants, so only most cases stay. */
@@ -320,7 +325,7 @@ static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64
                 const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, void *sums, int64_t sums_row)
 {
     if (rows == 1) {
-        int nine = columns == 9;
+        int nine = NINE_COLUMNS && columns == 9;
         for (int j = 3; nine && j < 9; j++)
             nine = b_at[j] - b_at[j - 3] == b_line;
         for (int64_t v = 0; nine && v < DOT_VECS; v++)

@@ -46,9 +46,11 @@ INLINE void filter_results(const int results, int64_t width, const struct cvg_te
                            const struct finish *f)
 {
     int64_t l = 0;
+#ifndef SMALL
     for (; l + VW <= width; l += VW)
         filter_block(results, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
-    if (l < width)
+#endif
+    for (; l < width; l += VW)
         filter_block(results, width - l, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
 }
 
@@ -98,7 +100,7 @@ static void weigh_few(int64_t count, int64_t width, int64_t taps, const int64_t 
     for (int64_t l = 0; l < width; l += VW, src += VW, gradient += VW, sums += VW) {
         const int64_t left = width - l;
         int64_t t = 0;
-        for (; left >= VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
+        for (; LANE_TAPS > 3 && left >= VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
             weigh_block(LANE_TAPS, VW, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row,
                         sums_row);
         for (; t + 3 <= taps; t += 3)
