@@ -29,6 +29,7 @@
  *   bias, grad_bias       K
  *
  * cvg_conv.layout and .weight_layout say which; in_steps and out_steps let tensors be parts of larger ones.
+ * Results of one layout may differ from those of another in their last bits, where another form is best for it.
  *
  * Elements are float or double, as cvg_conv.type says, at their natural
  * alignment.  An operand that has no elements (batch 0) may be NULL.
