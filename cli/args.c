@@ -261,12 +261,20 @@ void args_layout(const struct args *args, cvg_conv *conv)
 {
     static const char *const layouts[] = {"channels_first", "channels_last"}, *const tags[] = {"abx", "axb"};
     static const char *const weights[] = {"kcrs", "krsc", "rsck"};
-    const int source = one_of(args, OPT_STAG, tags, 2, -1), destination = one_of(args, OPT_DTAG, tags, 2, source);
-    const int named = one_of(args, OPT_LAYOUT, layouts, 2, destination);
+    static const struct {
+        enum option option;
+        const char *const *names;
+    } ways[] = {{OPT_LAYOUT, layouts}, {OPT_STAG, tags}, {OPT_DTAG, tags}}; /* of saying it */
+    int named = -1;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const int one = one_of(args, ways[i].option, ways[i].names, 2, -1);
+        if (one >= 0 && named >= 0 && one != named)
+            die(EXIT_BAD_INPUT, "%s is \"%s\"; input and output have one layout", option_info[ways[i].option].name,
+                args->option[ways[i].option]);
+        named = one >= 0 ? one : named;
+    }
     if (named < 0 && !args->option[OPT_WEIGHT_LAYOUT])
         return;
-    if ((source >= 0 && source != named) || destination != (args->option[OPT_DTAG] ? named : destination))
-        die(EXIT_BAD_INPUT, "--stag, --dtag and --layout differ; input and output have one layout");
     conv->layout = named == 1 ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
     /* Frameworks whose tensors have channels last keep weights so, too. */
     conv->weight_layout =

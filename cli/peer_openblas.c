@@ -22,8 +22,8 @@ static void *open_pass(const cvg_conv *conv, cvg_pass pass, struct layer *layer,
 {
     const int lead = 3 - conv->spatial_dims;
     int64_t out[3];
-    if (conv->type != CVG_F32) {
-        cli_fail(error, "only f32 is measured");
+    if (conv->type != CVG_F32 || conv->layout != CVG_CHANNELS_FIRST || conv->weight_layout != CVG_KCRS) {
+        cli_fail(error, "only f32 with channels first is measured");
         return NULL;
     }
     struct state *s = cli_alloc(1, sizeof *s);

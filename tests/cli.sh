@@ -185,6 +185,16 @@ for peer in $(sed -n 's/.*this build knows//p' err | grep -v 'no peers'); do
         grep -q "\"algo\":null,\"peer\":\"$peer" b.json && result 1 || result 0 "bench --peer $peer --json $problem"
     done
 done
+# ---- layouts ----
+good info mb2ic8ih9oc8kh3ph1 --layout channels_last; says 'layout channels_last weight krsc'
+good info mb2ic8ih9oc8kh3ph1 --stag=axb --dtag axb --weight-layout rsck; says 'layout channels_last weight rsck'
+good info mb2ic8ih9oc8kh3ph1 --weight-layout krsc;   says 'out 9x9 weight krsc'
+good verify mb2ic8ih9oc8kh3ph1 --layout channels_last --threads 1 --algo direct; says ' --layout channels_last: '; says ' 0 failed'
+good bench mb1ic8ih5oc8kh3ph1 --layout channels_last --min-time 0 --algo direct; says 'direct'
+bad 2 '--layout is "NHWC"; must be some of channels_first channels_last' verify --layout NHWC
+bad 2 '--weight-layout is "hwio"; must be some of kcrs krsc rsck' verify --weight-layout hwio
+bad 2 '--dtag is "abx"; input and output have one layout' verify --stag axb --dtag abx
+bad 2 'explain does not take --layout' explain simple --layout channels_last
 # ---- bad usage ----
 bad 2 'no command "train"' train
 bad 2 'no option --frobnicate' verify --frobnicate
