@@ -161,7 +161,7 @@ int args_problems(const struct args *args, struct problem **problems)
         if (count < 0)
             die(EXIT_BAD_INPUT, "%s", error.text);
     }
-    struct problem *more = realloc(*problems, (size_t)(count + args->count + 1) * sizeof *more);
+    struct problem *more = realloc(*problems, (size_t)(count + args->count + 2) * sizeof *more);
     if (!more) {
         free(*problems);
         die(EXIT_WRONG, "out of memory");
@@ -191,7 +191,8 @@ int args_problems(const struct args *args, struct problem **problems)
             die(EXIT_BAD_INPUT, "--weight-shape is \"%s\"; must be 3 to 5 numbers with commas between", w);
         (*problems)[count++] = (struct problem){.conv = args_conv(args, input, input_rank, weight, weight_rank)};
     }
-    for (int i = 0; i < count; i++)
+    (*problems)[count] = (struct problem){.conv = CVG_CONV_INIT}; /* so that wrong layouts are told without a problem */
+    for (int i = 0; i <= count; i++)
         args_layout(args, &(*problems)[i].conv);
     return count;
 }
@@ -257,7 +258,7 @@ static int one_of(const struct args *args, enum option option, const char *const
     return item;
 }
 
-void args_layout(const struct args *args, cvg_conv *conv)
+int args_layout(const struct args *args, cvg_conv *conv)
 {
     static const char *const layouts[] = {"channels_first", "channels_last"}, *const tags[] = {"abx", "axb"};
     static const char *const weights[] = {"kcrs", "krsc", "rsck"};
@@ -274,11 +275,12 @@ void args_layout(const struct args *args, cvg_conv *conv)
         named = one >= 0 ? one : named;
     }
     if (named < 0 && !args->option[OPT_WEIGHT_LAYOUT])
-        return;
+        return 0;
     conv->layout = named == 1 ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
     /* Frameworks whose tensors have channels last keep weights so, too. */
     conv->weight_layout =
         (cvg_weight_layout)one_of(args, OPT_WEIGHT_LAYOUT, weights, 3, named == 1 ? CVG_KRSC : CVG_KCRS);
+    return 1;
 }
 
 cvg_algo args_algo(const struct args *args)

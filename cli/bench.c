@@ -326,6 +326,7 @@ int command_bench(const struct args *args)
     if (count == 0) {
         problems[0] = (struct problem){.conv = CVG_CONV_INIT};
         problem_parse(&problems[0], "mb64ic3ih28oc4kh3ph1n\"the textbook's layer\"", &error);
+        args_layout(args, &problems[0].conv);
         count = 1;
     }
     if (args->option[OPT_JSON])

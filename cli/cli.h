@@ -83,8 +83,9 @@ int args_problems(const struct args *args, struct problem **problems);
 cvg_conv args_conv(const struct args *args, const int64_t *input, int input_rank, const int64_t *weight,
                    int weight_rank);
 
-/* The layouts that --layout, --weight-layout and benchdnn's --stag and --dtag ask for; else what conv has. */
-void args_layout(const struct args *args, cvg_conv *conv);
+/* The layouts that --layout, --weight-layout and benchdnn's --stag and --dtag ask for; 0 if they do not: what conv has.
+ */
+int args_layout(const struct args *args, cvg_conv *conv);
 
 /* Fills per-axis numbers from "2,3" or one "2" for all; dies of anything else. */
 void args_axes(const struct args *args, enum option option, int dims, int64_t *values);

@@ -321,7 +321,7 @@ static void find_sets(struct verify *v)
 }
 
 /* Random problems, each of its own seed, by one thread and by 2 to 8. */
-static void check_random(struct verify *v, int64_t count, int threads_given)
+static void check_random(struct verify *v, const struct args *args, int64_t count)
 {
     const uint64_t seed = v->seed;
     v->quiet = 1;
@@ -330,8 +330,9 @@ static void check_random(struct verify *v, int64_t count, int threads_given)
         struct problem problem;
         v->seed = seed + (uint64_t)i;
         problem_draw(&problem, &random);
-        layout_draw(&problem.conv, &random);
-        if (!threads_given) {
+        if (!args_layout(args, &problem.conv))
+            layout_draw(&problem.conv, &random);
+        if (!args->option[OPT_THREADS]) {
             v->thread_count = 2;
             v->threads[0] = 1;
             v->threads[1] = 2 + (int)(random_bits(&random) % 7);
@@ -377,7 +378,7 @@ static int by_macs(const void *a, const void *b)
 }
 
 /* The standard problems, as args_problems() gives others. */
-static int standard_problems(struct problem **problems)
+static int standard_problems(const struct args *args, struct problem **problems)
 {
     const int count = sizeof standard / sizeof *standard;
     cvg_error error;
@@ -387,6 +388,7 @@ static int standard_problems(struct problem **problems)
         (*problems)[i] = (struct problem){.conv = CVG_CONV_INIT};
         if (!problem_parse(&(*problems)[i], standard[i], &error))
             die(EXIT_WRONG, "%s", error.text);
+        args_layout(args, &(*problems)[i].conv);
     }
     return count;
 }
@@ -404,7 +406,7 @@ int command_verify(const struct args *args)
     int64_t drawn = args_count(args, OPT_RANDOM, 0, 1);
     int count = args_problems(args, &problems);
     if (!count && !drawn) {
-        count = standard_problems(&problems);
+        count = standard_problems(args, &problems);
         drawn = limited ? INT64_MAX : 0; /* small random problems find most in the time that is left */
     }
     find_sets(&v);
@@ -423,7 +425,7 @@ int command_verify(const struct args *args)
     for (; begun < count && !time_is_up(&v); begun++)
         check_problem(&v, &problems[begun], (v.deadline - seconds()) / (count - begun));
     free(problems);
-    check_random(&v, drawn, args->option[OPT_THREADS] != NULL);
+    check_random(&v, args, drawn);
     progress_clear();
     interrupt_at(INFINITY);
     interrupt_tells(NULL, NULL);
