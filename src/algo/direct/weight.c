@@ -142,8 +142,8 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     cvg_work_piece(work, most * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
-    cvg_work_piece(work, is_last(s) ? positions : 0, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, is_last(s) ? positions : 0, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
 }
