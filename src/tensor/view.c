@@ -251,6 +251,6 @@ void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *ke
             kernels->put_lanes(cvg_filter_at(f, k, c + i, tap), f->tap, sums + i * line, lanes, width, taps, finish);
     else
         for (int64_t i = 0; i < taps; i++)
-            kernels->unturn(cvg_filter_at(f, k, c, tap + i), f->k, sums + i * lanes * f->size, (int)(taps * lanes),
-                            width, c_count, finish);
+            kernels->unturn(cvg_filter_at(f, k, c, tap + i), f->k, sums + i * lanes * f->size, taps * lanes, width,
+                            c_count, finish);
 }
