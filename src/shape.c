@@ -245,14 +245,7 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
 
 int cvg_rows_follow(const struct cvg_shape *s)
 {
-    const struct {
-        const int64_t *extent, *step;
-    } tensors[] = {{s->in, s->in_steps.axis}, {s->out, s->out_steps.axis}};
-    int follow = 1;
-    for (int i = 0; i < 2; i++) {
-        follow &= tensors[i].step[2] == 1;
-        follow &= tensors[i].extent[1] == 1 || tensors[i].step[1] == tensors[i].extent[2];
-        follow &= tensors[i].extent[0] == 1 || tensors[i].step[0] == tensors[i].extent[1] * tensors[i].extent[2];
-    }
-    return follow;
+    const int64_t *in = s->in_steps.axis, *out = s->out_steps.axis;
+    return in[2] == 1 && cvg_joins(s->in, in, 0) && cvg_joins(s->in, in, 1) && out[2] == 1 &&
+           cvg_joins(s->out, out, 0) && cvg_joins(s->out, out, 1);
 }

@@ -29,6 +29,12 @@ struct cvg_shape {
     int64_t weight_k, weight_c, weight_tap; /* elements between neighbours of the weight */
 };
 
+/* Whether what axis 0 or 1 counts follows each other without gaps, if that of the axes further in does. */
+static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int axis)
+{
+    return extent[axis] == 1 || step[axis] == (axis ? 1 : extent[1]) * extent[2] * step[2];
+}
+
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
 

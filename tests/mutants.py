@@ -60,7 +60,7 @@ MUTANTS = [
     # Layouts
     ("shape.c", "s.weight_layout == CVG_KRSC ? 1 : s.K;", "s.weight_layout == CVG_KRSC ? 1 : s.Kg;", "RSCK with groups has the steps of one group"),
     ("shape.c", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}; steps->image = own[PLANE] * counts[PLANE] * (conv->layout ? 1 : channels)", "a gap between images is not looked at"),
-    ("tensor/view.c", "(axis ? 1 : v->extent[1]) * v->extent[2] * v->step[2];", "v->extent[axis + 1] * v->step[axis + 1];", "rows of planes with gaps are taken for one line"),
+    ("shape.h", "(axis ? 1 : extent[1]) * extent[2] * step[2];", "extent[axis + 1] * step[axis + 1];", "rows of planes with gaps are taken for one line"),
     ("tensor/view.c", "for (int64_t i = 0; width < lanes && i < count; i++)", "for (int64_t i = 0; width < lanes && i < 0; i++)", "stale lanes where channels last end"),
     ("algo/direct/weight.c", "other.in_steps = s->out_steps;", "other.in_steps = s->in_steps;", "the swapped problem has the steps of the other tensor"),
     ("algo/direct/weight.c", "x->there[x->b[j]]", "x->there[j]", "grad_output is read in place at positions that a tap does not have"),

@@ -4,7 +4,7 @@
  */
 #include "check.h"
 #include "cli.h"
-#include "geometry.h"
+#include "move.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,18 +43,6 @@ static void compare(const char *problem, const char *what, const struct array *g
         if (!check(array_get(got, i) == want[i], "%s: %s: element %lld is %g, must be %g", problem, what, (long long)i,
                    array_get(got, i), want[i]))
             return;
-}
-
-typedef int64_t place_fn(const struct geometry *g, int64_t index);
-
-/* Moves elements to where they lie in a layout, or back. */
-static void move(struct array *array, const struct geometry *g, place_fn *place, int back)
-{
-    struct array old = tensor(array->type, array->count, 0, 0, 1, 0, 1);
-    memcpy(old.data, array->data, (size_t)array->count * (array->type == CVG_F32 ? 4 : 8));
-    for (int64_t i = 0; i < array->count; i++)
-        array_set(array, back ? i : place(g, i), array_get(&old, back ? place(g, i) : i));
-    array_free(&old);
 }
 
 static void check_case(const char *text, FILE *file)

@@ -9,7 +9,7 @@
  */
 #include "check.h"
 #include "cli.h"
-#include "geometry.h"
+#include "move.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -181,17 +181,6 @@ static void channel_sums(const struct array *g, cvg_type type, cvg_algo algo, cv
 static double slack(const cvg_plan *plan, cvg_pass pass, double products)
 {
     return cvg_plan_error_growth(plan, pass) > 1 ? cvg_plan_error_bound(plan, pass) * products : 0;
-}
-
-typedef int64_t place_fn(const struct geometry *g, int64_t index);
-
-/* Moves elements to where they lie in a layout, or back. */
-static void move(struct array *array, const struct geometry *g, place_fn *place, int back)
-{
-    struct array old = as(array, array->type);
-    for (int64_t i = 0; i < array->count; i++)
-        array_set(array, back ? i : place(g, i), array_get(&old, back ? place(g, i) : i));
-    array_free(&old);
 }
 
 static int done; /* cases by the library that no algorithm refused */

@@ -38,13 +38,10 @@ struct cvg_view cvg_view_result(const struct cvg_task *t, int gradient)
     return gradient ? cvg_view_in(t, t->result) : cvg_view_out(t, t->result);
 }
 
-/* Whether what an axis counts follows each other without gaps, if that of the axes further in does. */
-static int joins(const struct cvg_view *v, int axis)
+int cvg_view_is_line(const struct cvg_view *v)
 {
-    return v->extent[axis] == 1 || v->step[axis] == (axis ? 1 : v->extent[1]) * v->extent[2] * v->step[2];
+    return cvg_joins(v->extent, v->step, 0) && cvg_joins(v->extent, v->step, 1);
 }
-
-int cvg_view_is_line(const struct cvg_view *v) { return joins(v, 0) && joins(v, 1); }
 
 /* Channels stand first where neighbours along a row do; else they stand last, and their step is 1. */
 static int channels_last(const struct cvg_view *v) { return v->step[2] != 1; }
@@ -56,7 +53,8 @@ void cvg_read_rectangle(const struct cvg_view *v, const struct cvg_kernels *kern
     int64_t low[3], high[3];
     for (int i = 0; i < 3; i++)
         cvg_inside(first[i], 1, count[i], v->extent[i], &low[i], &high[i]);
-    const int whole = count[2] == v->extent[2] && first[2] == 0 && joins(v, 1); /* rows follow each other */
+    const int whole =
+        count[2] == v->extent[2] && first[2] == 0 && cvg_joins(v->extent, v->step, 1); /* rows follow each other */
     for (int64_t d = 0; d < count[0]; d++, to += plane * size) {
         const int64_t begin = d < low[0] || d >= high[0] ? count[1] : low[1], end = cvg_max(begin, high[1]);
         memset(to, 0, (size_t)(begin * count[2] * size));
@@ -83,8 +81,8 @@ struct rows {
 
 static struct rows rows_of(const struct cvg_view *v, const int64_t count[3])
 {
-    const int rows_join = count[2] == v->extent[2] && joins(v, 1);
-    const int planes_join = rows_join && count[1] == v->extent[1] && joins(v, 0);
+    const int rows_join = count[2] == v->extent[2] && cvg_joins(v->extent, v->step, 1);
+    const int planes_join = rows_join && count[1] == v->extent[1] && cvg_joins(v->extent, v->step, 0);
     return (struct rows){planes_join ? 1 : count[0], rows_join ? 1 : count[1],
                          count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1)};
 }
@@ -190,7 +188,8 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
     cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
     cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
     const int64_t inside = right - left;
-    const int together = inside == v->extent[2] && inside < SHORT && end > low && joins(v, 1) && !channels_last(v);
+    const int together =
+        inside == v->extent[2] && inside < SHORT && end > low && cvg_joins(v->extent, v->step, 1) && !channels_last(v);
 
     memset(to, 0, (size_t)(low * columns * vector));
     memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
