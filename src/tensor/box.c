@@ -217,6 +217,15 @@ int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
     return class * box->cells + at;
 }
 
+int64_t cvg_terms_go_on(int64_t count, int64_t channels, int64_t *a, int64_t a_step, int64_t *b, int64_t b_step)
+{
+    for (int64_t i = count; i < channels * count; i++) {
+        a[i] = a[i - count] + a_step;
+        b[i] = b[i - count] + b_step;
+    }
+    return channels * count;
+}
+
 int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_t tap_step, int64_t l_step,
                       int64_t channels, int64_t *weight, int64_t *slot)
 {
@@ -231,11 +240,7 @@ int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_
                 weight[j] = ((t * filter[1] + r) * filter[2] + q) * tap_step;
                 slot[j] = cvg_box_slot(box, a, b, c);
             }
-    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
-        weight[i] = weight[i - j] + l_step;
-        slot[i] = slot[i - j] + box->channel;
-    }
-    return channels * j;
+    return cvg_terms_go_on(j, channels, weight, l_step, slot, box->channel);
 }
 
 /* The slots of one class that lie inside the source, and the coordinate of the first. */

@@ -92,6 +92,12 @@ struct cvg_box cvg_box_of(struct cvg_axis depth, struct cvg_axis row, struct cvg
 int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c);
 
 /*
+ * Lists of two offsets for each of count terms of a channel, continued for further channels, each as the one before but
+ * for its steps.  Returns how many there are.
+ */
+int64_t cvg_terms_go_on(int64_t count, int64_t channels, int64_t *a, int64_t a_step, int64_t *b, int64_t b_step);
+
+/*
  * Lists where the weights and the box elements of all taps of channels lie, channel by channel:
  * weights of taps tap_step apart (in a filter of filter[3]) and of channels l_step.  Returns
  * how many there are.

@@ -168,12 +168,7 @@ int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class
                           c * run[2].tap_source_step * w->step[2];
                 to_b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
             }
-    const int64_t a_step = w->channel, b_step = s->filter_size * lanes;
-    for (int64_t i = j; i < channels * j; i++) { /* every channel as the one before */
-        to_a[i] = to_a[i - j] + a_step;
-        to_b[i] = to_b[i - j] + b_step;
-    }
-    return j;
+    return cvg_terms_go_on(j, channels, to_a, w->channel, to_b, s->filter_size * lanes);
 }
 
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap, int clip,

@@ -82,7 +82,7 @@ int cvg_next_class(struct cvg_classes *classes);
 
 /*
  * Lists the terms of a class, of channels one after the other: a, where they lie in the window from a destination's
- * first one on, and b, where in packed weights [channel][tap][lane].  Returns those of one channel.
+ * first one on, and b, where in packed weights [channel][tap][lane].  Returns how many there are.
  */
 int64_t cvg_class_terms(const struct cvg_shape *shape, const struct cvg_class *class, const struct cvg_window *window,
                         int64_t channels, int64_t lanes, int64_t *a, int64_t *b);

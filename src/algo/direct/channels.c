@@ -289,7 +289,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
             const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);
             const int64_t at = (m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * tile->lanes : 0);
             if (lanes != tile->lanes)
-                terms.count = l_count * cvg_class_terms(s, &c.now, &b->window, l_count, tile->lanes, b->x.a, b->x.b);
+                terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, tile->lanes, b->x.a, b->x.b);
             lanes = tile->lanes;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), lanes);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0);
