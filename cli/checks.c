@@ -141,10 +141,11 @@ void compare(struct verify *v, enum tensor tensor, const struct set *got, const 
 {
     const double u = (v->type == CVG_F32 ? 0x1p-24 : 0x1p-53) + 0x1p-53; /* ours and the reference's */
     const double gamma = (terms + 3) * u < 1 ? (terms + 3) * u / (1 - (terms + 3) * u) : INFINITY;
-    for (int64_t i = 0; i < want->view[tensor].count; i++) {
-        const double g = array_get(&got->view[tensor], i), w = factor * array_get(&want->view[tensor], i);
-        const double bound = (sum ? gamma * array_get(&sum->view[tensor], i) : 0) + factor * v->allowed[tensor];
-        if (isnan(w) ? !isnan(g) : !(fabs(g - w) <= bound)) { /* NaN: the gaps of a view */
+    for (int64_t i = 0; i < set_count(want, tensor); i++) {
+        const int64_t at = set_place(want, tensor, i);
+        const double g = array_get(&got->view[tensor], at), w = factor * array_get(&want->view[tensor], at);
+        const double bound = (sum ? gamma * array_get(&sum->view[tensor], at) : 0) + factor * v->allowed[tensor];
+        if (!(fabs(g - w) <= bound)) {
             char what[300];
             snprintf(what, sizeof what,
                      "%s by %s, %s, %s, %d threads%s: element %" PRId64 " is %.17g; must be %.17g within %.3g",
@@ -157,20 +158,20 @@ void compare(struct verify *v, enum tensor tensor, const struct set *got, const 
     record(v, 1, NULL);
 }
 
-static double dot(const struct array *a, const struct array *b)
+/* Of tensors that are alike. */
+static double dot(const struct set *s, enum tensor a, enum tensor b)
 {
     double sum = 0;
-    for (int64_t i = 0; i < a->count; i++)
-        if (!isnan(array_get(a, i))) /* a gap */
-            sum += array_get(a, i) * array_get(b, i);
+    for (int64_t i = 0; i < set_count(s, a); i++)
+        sum += array_get(&s->view[a], set_place(s, a, i)) * array_get(&s->view[b], set_place(s, b, i));
     return sum;
 }
 
-static double sum_of_absolutes(const struct array *a)
+static double sum_of_absolutes(const struct set *s, enum tensor tensor)
 {
     double sum = 0;
-    for (int64_t i = 0; i < a->count; i++)
-        sum += isnan(array_get(a, i)) ? 0 : fabs(array_get(a, i));
+    for (int64_t i = 0; i < set_count(s, tensor); i++)
+        sum += fabs(array_get(&s->view[tensor], set_place(s, tensor, i)));
     return sum;
 }
 
@@ -190,18 +191,18 @@ void set_allowed(struct verify *v, const cvg_plan *plan, const struct set *set)
 /* All sums are integers below 2^53, so the identities hold exactly or, for Winograd's, within the bounds. */
 static void adjoint(struct verify *v, const struct set *s)
 {
-    const double forward = dot(&s->view[OUTPUT], &s->view[GRAD_OUTPUT]) - dot(&s->view[BIAS], &s->view[GRAD_BIAS]);
-    const double by_input = dot(&s->view[INPUT], &s->view[GRAD_INPUT]);
-    const double by_weight = dot(&s->view[WEIGHT], &s->view[GRAD_WEIGHT]);
+    const double forward = dot(s, OUTPUT, GRAD_OUTPUT) - dot(s, BIAS, GRAD_BIAS);
+    const double by_input = dot(s, INPUT, GRAD_INPUT);
+    const double by_weight = dot(s, WEIGHT, GRAD_WEIGHT);
     char what[240];
     snprintf(what, sizeof what,
              "adjoint identity by %s, %s: <output - bias, g> = %.17g, <input, grad_input> = %.17g, "
              "<weight, grad_weight> = %.17g",
              cvg_algo_name(v->algo), type_name(v->type), forward, by_input, by_weight);
-    const double off = v->allowed[OUTPUT] * sum_of_absolutes(&s->view[GRAD_OUTPUT]);
+    const double off = v->allowed[OUTPUT] * sum_of_absolutes(s, GRAD_OUTPUT);
     record(v,
-           fabs(forward - by_input) <= off + v->allowed[GRAD_INPUT] * sum_of_absolutes(&s->view[INPUT]) &&
-               fabs(forward - by_weight) <= off + v->allowed[GRAD_WEIGHT] * sum_of_absolutes(&s->view[WEIGHT]),
+           fabs(forward - by_input) <= off + v->allowed[GRAD_INPUT] * sum_of_absolutes(s, INPUT) &&
+               fabs(forward - by_weight) <= off + v->allowed[GRAD_WEIGHT] * sum_of_absolutes(s, WEIGHT),
            what);
 }
 
@@ -221,6 +222,12 @@ void unharmed(struct verify *v, const struct set *set, const struct set *before,
     int guards = workspace_intact, operands = 1;
     for (int i = 0; i < TENSORS; i++)
         guards &= guard_intact(&set->memory[i]);
+    for (int i = FIRST_RESULT; i < TENSORS; i++) { /* what lies between elements is NaN still */
+        int64_t written = 0;
+        for (int64_t j = 0; j < set->view[i].count; j++)
+            written += !isnan(array_get(&set->view[i], j));
+        guards &= written <= set_count(set, (enum tensor)i);
+    }
     for (int i = 0; i < FIRST_RESULT; i++)
         operands &= !memcmp(set->view[i].data, before->view[i].data, set->memory[i].bytes);
     snprintf(what, sizeof what, "%s, %s: %s", cvg_algo_name(v->algo), type_name(v->type),
