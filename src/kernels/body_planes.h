@@ -306,19 +306,21 @@ static void turn(void *dst, int64_t dst_step, int lanes, const void *src, int64_
             d[i * dst_step + l] = 0;
 }
 
-/* unturn() of TW channels and whole blocks of positions; returns how many. */
+/* unturn() of TW channels and TW positions, or more; the last blocks may write some again, unless they are added. */
 INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const real *s, int64_t lanes, int64_t count,
                              real factor, const real *bias)
 {
     const tvec scale = t_splat(factor);
     int64_t done = 0;
-    for (; done + TW <= count; done += TW) {
+    while (done + TW <= count || (base != OLD && done < count && count >= TW)) {
+        const int64_t at = done + TW <= count ? done : count - TW;
         tvec block[TW];
         UNROLL_FOR (int i = 0; i < TW; i++)
-            block[i] = t_load(s + (done + i) * lanes);
+            block[i] = t_load(s + (at + i) * lanes);
         t_turn(block);
         UNROLL_FOR (int i = 0; i < TW; i++)
-            put_vector(base, d + i * step + done, block[i], scale, base == BIAS ? t_splat(bias[i]) : scale);
+            put_vector(base, d + i * step + at, block[i], scale, base == BIAS ? t_splat(bias[i]) : scale);
+        done = at + TW;
     }
     return done;
 }

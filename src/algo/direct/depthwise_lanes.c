@@ -1,0 +1,331 @@
+/*
+ * All passes of groups of one channel in and out, lanes are channels (direct.h).
+ *
+ * A job owns a region of the destination (some images, or a part of one).  Channels last, nothing is copied but the
+ * weight: the destinations fall into classes that sum the same taps (window.h), so that nothing outside the source is
+ * read.  Channels first, planes that are too small to fill lanes of pixels are turned to lanes of channels and back,
+ * image after image; the turned source has its padding.
+ */
+#include "../../tensor/window.h"
+#include "../../text.h"
+#include "../parts.h"
+#include "direct.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    ELEMENTS = 131072,    /* of the result, of one job, about */
+    MOST_POSITIONS = 512, /* of them */
+    LEAST_POSITIONS = 32,
+    CHANNELS = 1024,        /* of one job: along all of them, as they lie, memory is read best */
+    TURNED_ELEMENTS = 8192, /* of turned channels, of the result, about */
+    TURNED_CHANNELS = 64,   /* at most */
+    LEAST_CHANNELS = 16,
+    LEAST_TURNED = 4,
+    SHORTEST_ROW = 8, /* up to as many results in a row, planes are turned; */
+    SHORT_ROW = 14,   /* or as many, if other forms are slow */
+    WINDOW = 4096,    /* positions of a turned source, at most */
+};
+
+/* One pass, cut into jobs; by the shape alone. */
+struct cut {
+    struct cvg_regions regions;
+    int turned;
+    int clip[3];               /* in place, borders are classes of their own */
+    int64_t row;               /* elements between taps of the packed weight: all channels, in whole lines */
+    int64_t c_count, c_blocks; /* of one job, in whole lines */
+};
+
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+{
+    const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
+    const int turned = s->layout == CVG_CHANNELS_FIRST;
+    const int64_t positions =
+        turned ? MOST_POSITIONS : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
+    struct cut cut = {.regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, positions), .turned = turned};
+    const int64_t *part = cut.regions.part;
+    const int64_t most =
+        turned ? cvg_max(LEAST_CHANNELS, cvg_min(TURNED_CHANNELS, TURNED_ELEMENTS / (part[0] * part[1] * part[2])))
+               : CHANNELS;
+    for (int i = 0; i < 3; i++)
+        cut.clip[i] = !turned;
+    cut.row = cvg_ceil_div(s->C, line) * line;
+    cut.c_count = cvg_ceil_div(cvg_even_rows(s->C, most), line) * line;
+    cut.c_blocks = cvg_ceil_div(s->C, cut.c_count);
+    return cut;
+}
+
+/* Pieces of a worker's scratch: turned source and destination, room for turning, sums of grad_weight, terms. */
+enum { SOURCE, DESTINATION, ROWS, SUMS, A, B };
+
+/* Packs the weight to [tap][channel]; job = block of channels. */
+static void pack_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
+    const struct cvg_filters weight = cvg_filters_of(t, t->weight);
+    const int64_t channel = index * cut->c_count;
+    cvg_read_filters(&weight, t->kernels, channel, (int)cvg_min(cut->c_count, t->shape->C - channel),
+                     t->shape->filter_size, cut->row, cvg_at(t, job->base, channel));
+}
+
+/* Channels of a job, from the first on, as neighbours: in the caller's tensor, or turned from coordinate first on. */
+struct lanes {
+    struct cvg_view view;
+    int64_t first[3];
+};
+
+static struct lanes lanes_of(const struct cut *cut, const struct cvg_view *v, int64_t channel, const int64_t first[3],
+                             const int64_t count[3], char *turned)
+{
+    struct lanes lanes = {.view = *v};
+    lanes.view.base += channel * v->channel * v->size;
+    if (cut->turned)
+        lanes = (struct lanes){{.base = turned,
+                                .size = v->size,
+                                .channel = 1,
+                                .step = {count[1] * count[2] * cut->c_count, count[2] * cut->c_count, cut->c_count}},
+                               {first[0], first[1], first[2]}};
+    return lanes;
+}
+
+/* A region of some channels: all its images at once, or turned one by one. */
+struct block {
+    const struct cvg_job *job;
+    const struct cut *cut;
+    struct cvg_view from, to; /* the caller's tensors, source and destination */
+    int64_t channel, width;
+    struct cvg_region region;
+    struct cvg_window window; /* its steps are those of source */
+    struct lanes source, destination;
+};
+
+static struct block block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
+                             const struct cvg_view *to)
+{
+    const struct cut *cut = cvg_state(job);
+    const int64_t channel = index % cut->c_blocks * cut->c_count;
+    return (struct block){.job = job,
+                          .cut = cut,
+                          .from = *from,
+                          .to = *to,
+                          .channel = channel,
+                          .width = cvg_min(cut->c_count, job->task->shape->C - channel)};
+}
+
+/* Moves on to the next images of a region, of which done are done, and reads their source; returns how many. */
+static int64_t open_images(struct block *b, const struct cvg_region *region, int64_t done)
+{
+    const struct cut *cut = b->cut;
+    struct cvg_window *w = &b->window;
+    b->region = *region;
+    b->region.n += done;
+    b->region.images = cut->turned ? 1 : region->images;
+    *w = cvg_window_of(&cut->regions, &b->region, cut->clip, !cut->turned, &b->from);
+    b->source = lanes_of(cut, &b->from, b->channel, w->first, w->count, cvg_own_piece(b->job, SOURCE));
+    b->destination =
+        lanes_of(cut, &b->to, b->channel, region->begin, region->count, cvg_own_piece(b->job, DESTINATION));
+    for (int i = 0; i < 3; i++)
+        w->step[i] = b->source.view.step[i];
+    if (cut->turned && w->count[0] * w->count[1] * w->count[2] > 0)
+        cvg_read_framed_lanes(&b->from, b->job->task->kernels, b->region.n, b->channel, (int)b->width, w->first + 1,
+                              w->count + 1, (int)cut->c_count, cvg_own_piece(b->job, SOURCE),
+                              cvg_own_piece(b->job, ROWS));
+    return b->region.images;
+}
+
+/* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
+struct place {
+    char *source, *destination;
+    int64_t rows, count;
+    int64_t source_row, source_step, row, step; /* elements between rows, and between neighbours */
+};
+
+/* Of image number n of those that are open. */
+static struct place place_of(const struct block *b, const struct cvg_class *class, int64_t n, int64_t plane)
+{
+    const struct cvg_run *run = class->run;
+    const struct lanes *s = &b->source, *d = &b->destination;
+    n = b->cut->turned ? 0 : b->region.n + n;
+    struct place at = {
+        .source = cvg_view_at(&s->view, n, 0, run[0].source + plane * run[0].source_step - s->first[0],
+                              run[1].source - s->first[1], run[2].source - s->first[2]),
+        .destination = cvg_view_at(&d->view, n, 0, run[0].at + plane * run[0].step - d->first[0],
+                                   run[1].at - d->first[1], run[2].at - d->first[2]),
+        .source_row = run[1].source_step * s->view.step[1],
+        .source_step = run[2].source_step * s->view.step[2],
+        .row = run[1].step * d->view.step[1],
+        .step = run[2].step * d->view.step[2],
+        .rows = run[1].count,
+        .count = run[2].count,
+    };
+    if (at.rows <= at.count)
+        return at;
+    struct place turned = at; /* neighbours along columns: borders of rows have few along rows */
+    turned.rows = at.count;
+    turned.count = at.rows;
+    turned.source_row = at.source_step;
+    turned.source_step = at.source_row;
+    turned.row = at.step;
+    turned.step = at.row;
+    return turned;
+}
+
+/* Filters the images that are open; turned, the result is finished when it is written. */
+static void filter_images(const struct block *b)
+{
+    const struct cvg_task *t = b->job->task;
+    const struct cut *cut = b->cut;
+    const struct cvg_finish finish = cvg_finish_of(t, b->channel);
+    int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
+    for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
+        const struct cvg_run *run = c.now.run;
+        const struct cvg_terms terms = {
+            .count = cvg_class_terms(t->shape, &c.now, &b->window, 1, cut->row, to_a, to_b), .a = to_a, .b = to_b};
+        for (int64_t n = 0; n < b->region.images; n++)
+            for (int64_t d = 0; d < run[0].count; d++) {
+                const struct place at = place_of(b, &c.now, n, d);
+                t->kernels->filter_lanes(at.rows, at.count, b->width, &terms, cvg_at(t, b->job->base, b->channel),
+                                         at.source, at.source_row, at.source_step, at.destination, at.row, at.step,
+                                         cut->turned ? &cvg_plain : &finish);
+            }
+    }
+    if (cut->turned)
+        cvg_write_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
+                        (int)cut->c_count, b->destination.view.base, &finish);
+}
+
+static void region_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cut *cut = cvg_state(job);
+    const int gradient = cut->regions.gradient;
+    const struct cvg_view source = cvg_view_source(job->task, gradient), result = cvg_view_result(job->task, gradient);
+    const struct cvg_region region = cvg_region_at(&cut->regions, index / cut->c_blocks);
+    struct block b = block_of(job, index, &source, &result);
+    for (int64_t n = 0; n < region.images;) {
+        n += open_images(&b, &region, n);
+        filter_images(&b);
+    }
+}
+
+/* Adds the products of the images that are open to sums of grad_weight. */
+static void weigh_images(const struct block *b, char *sums)
+{
+    const struct cvg_task *t = b->job->task;
+    const struct cut *cut = b->cut;
+    const int64_t row = cut->c_count, size = b->from.size;
+    int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
+    if (cut->turned)
+        cvg_read_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
+                       (int)row, b->destination.view.base);
+    for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
+        const struct cvg_run *run = c.now.run;
+        const int64_t taps = cvg_class_terms(t->shape, &c.now, &b->window, 1, 1, to_a, to_b);
+        for (int64_t n = 0; n < b->region.images; n++)
+            for (int64_t d = 0; d < run[0].count; d++) {
+                const struct place at = place_of(b, &c.now, n, d);
+                /* Taps that follow each other in the filter, as those of a whole class do. */
+                for (int64_t tap = 0, count; tap < taps; tap += count) {
+                    for (count = 1; tap + count < taps && to_b[tap + count] == to_b[tap] + count;)
+                        count++;
+                    t->kernels->weigh_lanes(at.rows, at.count, b->width, count, to_a + tap, at.source, at.source_row,
+                                            at.source_step, at.destination, at.row, at.step,
+                                            sums + to_b[tap] * row * size, row);
+                }
+            }
+    }
+}
+
+/* Job: a block of channels and a part of the sum. */
+static void weight_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cut *cut = cvg_state(job);
+    const int64_t taps = t->shape->filter_size, part = index / cut->c_blocks;
+    const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    struct block b = block_of(job, index, &input, &gradient);
+    char *const sums = cvg_own_piece(job, SUMS);
+    memset(sums, 0, (size_t)(taps * cut->c_count * input.size));
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
+        const struct cvg_region region = cvg_region_at(&cut->regions, i);
+        for (int64_t n = 0; n < region.images;) {
+            n += open_images(&b, &region, n);
+            weigh_images(&b, sums);
+        }
+    }
+    const struct cvg_filters to = cvg_parts_filters(job, part);
+    cvg_write_filters(&to, t->kernels, b.channel, (int)b.width, 0, 1, 0, taps, (int)cut->c_count, sums,
+                      cvg_parts_finish(job));
+}
+
+/*
+ * Whether to turn planes, channels first: their rows are so short that lanes of pixels are left unused, or nearly so
+ * and the other forms are slow.
+ */
+static int turns(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
+    const int flat = s->in[0] == 1 && s->out[0] == 1 && s->filter[0] == 1 && s->pad[0] == 0;
+    const int slow = (pass == CVG_GRAD_WEIGHT || s->stride[2] > 1) && s->C >= LEAST_CHANNELS;
+    return flat && s->filter_size > 1 && s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW) &&
+           cvg_window_size(&regions, 1) <= WINDOW;
+}
+
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    return s->Cg == 1 && s->Kg == 1 && (s->layout == CVG_CHANNELS_LAST || turns(s, pass));
+}
+
+/* As the form that has channels first: both are bound by memory. */
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    return pass == CVG_GRAD_WEIGHT ? cvg_direct_dots.cost(s, pass) : cvg_direct_depthwise.cost(s, pass);
+}
+
+static void describe(const struct cvg_work *work, struct cvg_text *w)
+{
+    const struct cut *cut = cvg_state_of(work);
+    cvg_write(w,
+              "lanes of channels, each with a filter of its own: %" PRId64 " channels and %" PRId64 " places a job, %s",
+              cut->c_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
+              cut->turned ? "turned" : "in place");
+}
+
+/* Lays out scratch; enough for any batch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut, cvg_pass pass,
+                    struct cvg_work *work)
+{
+    const int64_t *part = cut->regions.part;
+    const int64_t window = cut->turned ? cvg_times(cvg_window_size(&cut->regions, 1), cut->c_count) : 0;
+    const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->c_count) : 0;
+    cvg_work_piece(work, window, kernels->size);
+    cvg_work_piece(work, region, kernels->size);
+    cvg_work_piece(work, window, kernels->size);
+    cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(s->filter_size, cut->c_count) : 0, kernels->size);
+    cvg_work_piece(work, s->filter_size, sizeof(int64_t));
+    cvg_work_piece(work, s->filter_size, sizeof(int64_t));
+}
+
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+{
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    *cut = cut_of(s, kernels, pass);
+    if (pass == CVG_GRAD_WEIGHT)
+        cvg_parts_share(s, kernels, cvg_parts_most(s, cut->c_blocks), work);
+    else
+        cvg_work_share(work, cvg_times(s->filter_size, cut->row), kernels->size);
+    lay_out(s, kernels, cut, pass, work);
+    if (pass == CVG_GRAD_WEIGHT) {
+        work->parts = cvg_parts(s, cut->c_blocks, cut->regions.count);
+        cvg_work_phase(work, work->parts * cut->c_blocks, weight_job);
+        cvg_parts_phase(s, work);
+    } else {
+        cvg_work_phase(work, cut->c_blocks, pack_job);
+        cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
+    }
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_depthwise_lanes = {fits, cost, prepare};
