@@ -19,6 +19,8 @@ enum {
     STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
     LAST_CHANNELS = 4,     /* or as many, channels last */
     SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows */
+    SMALL_PLANE = 64,      /* destinations: fewer are too few for sums of one tap */
+    FEW_FOR_ONE = 4,       /* channels of one destination make lanes, fewer do not */
     MANY_PHASES = 16,      /* of stride: more leave few destinations that sum the same taps */
     MOSTLY_INSIDE = 60,    /* percent of products: fewer are for the form that leaves padding out */
     SUMS = 8192,           /* of one piece, about, if channels are few */
@@ -263,7 +265,11 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         return 1; /* lanes are of one phase, however far apart */
     if (s->layout == CVG_CHANNELS_LAST)
         return view.M <= LAST_CHANNELS; /* pixels lie far apart */
-    if (view.M > CVG_FEW_CHANNELS && cvg_inside_share(s, pass) < MOSTLY_INSIDE)
+    const int64_t plane = view.gradient ? s->in_size : s->out_size;
+    if (view.M > CVG_FEW_CHANNELS &&
+        (cvg_inside_share(s, pass) < MOSTLY_INSIDE || (s->filter_size == 1 && !strided && plane < SMALL_PLANE)))
+        return 0;
+    if (plane == 1 && view.M >= FEW_FOR_ONE)
         return 0;
     return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) || view.L * s->filter_size <= SHORT_SUM;
 }

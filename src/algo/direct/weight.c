@@ -32,6 +32,8 @@ enum {
     TAPS = 256,              /* of one job */
     FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
+    FAR = 128,               /* elements between positions of grad_output: lanes meet in few cache sets, so they are */
+    MANY_ROWS = 128,         /* copied, if as many tile rows read them */
 };
 
 /* Whether channels are neighbours: then tile rows are, and lanes of k can be read in place. */
@@ -70,8 +72,9 @@ struct cut {
     struct cvg_shape shape; /* of the problem or, if swap, of the swapped one */
     struct cvg_regions regions;
     int64_t k_count, k_blocks, c_count, c_blocks, taps, tap_blocks;
-    int few;      /* tile rows are (c, tap) */
-    int in_place; /* no window */
+    int few;            /* tile rows are (c, tap) */
+    int in_place;       /* no window */
+    int lanes_in_place; /* of whole panels of grad_output */
     int swap;
     int clip[3];
     int64_t jobs; /* of one part of the sum */
@@ -104,6 +107,7 @@ static void make_cut(struct cut *cut)
     cut->k_blocks = cvg_ceil_div(s->Kg, cut->k_count);
     cut->tap_blocks = cvg_ceil_div(s->filter_size, cut->taps);
     cut->jobs = s->G * cut->k_blocks * cut->c_blocks * cut->tap_blocks;
+    cut->lanes_in_place = is_last(s) && (s->out_steps.axis[2] < FAR || cut->c_count * cut->taps < MANY_ROWS);
 }
 
 /* Pieces of a worker's scratch. */
@@ -143,7 +147,7 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
-    cvg_work_piece(work, is_last(s) ? positions : 0, sizeof(int64_t));
+    cvg_work_piece(work, cut->lanes_in_place ? positions : 0, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
     cvg_work_piece(work, rows, sizeof(int64_t));
 }
@@ -161,18 +165,16 @@ static void list_gradient(const struct cvg_view *gradient, const struct cvg_regi
             }
 }
 
-/*
- * grad_output of k_count channels in a region, as lanes: panels of [position][lane].  Channels last, only those that do
- * not fill their panel: the others are read in place.
+/* grad_output of k_count channels in a region, as lanes: panels of [position][lane]; in place, only those not filled.
  */
-static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int64_t channel, int64_t k_count,
-                          char *lanes)
+static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int in_place, int64_t channel,
+                          int64_t k_count, char *lanes)
 {
     const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
     for (int64_t k = 0; k < k_count;) {
         const int width = panel_tile(t->kernels, k_count - k)->lanes;
         const int64_t image = region->positions / region->images * width * gradient.size;
-        if (is_last(t->shape) && width <= k_count - k) {
+        if (in_place && width <= k_count - k) {
             lanes += region->images * image;
             k += width;
             continue;
@@ -211,7 +213,7 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
         const int64_t tiles = cvg_ceil_div(rows, tile->rows);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
-        const int in_place = is_last(block->task->shape) && tile->lanes <= block->k_count - k;
+        const int in_place = block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
         const int want = in_place ? 0 : tile->lanes;
         const char *b = x->lanes + k * region->positions * size;
         if (in_place)
@@ -245,11 +247,11 @@ static void add_region(const struct block *block, int64_t index)
     const int64_t channel = block->g * s->Cg + block->c;
     int64_t tap[3], rows = 0;
 
-    if (is_last(s)) {
+    if (cut->lanes_in_place) {
         const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
         list_gradient(&gradient, &region, x->there);
     }
-    turn_gradient(t, &region, block->g * s->Kg + block->k, block->k_count, x->lanes);
+    turn_gradient(t, &region, cut->lanes_in_place, block->g * s->Kg + block->k, block->k_count, x->lanes);
     cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
     if (!cut->few) {
         for (int64_t i = 0; i < block->taps; i++) {
