@@ -28,12 +28,11 @@ enum {
     FEW_REGIONS = 3, /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,  /* m of one job, at most */
     LEAST_CHANNELS = 32,
-    ENOUGH_JOBS = 16,
     CLASS = 12, /* destinations that a class must have, on average */
     TALL = 12,  /* rows of a tile that has not registers for as many addresses */
 };
 
-/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
+/* One pass, cut into jobs, which does not change the order of the sums. */
 struct cut {
     struct cvg_gather view;
     struct cvg_regions regions;
@@ -79,17 +78,17 @@ static int clip_columns(const struct cvg_regions *regions)
     return cvg_region_at(regions, 0).positions >= CLASS * classes;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
     struct cut cut = {
         .view = cvg_gather_of(s, pass), .clip = {1, 1, 1}, .widest = last ? kernels->spread : kernels->main};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
     cut.regions = cvg_regions_of(s, cut.view.gradient, POSITIONS);
-    while (cut.m_count > LEAST_CHANNELS && jobs(s, &cut) < ENOUGH_JOBS)
+    while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
-    if (jobs(s, &cut) < ENOUGH_JOBS)
+    if (!cvg_busy(jobs(s, &cut), workers))
         cut.regions = cvg_regions_of(s, cut.view.gradient, LEAST_POSITIONS);
 
     cut.padded = cvg_axis_padded(&cut.regions, 2);
@@ -368,10 +367,11 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->in_place ? "source in place" : "source copied to a window", cut->pack_once ? "once" : "by each job");
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    *cut = cut_of(s, kernels, pass);
+    *cut = cut_of(s, kernels, pass, workers);
     lay_out(s, kernels, cut, work);
     if (cut->pack_once)
         cvg_work_phase(work, s->G * cut->m_blocks, pack_job);

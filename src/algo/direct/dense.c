@@ -16,9 +16,8 @@
 #include <string.h>
 
 enum {
-    LEAST_PLANE = 96, /* pixels: fewer leave too much of the last vector unused */
-    PIXELS = 288,     /* of one job, at most */
-    ENOUGH_JOBS = 16,
+    LEAST_PLANE = 96,   /* pixels: fewer leave too much of the last vector unused */
+    PIXELS = 288,       /* of one job, at most */
     AHEAD = 2,          /* channels to prefetch while one is copied */
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
 };
@@ -28,7 +27,7 @@ static const struct {
     int64_t pixels, channels;
 } sizes[] = {{PIXELS, 256}, {PIXELS, 128}, {96, 256}, {96, 128}, {96, 64}};
 
-/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
+/* One pass, cut into jobs, which does not change the order of the sums. */
 struct cut {
     struct cvg_gather view;
     int64_t pixels, pixel_blocks;
@@ -46,13 +45,13 @@ static int64_t even_panels(int64_t M, int64_t rows, int64_t channels)
     return cvg_ceil_div(panels, cvg_ceil_div(panels, most)) * rows;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const struct cvg_tile *tile = cvg_main_tile(kernels);
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t M = cut.view.M;
     cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, tile->rows));
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && cut.jobs < ENOUGH_JOBS; i++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (i == 0 || !cvg_busy(cut.jobs, workers)); i++) {
         cut.pixels = sizes[i].pixels;
         cut.m_count = even_panels(M, cut.rows, sizes[i].channels);
         cut.m_blocks = cvg_ceil_div(M, cut.m_count);
@@ -282,10 +281,11 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->m_count, cut->pixels, cut->l_count);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    *cut = cut_of(s, kernels, pass);
+    *cut = cut_of(s, kernels, pass, workers);
     lay_out(s, kernels, cut, work);
     cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
     cvg_work_phase(work, cut->jobs, dense_job);

@@ -189,9 +189,11 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->pairs, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
+    (void)workers;
     *cut = cut_of(s, pass);
     lay_out(s, kernels, cut, work);
     cvg_work_phase(work, cvg_ceil_div(s->N * s->G, cut->pairs) * cut->groups, depthwise_job);

@@ -308,9 +308,11 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, s->filter_size, sizeof(int64_t));
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
+    (void)workers;
     *cut = cut_of(s, kernels, pass);
     if (pass == CVG_GRAD_WEIGHT)
         cvg_parts_share(s, kernels, cvg_parts_most(s, cut->c_blocks), work);

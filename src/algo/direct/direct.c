@@ -24,8 +24,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
                     cvg_pass pass, int workers, struct cvg_work *work)
 {
-    (void)self, (void)workers;
-    form_of(s, pass)->prepare(s, kernels, pass, work);
+    (void)self;
+    form_of(s, pass)->prepare(s, kernels, pass, workers, work);
 }
 
 const struct cvg_algorithm cvg_direct = {

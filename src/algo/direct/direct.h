@@ -17,9 +17,12 @@
 struct cvg_form {
     int (*fits)(const struct cvg_shape *shape, cvg_pass pass);
     double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
-    void (*prepare)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass,
+    void (*prepare)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
                     struct cvg_work *work);
 };
+
+/* Whether so many jobs, all alike, keep workers busy; where a cut does not change bits. */
+static inline int cvg_busy(int64_t jobs, int workers) { return jobs % workers == 0 || jobs >= 4 * (int64_t)workers; }
 
 /* Up to as many destination channels, the weight is read in place. */
 enum { CVG_FEW_CHANNELS = 6 };

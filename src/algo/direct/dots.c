@@ -226,10 +226,11 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->groups, cut->c_count, cut->taps, work->parts);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    (void)pass;
+    (void)pass, (void)workers;
     *cut = cut_of(s);
     lay_out(s, kernels, cut, work);
     work->parts = cvg_parts(s, cut->jobs, cvg_times(s->N, cut->pieces.count));

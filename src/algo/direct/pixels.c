@@ -31,10 +31,9 @@ enum {
     TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
     ENOUGH_JOBS = 32,      /* so as not to make them larger */
-    LEAST_JOBS = 16,       /* or else smaller */
 };
 
-/* One pass, cut into jobs; the order of the sums is that of the shape alone. */
+/* One pass, cut into jobs, which does not change the order of the sums. */
 struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
@@ -52,7 +51,7 @@ static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
     return cvg_times(cvg_ceil_div(s->N * s->G, cut->pairs), cut->pieces.count) * cut->m_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t M = cut.view.M;
@@ -77,7 +76,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.m_blocks = cvg_ceil_div(panels, cvg_max(1, most / cut.rows));
         cut.m_count = cvg_ceil_div(panels, cut.m_blocks) * cut.rows;
         cut.m_blocks = cvg_ceil_div(M, cut.m_count);
-        if (jobs(s, &cut) >= LEAST_JOBS)
+        if (cvg_busy(jobs(s, &cut), workers))
             break;
     }
     cut.weight_size =
@@ -291,10 +290,11 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->m_count, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2], cut->l_count);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, struct cvg_work *work)
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    *cut = cut_of(s, kernels, pass);
+    *cut = cut_of(s, kernels, pass, workers);
     lay_out(s, kernels, cut, work);
     if (cut->packed)
         cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
