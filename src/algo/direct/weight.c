@@ -11,7 +11,7 @@
  * share all positions, and tile rows are (c, tap).
  *
  * With one tap and neither stride nor padding, input and grad_output are alike: then the one of
- * fewer channels is turned to lanes, which costs least.
+ * fewer channels is turned to lanes, which costs least; or, channels last, the one of more channels has the lanes.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
@@ -28,7 +28,8 @@ enum {
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
     K_COUNT = 64,            /* k of one job, */
-    ONE_TAP_K_COUNT = 128,   /* or, channels last, of a filter of one tap: the input is read as many times less */
+    ONE_TAP_K_COUNT = 128,   /* or, channels last, of a filter of one tap: the input is read as many times less; */
+    ONE_TAP_ALL = 256,       /* all of them, up to as many */
     TAPS = 256,              /* of one job */
     FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
@@ -48,9 +49,11 @@ static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int6
 /* Whether input and grad_output trade places; see swapped(). */
 static int swaps(const struct cvg_shape *s)
 {
-    int alike = s->filter_size == 1 && !is_last(s); /* which turns nothing */
+    int alike = s->filter_size == 1;
     for (int i = 0; i < 3; i++)
         alike &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
+    if (is_last(s)) /* nothing is turned: the more the lanes, the fewer are left over, and rows may be few */
+        return alike && s->Kg < s->Cg;
     return alike && s->Kg > s->Cg && s->Cg > FEW_CHANNELS;
 }
 
@@ -97,7 +100,8 @@ static void make_cut(struct cut *cut)
     for (int i = 0; i < 3; i++)
         cut->clip[i] = !cut->few;
     cut->in_place = (s->filter_size == 1 && (!cut->few || !padded)) || (is_last(s) && !cut->few);
-    cut->k_count = cvg_min(s->Kg, is_last(s) && s->filter_size == 1 ? ONE_TAP_K_COUNT : K_COUNT);
+    const int64_t one_tap = s->Kg <= ONE_TAP_ALL ? ONE_TAP_ALL : ONE_TAP_K_COUNT;
+    cut->k_count = cvg_min(s->Kg, is_last(s) && s->filter_size == 1 ? one_tap : K_COUNT);
     cut->taps = cvg_min(s->filter_size, TAPS);
     int64_t c = most_channels(cut);
     if (!cut->in_place)
