@@ -28,8 +28,9 @@ enum {
     FEW_REGIONS = 3, /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,  /* m of one job, at most */
     LEAST_CHANNELS = 32,
-    CLASS = 12, /* destinations that a class must have, on average */
-    TALL = 12,  /* rows of a tile that has not registers for as many addresses */
+    FROM_MEMORY = 3 << 19, /* elements of a source that no near cache holds */
+    CLASS = 12,            /* destinations that a class must have, on average */
+    TALL = 12,             /* rows of a tile that has not registers for as many addresses */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -40,6 +41,7 @@ struct cut {
     int widest;    /* the widest tile: the main one, or channels last, where rows are no neighbours, that for such */
     int padded;    /* columns meet padding */
     int in_place;  /* no window */
+    int ahead;     /* the source of the next tile is asked for: it is read once, from memory */
     int in_result; /* sums of whole panels grow in the result, where channels are neighbours */
     int clip[3];   /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
@@ -94,6 +96,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.padded = cvg_axis_padded(&cut.regions, 2);
     cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
     cut.in_result = last;
+    cut.ahead = last && s->filter_size == 1 &&
+                cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
     cut.in_place = last || (cut.clip[2] && s->filter_size == 1);
     const int64_t terms = panel_terms(kernels, cut.widest);
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
@@ -212,10 +216,10 @@ struct sums {
     int64_t step;
 };
 
-/* Adds the products to the sums of count destinations, from at on, in one panel. */
+/* Adds the products to the sums of count destinations, from at on, in one panel; ahead: bytes to ask for, of each. */
 static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at, int64_t count,
                      int near, const char *source, const struct cvg_tile *tile, const char *weight,
-                     const struct sums *sums, const struct scratch *x, int first)
+                     const struct sums *sums, const struct scratch *x, int first, int64_t ahead)
 {
     const int64_t tiles = cvg_ceil_div(count, tile->rows);
     for (int64_t i = 0, end = at + count; i < tiles; i++) {
@@ -223,6 +227,8 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
         int64_t place[CVG_TILE_ROWS];
         for (int r = 0; r < rows; r++)
             place[r] = sums->place[at + r] * sums->step;
+        for (int64_t next = at + rows; ahead && next < at + 2 * rows && next < end; next++)
+            cvg_prefetch(source + x->row[next] * (int64_t)kernels->size, ahead);
         if (near)
             tile->run(rows, terms, source + x->row[at] * (int64_t)kernels->size, NULL, weight, sums->base, place,
                       first);
@@ -235,7 +241,7 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
 /* Adds the products to the sums of one class in one panel. */
 static void add_class(const struct cvg_kernels *kernels, const struct cvg_class *class, const struct cvg_terms *terms,
                       const struct cvg_window *window, const struct cvg_tile *tile, const char *weight,
-                      const struct sums *sums, const struct scratch *x, int first)
+                      const struct sums *sums, const struct scratch *x, int first, int64_t ahead)
 {
     /* Tall tiles are best off with rows that are neighbours: those of one line. */
     const int64_t line = class->run[2].count;
@@ -243,7 +249,7 @@ static void add_class(const struct cvg_kernels *kernels, const struct cvg_class 
                       line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
-        add_rows(kernels, terms, class->first + done, count, split, window->base, tile, weight, sums, x, first);
+        add_rows(kernels, terms, class->first + done, count, split, window->base, tile, weight, sums, x, first, ahead);
 }
 
 /* One job: a region, a group and a block of m. */
@@ -291,7 +297,8 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
                 terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, tile->lanes, b->x.a, b->x.b);
             lanes = tile->lanes;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), lanes);
-            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0);
+            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0,
+                      m == b->begin && b->cut->ahead ? l_count * size : 0);
         }
     }
 }
