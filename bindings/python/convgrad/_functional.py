@@ -6,7 +6,7 @@ import numpy
 from numpy.typing import ArrayLike
 
 from ._geometry import (Axes, Out, Padding, bias_problem, channels_second, filters_first, one, padding_of, per_axis, placed, sizes,
-                        transposed)
+                        transposed, view_strides)
 from ._plan import Plan, array_of, options_of, read
 
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
@@ -17,15 +17,15 @@ _GRADIENT_OPTIONS = (*_FORWARD_OPTIONS, "gradient_scale")
 
 
 @functools.lru_cache(maxsize=CACHED_PLANS)
-def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
+def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options, input_strides, output_strides):
     return Plan(input_shape, weight_shape, stride=stride, padding=padding, dilation=dilation, groups=groups, dtype=dtype,
-                **options._asdict())
+                input_strides=input_strides, output_strides=output_strides, **options._asdict())
 
 
-def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options):
+def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options, input_strides=None, output_strides=None):
     """The plan of a call, from the cache of the last CACHED_PLANS different ones.
 
-    Shapes of arrays; options of options_of.  What is looked up is what the words mean, so that 2.0 is refused where 2 is known.
+    Shapes of arrays; options of options_of; strides of views, or None.  What is looked up is what the words mean, so that 2.0 is refused where 2 is known.
     """
     dims = len(input_shape) - 2
     if len(weight_shape) != dims + 2:  # the plan says so
@@ -34,7 +34,14 @@ def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype
     begin, end = padding_of(padding, channels_second(input_shape, options.layout)[2:],
                             filters_first(weight_shape, options.weight_layout)[2:], stride, dilation)
     return _cached(tuple(input_shape), tuple(weight_shape), stride, tuple(zip(begin, end)), dilation, one("groups", groups), dtype,
-                   options)
+                   options, input_strides, output_strides)
+
+
+def _gaps(array, shape=None):
+    """The strides of a view with gaps, of this shape, that is taken where it lies; None: it is contiguous, or copied, or refused."""
+    if not isinstance(array, numpy.ndarray) or array.flags.c_contiguous or (shape is not None and array.shape != shape):
+        return None
+    return view_strides(array.shape, array.strides, array.itemsize)
 
 
 def _operand(name, array, dims):
@@ -68,8 +75,12 @@ def _result(y, out, single):
 
 def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, options):
     (x, single), w = _batched(input, dims), _operand("weight", weight, dims)
-    plan = plan_for(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS))
-    return _result(plan.forward(x, w, bias, out=_out(out, plan.output_shape, single)), out, single)
+    call = x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS), _gaps(x)
+    plan = plan_for(*call)
+    to = _out(out, plan.output_shape, single)
+    if _gaps(to, plan.output_shape):
+        plan = plan_for(*call, _gaps(to))
+    return _result(plan.forward(x, w, bias, out=to), out, single)
 
 
 def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options):
@@ -83,8 +94,9 @@ def _conv_transpose(dims, input, weight, bias, stride, padding, output_padding, 
     if any(more):
         x = numpy.pad(x, placed([(0, 0), (0, 0), *((0, extra) for extra in more)], options.layout))
     shape = placed(shape, options.layout)
-    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options)
-    return _result(plan.transpose_forward(x, w, bias, out=_out(out, shape, single)), out, single)
+    to = _out(out, shape, single)
+    plan = plan_for(shape, w.shape, stride, padding, dilation, groups, x.dtype, options, _gaps(to, shape), _gaps(x))
+    return _result(plan.transpose_forward(x, w, bias, out=to), out, single)
 
 
 def conv1d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, stride: Axes = 1,
@@ -111,12 +123,13 @@ def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
     padding  zeros around the input: a number, one for each axis, a pair of begin and end for each axis,
              'valid' (none), 'same' as PyTorch means it (stride 1; output as large as the input), or
              'same_tensorflow' (output ceil(input / stride)).  Where 'same' is odd, the end gets one more.
-    out      where to write; C-contiguous, of the result's type and shape
+    out      where to write, of the result's type and shape; C-contiguous, or a view as below
     options  threads, algorithm, error_growth, exact, workspace_limit, layout, weight_layout: see `Plan`
 
     Returns (N, K, P, Q), or (K, P, Q) for an input without batch.
 
-    C-contiguous arrays are not copied.  Plans are made once: the last 512 different problems are kept.
+    C-contiguous arrays are not copied, nor are views whose last axis has no gaps and whose axes stand in order: a slice of
+    channels (of channels last, too), a crop, a part of a concatenated array.  Plans are made once: the last 512 different problems are kept.
     Raises TypeError or ValueError with a sentence that names what is wrong.
 
     >>> import numpy, convgrad
@@ -191,12 +204,15 @@ def conv_transpose3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike,
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation, out, options)
 
 
-def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, dilation, groups, options):
+def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, dilation, groups, options, input=None):
+    """input: an array of that shape, which may be a view."""
     g = array_of("grad_output", grad_output)
     if g.dtype not in (numpy.float32, numpy.float64):
         raise TypeError(f"grad_output has dtype {g.dtype}; must be float32 or float64")
-    return plan_for(sizes("input", input_shape), sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype,
-                    options_of(options, _GRADIENT_OPTIONS)), g
+    shape = sizes("input", input_shape)
+    call = shape, sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype, options_of(options, _GRADIENT_OPTIONS)
+    plan = plan_for(*call, _gaps(input, shape))
+    return plan_for(*call, _gaps(input, shape), _gaps(g)) if _gaps(g, plan.output_shape) else plan, g
 
 
 def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, stride: Axes = 1,
@@ -214,7 +230,7 @@ def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayL
              [ 4., 12.,  9.]]]])
     """
     w = array_of("weight", weight)
-    plan, g = _plan_of_gradient(input_size, w.shape, grad_output, stride, padding, dilation, groups, options)
+    plan, g = _plan_of_gradient(input_size, w.shape, grad_output, stride, padding, dilation, groups, options, out)
     return plan.grad_input(g, w, out=out, accumulate=accumulate)
 
 
@@ -230,7 +246,7 @@ def conv_weight(input: ArrayLike, weight_size: Sequence[int], grad_output: Array
              [37., 43.]]]])
     """
     x = array_of("input", input)
-    plan, g = _plan_of_gradient(x.shape, weight_size, grad_output, stride, padding, dilation, groups, options)
+    plan, g = _plan_of_gradient(x.shape, weight_size, grad_output, stride, padding, dilation, groups, options, x)
     return plan.grad_weight(x, g, out=out, accumulate=accumulate)
 
 

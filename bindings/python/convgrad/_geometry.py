@@ -32,6 +32,19 @@ def filters_first(shape, weight_layout):
     return shape if weight_layout == "kcrs" else (shape[0], shape[-1], *shape[1:-1])
 
 
+def view_strides(shape, strides, itemsize):
+    """Strides of an array that the library takes where it lies: its last axis without gaps, each other stepping over all that
+    the axes after it take.  Those of axes of one element are as if there were no gaps.  None for other arrays."""
+    taken, dense = [], itemsize
+    for n, stride in zip(reversed(shape), reversed(strides)):
+        step = dense if n == 1 else stride
+        if step < dense or step % itemsize or (not taken and step != itemsize):
+            return None
+        taken.append(step)
+        dense = step * n
+    return tuple(reversed(taken))
+
+
 def whole(name, value, bits=64):
     """A signed number of so many bits; ctypes would drop the rest."""
     try:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import _library as library
 from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Out, Padding, channels_second, filters_first, layouts, one, padding_of,
-                        per_axis, placed, sizes, whole)
+                        per_axis, placed, sizes, view_strides, whole)
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
 _ndarray, _empty = numpy.ndarray, numpy.empty
@@ -138,16 +138,35 @@ def array_of(name, array):
         raise TypeError(f"{name} is a {type(array).__name__} that NumPy cannot take as an array: {why}") from None
 
 
-def read(name, array, shape, dtype):
-    """An operand, C-contiguous, and its address."""
+def _laid_out(shape, dtype, strides):
+    """An empty array; strides None: C-contiguous."""
+    if strides is None or 0 in shape:
+        return _empty(shape, dtype)
+    size = sum((n - 1) * stride for n, stride in zip(shape, strides)) + dtype.itemsize
+    return _ndarray(shape, dtype, _empty(size, numpy.uint8), strides=strides)
+
+
+def _lies(array, strides):
+    """Whether an array is C-contiguous (strides None), or a view of these strides; and aligned."""
+    flags = array.flags
+    if strides is None:
+        return flags.c_contiguous and flags.aligned
+    return flags.aligned and (array.strides == strides or not array.size or
+                              view_strides(array.shape, array.strides, array.itemsize) == strides)
+
+
+def read(name, array, shape, dtype, strides=None):
+    """An operand as it must lie, C-contiguous or with strides, and its address."""
     array = array_of(name, array)
     if array.dtype is not dtype and array.dtype != dtype:
         raise TypeError(f"{name} has dtype {array.dtype}; must be {dtype}")
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}; must be {shape}")
     flags = array.flags
-    if not flags.c_contiguous or not flags.aligned:
-        array = numpy.array(array, order="C")
+    if (strides is not None or not flags.c_contiguous or not flags.aligned) and not _lies(array, strides):
+        held = _laid_out(shape, dtype, strides)
+        held[...] = array
+        array = held
     return array, array.__array_interface__["data"][0]
 
 
@@ -184,8 +203,12 @@ class Plan:
     weight_layout    'kcrs'; 'krsc', (K, [T, [R,]] S, C / groups), the standard with channels last; or 'rsck',
                      ([T, [R,]] S, C / groups, K), which is TensorFlow's
 
-    Arrays are taken as they are, without a copy, if they are C-contiguous; other inputs are copied, other `out`
-    refused.  Types must be those of the plan.  The workspace belongs to the calling thread and is shared by all its
+    input_strides, output_strides   of arrays like the input and like the output, as numpy.ndarray.strides (bytes), where they
+                     are views with gaps: a slice of channels, a crop, a part of a concatenated array.  The last axis must
+                     have none.  None: C-contiguous
+
+    Arrays are taken as they are, without a copy, if they lie so; other inputs are copied, other `out` refused.  Types must
+    be those of the plan.  The workspace belongs to the calling thread and is shared by all its
     plans.  The interpreter's lock is released while a pass runs.
 
     >>> import numpy, convgrad
@@ -204,13 +227,16 @@ class Plan:
     weight_shape: Tuple[int, ...]
     output_shape: Tuple[int, ...]
     bias_shape: Tuple[int, ...]
+    input_strides: Optional[Tuple[int, ...]]
+    output_strides: Optional[Tuple[int, ...]]
     dtype: "numpy.dtype[Any]"
 
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
                  gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False,
-                 layout: str = LAYOUTS[0], weight_layout: Optional[str] = None):
+                 layout: str = LAYOUTS[0], weight_layout: Optional[str] = None, input_strides: Optional[Sequence[int]] = None,
+                 output_strides: Optional[Sequence[int]] = None):
         self._handle = None
         own = self.__dict__  # public attributes are only set here
         own["input_shape"] = sizes("input", input_shape)
@@ -235,6 +261,8 @@ class Plan:
         self._conv.layout, self._conv.weight_layout = LAYOUTS.index(layout), WEIGHT_LAYOUTS.index(weight_layout)
         own["output_shape"] = placed((images[0], filters[0], *library.output_size_of(self._conv)), layout)
         own["bias_shape"] = (filters[0],)
+        own["input_strides"] = self._strided("input", input_strides)
+        own["output_strides"] = self._strided("output", output_strides)
         self._channels = (channels,)
         self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                           "dtype": self.dtype}
@@ -242,6 +270,21 @@ class Plan:
         mixing = [name for name, growth in self.error_growths.items() if exact and growth > 1]
         if mixing:
             raise ValueError(f"algorithm of {mixing[0]} is {self.algorithms[mixing[0]]} and exact True; it mixes neighbours")
+
+    def _strided(self, name, strides):
+        """Tells the problem about the gaps of a view; its strides, or None."""
+        if strides is None:
+            return None
+        shape, layout = getattr(self, f"{name}_shape"), self._options.layout
+        given = tuple(whole(f"{name}_strides", stride) for stride in strides)
+        taken = view_strides(shape, given, self.dtype.itemsize) if len(given) == len(shape) else None
+        if taken is None:
+            raise ValueError(f"{name}_strides is {given}; must be {len(shape)} numbers of bytes, the last {self.dtype.itemsize}, each "
+                             f"other at least what the axes after it take of shape {shape}")
+        image, channel, *space = channels_second([stride // self.dtype.itemsize for stride in taken], layout)
+        steps = self._conv.in_steps if name == "input" else self._conv.out_steps
+        steps.image, steps.channel, steps.axis[:len(space)] = image, channel, space
+        return taken
 
     def __setattr__(self, name, value):
         if not name.startswith("_"):
@@ -275,7 +318,8 @@ class Plan:
         return self
 
     def __reduce__(self):
-        return _again, (self.input_shape, self.weight_shape, {**self._geometry, **self._options._asdict()})
+        return _again, (self.input_shape, self.weight_shape, {**self._geometry, **self._options._asdict(),
+                                                           "input_strides": self.input_strides, "output_strides": self.output_strides})
 
     def _live(self):
         """The handle, which a fork makes old."""
@@ -285,15 +329,15 @@ class Plan:
                     self._make()
         return self._handle
 
-    def _read(self, name, array, shape):
-        return read(name, array, shape, self.dtype)
+    def _read(self, name, array, shape, strides=None):
+        return read(name, array, shape, self.dtype, strides)
 
-    def _write(self, out, shape, accumulate):
+    def _write(self, out, accumulate, shape, strides=None):
         """A result, and its address."""
         if out is None:
             if accumulate:
                 raise ValueError("accumulate is True and out is None; there is nothing to add to")
-            out = _empty(shape, self.dtype)
+            out = _laid_out(shape, self.dtype, strides)
             return out, out.__array_interface__["data"][0]
         if not isinstance(out, _ndarray) or isinstance(out, numpy.ma.MaskedArray):
             raise TypeError(f"out is a {type(out).__name__}; must be a numpy.ndarray")
@@ -301,55 +345,55 @@ class Plan:
             raise TypeError(f"out has dtype {out.dtype}; must be {self.dtype}")
         if out.shape != shape:
             raise ValueError(f"out has shape {out.shape}; must be {shape}")
-        if not out.flags.carray:
-            raise ValueError("out is not a C-contiguous, aligned array that can be written")
+        if not out.flags.writeable or not _lies(out, strides):
+            lies = "a C-contiguous" if strides is None else f"of strides {strides}, an"
+            raise ValueError(f"out is not {lies}, aligned array that can be written")
         return out, out.__array_interface__["data"][0]
 
     @staticmethod
     def _apart(out, *operands):
-        """Results may not overlap operands: (address, bytes) of each."""
-        begin, end = out[0], out[0] + out[1]
-        for at, size in operands:
-            if at is not None and begin < at + size and at < end:
+        """Results may share no element with operands."""
+        for array in operands:
+            if array is not None and numpy.may_share_memory(out, array) and numpy.shares_memory(out, array):
                 raise ValueError("out overlaps an operand or another result; the library writes it while it reads them")
 
     def forward(self, input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, *, out: Out = None) -> numpy.ndarray:
         """output, (N, K, [O, [P,]] Q); bias is None or of shape (K,)."""
-        x, x_at = self._read("input", input, self.input_shape)
+        x, x_at = self._read("input", input, self.input_shape, self.input_strides)
         w, w_at = self._read("weight", weight, self.weight_shape)
         b, b_at = (None, None) if bias is None else self._read("bias", bias, self.bias_shape)
-        y, y_at = self._write(out, self.output_shape, False)
+        y, y_at = self._write(out, False, self.output_shape, self.output_strides)
         if out is not None:
-            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, w.shape[0] * w.itemsize))
+            self._apart(y, x, w, b)
         self.run_forward(x_at, w_at, b_at, y_at)
         return y
 
     def grad_input(self, grad_output: ArrayLike, weight: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of input, of its shape; with accumulate it is added to what out holds."""
-        g, g_at = self._read("grad_output", grad_output, self.output_shape)
+        g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
         w, w_at = self._read("weight", weight, self.weight_shape)
-        dx, dx_at = self._write(out, self.input_shape, accumulate)
+        dx, dx_at = self._write(out, accumulate, self.input_shape, self.input_strides)
         if out is not None:
-            self._apart((dx_at, dx.nbytes), (g_at, g.nbytes), (w_at, w.nbytes))
+            self._apart(dx, g, w)
         self.run_grad_input(g_at, w_at, dx_at, accumulate)
         return dx
 
     def grad_weight(self, input: ArrayLike, grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of weight, of its shape."""
-        x, x_at = self._read("input", input, self.input_shape)
-        g, g_at = self._read("grad_output", grad_output, self.output_shape)
-        dw, dw_at = self._write(out, self.weight_shape, accumulate)
+        x, x_at = self._read("input", input, self.input_shape, self.input_strides)
+        g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
+        dw, dw_at = self._write(out, accumulate, self.weight_shape)
         if out is not None:
-            self._apart((dw_at, dw.nbytes), (x_at, x.nbytes), (g_at, g.nbytes))
+            self._apart(dw, x, g)
         self.run_grad_weight(x_at, g_at, dw_at, accumulate)
         return dw
 
     def grad_bias(self, grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of bias, (K,)."""
-        g, g_at = self._read("grad_output", grad_output, self.output_shape)
-        db, db_at = self._write(out, self.bias_shape, accumulate)
+        g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
+        db, db_at = self._write(out, accumulate, self.bias_shape)
         if out is not None:
-            self._apart((db_at, db.nbytes), (g_at, g.nbytes))
+            self._apart(db, g)
         self.run_grad_bias(g_at, db_at, accumulate)
         return db
 
@@ -362,23 +406,23 @@ class Plan:
         each; with accumulate the gradients are added to what out holds.
         """
         nothing: Tuple[Any, Any] = None, None
-        x = self._read("input", input, self.input_shape) if _three("need", need)[1] else nothing
+        x = self._read("input", input, self.input_shape, self.input_strides) if _three("need", need)[1] else nothing
         w = self._read("weight", weight, self.weight_shape) if need[0] else nothing
-        g = self._read("grad_output", grad_output, self.output_shape)
-        return self._gradients(library.backward, (x, w, g), (self.input_shape, self.weight_shape, self.bias_shape), need, out,
-                               accumulate)
+        g = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
+        return self._gradients(library.backward, (x, w, g),
+                               ((self.input_shape, self.input_strides), (self.weight_shape,), (self.bias_shape,)), need, out, accumulate)
 
-    def _gradients(self, run, operands, shapes, need, out, accumulate):
+    def _gradients(self, run, operands, likes, need, out, accumulate):
         """The gradients that are needed, by a call of the library; operands and results with their addresses."""
         _three("out", out)
-        results, taken = [], [(at, array.nbytes) for array, at in operands if at is not None]
-        for shape, wanted, where in zip(shapes, need, out):
+        results, taken = [], [array for array, _ in operands]
+        for like, wanted, where in zip(likes, need, out):
             if not wanted and where is not None:
                 raise ValueError("out has an array for a gradient that is not needed")
-            result, at = self._write(where, shape, accumulate) if wanted else (None, None)
+            result, at = self._write(where, accumulate, *like) if wanted else (None, None)
             if where is not None:
-                self._apart((at, result.nbytes), *taken)
-                taken.append((at, result.nbytes))
+                self._apart(result, *taken)
+                taken.append(result)
             results.append((result, at))
         space, *_held = _space.of(self._backward_space)
         addresses = [at for _, at in (*operands, *results)]
@@ -390,12 +434,12 @@ class Plan:
     def transpose_forward(self, input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = None, *,
                           out: Out = None) -> numpy.ndarray:
         """The transposed convolution of input, which has output_shape: of input_shape; bias is None or of shape (C,)."""
-        x, x_at = self._read("input", input, self.output_shape)
+        x, x_at = self._read("input", input, self.output_shape, self.output_strides)
         w, w_at = self._read("weight", weight, self.weight_shape)
         b, b_at = (None, None) if bias is None else self._read("bias", bias, self._channels)
-        y, y_at = self._write(out, self.input_shape, False)
+        y, y_at = self._write(out, False, self.input_shape, self.input_strides)
         if out is not None:
-            self._apart((y_at, y.nbytes), (x_at, x.nbytes), (w_at, w.nbytes), (b_at, self._channels[0] * w.itemsize))
+            self._apart(y, x, w, b)
         self.run_transpose(x_at, w_at, b_at, y_at)
         return y
 
@@ -405,11 +449,11 @@ class Plan:
         """(grad_input, grad_weight, grad_bias) of the transposed convolution; input and grad_input have output_shape,
         grad_output has input_shape, grad_bias (C,).  Else as `backward`."""
         nothing: Tuple[Any, Any] = None, None
-        x = self._read("input", input, self.output_shape) if _three("need", need)[1] else nothing
+        x = self._read("input", input, self.output_shape, self.output_strides) if _three("need", need)[1] else nothing
         w = self._read("weight", weight, self.weight_shape) if need[0] else nothing
-        g = self._read("grad_output", grad_output, self.input_shape)
+        g = self._read("grad_output", grad_output, self.input_shape, self.input_strides)
         return self._gradients(library.transpose_backward, (x, w, g),
-                               (self.output_shape, self.weight_shape, self._channels), need, out, accumulate)
+                               ((self.output_shape, self.output_strides), (self.weight_shape,), (self._channels,)), need, out, accumulate)
 
     # The same on addresses: what the arrays are was checked by the caller.
 

@@ -105,3 +105,91 @@ def test_program(dims, layout, weight_layout, tmp_path):
     for name, moved in (("grad_input", at), ("grad_weight", put), ("grad_bias", lambda array: array)):
         same(got[name], moved(want[name]))
     same(run("transpose", *there, input=at(x), weight=put(back))["output"], at(run("transpose", input=x, weight=back)["output"]))
+
+
+# Views: a slice of channels, a crop, a part of a larger batch; between the elements lies what must not be touched.
+
+
+def view_of(array):
+    """A copy of an array that lies in a larger one of NaN, which is returned, too."""
+    whole = numpy.full([n + 2 for n in array.shape], numpy.nan, array.dtype)
+    view = whole[tuple(slice(1, -1) for _ in array.shape)]
+    view[...] = array
+    return view, whole
+
+
+def untouched(whole):
+    """Whether everything around the view is as it was."""
+    whole[tuple(slice(1, -1) for _ in whole.shape)] = numpy.nan
+    return numpy.isnan(whole).all()
+
+
+@DIMS
+@BOTH
+def test_views(dims, layout):
+    x, w, b, back = layer(dims)
+    conv, transpose = getattr(convgrad, f"conv{dims}d"), getattr(convgrad, f"conv_transpose{dims}d")
+    geometry = {"stride": 2, "padding": 1, "groups": 2, "layout": layout, "weight_layout": "kcrs"}
+    at = IMAGES[layout]
+    y = conv(at(x), w, b, **geometry)
+    g = numpy.random.default_rng(9).integers(-3, 4, y.shape).astype("float32")
+    xv, gv = view_of(at(x))[0], view_of(g)[0]
+    assert not xv.flags.c_contiguous
+
+    def written(shape, run, want):
+        view, whole = view_of(numpy.zeros(shape, "float32"))
+        assert run(view) is view
+        same(view, want)
+        assert untouched(whole)
+
+    written(y.shape, lambda out: conv(xv, w, b, out=out, **geometry), y)
+    same(conv(xv, w, b, **geometry), y)
+    dx, dw = convgrad.conv_input(at(x).shape, w, g, **geometry), convgrad.conv_weight(at(x), w.shape, g, **geometry)
+    written(dx.shape, lambda out: convgrad.conv_input(dx.shape, w, gv, out=out, **geometry), dx)
+    written(dx.shape, lambda out: convgrad.conv_input(dx.shape, w, g, out=out, accumulate=True, **geometry), dx)
+    same(convgrad.conv_weight(xv, w.shape, gv, **geometry), dw)
+    same(convgrad.conv_bias(gv, layout=layout), convgrad.conv_bias(g, layout=layout))
+    up = {"stride": 2, "groups": 2, "layout": layout, "weight_layout": "kcrs"}
+    z = transpose(at(x), back, **up)
+    written(z.shape, lambda out: transpose(xv, back, out=out, **up), z)
+
+    plan = convgrad.Plan(xv.shape, w.shape, input_strides=xv.strides, output_strides=gv.strides, **geometry)
+    assert (plan.input_strides, plan.output_strides) == (xv.strides, gv.strides)
+    same(plan.forward(xv, w, b), y)
+    assert plan.forward(at(x), w, b).strides == gv.strides  # other arrays are copied, results lie as the plan says
+    for got, want in zip(plan.backward(xv, w, gv), (dx, dw, convgrad.conv_bias(g, layout=layout))):
+        same(got, want)
+    assert plan.verify().checks > 0
+
+
+@BOTH
+def test_views_are_not_copied(layout):
+    x = numpy.ones(IMAGES[layout](numpy.ones((1, 8, 64, 64), "float32")).shape, "float32")
+    part = x[:, :4] if layout == "channels_first" else x[..., :4]
+    plan = convgrad.Plan(part.shape, (4, 4, 1, 1), layout=layout, weight_layout="kcrs", input_strides=part.strides)
+    assert plan._read("input", part, plan.input_shape, plan.input_strides)[0] is part
+
+
+def test_a_layer_grows_its_input():
+    """As in a DenseNet: the result is a part of what the next layer reads."""
+    for axis, layout in ((1, "channels_first"), (-1, "channels_last")):
+        features = numpy.arange(2 * 5 * 5 * 6, dtype="float32").reshape((2, 6, 5, 5) if axis == 1 else (2, 5, 5, 6))
+        old, new = numpy.split(features, [4], axis)
+        w = numpy.ones((2, 4, 3, 3), "float32")
+        want = convgrad.conv2d(old.copy(), w, padding=1, layout=layout, weight_layout="kcrs")
+        convgrad.conv2d(old, w, padding=1, layout=layout, weight_layout="kcrs", out=new)
+        same(new, want)
+
+
+@pytest.mark.parametrize("strides", [(4, 4, 4, 4), (400, 100, 20, 8), (400, 100, 20), (400, 100, 18, 4), (-400, 100, 20, 4)])
+def test_other_strides_are_refused(strides):
+    with pytest.raises(ValueError, match="input_strides is .*must be 4 numbers of bytes"):
+        convgrad.Plan((2, 3, 5, 5), (1, 3, 1, 1), input_strides=strides)
+
+
+def test_a_view_that_overlaps_is_refused():
+    x = numpy.ones((2, 6, 5, 5), "float32")
+    with pytest.raises(ValueError, match="overlaps"):
+        convgrad.conv2d(x[:, :4], numpy.ones((4, 4, 1, 1), "float32"), out=x[:, 2:])
+    with pytest.raises(ValueError, match="out is not a C-contiguous"):
+        convgrad.conv2d(x, numpy.ones((4, 6, 1, 1), "float32"), out=numpy.ones((2, 5, 5, 4), "float32").transpose(0, 3, 1, 2))
