@@ -1,5 +1,6 @@
 /* The passes' public face: checks pointers, looks up, calls. */
 #include "plan.h"
+#include "tensor/view.h"
 
 #include <string.h>
 
@@ -65,8 +66,11 @@ static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result
 static void run(const cvg_plan *plan, cvg_pass pass, const struct cvg_work *work, const struct cvg_task *task,
                 int64_t sums, void *workspace)
 {
+    struct cvg_task seen = *task;
+    if (work->is_flat)
+        seen.shape = &work->flat;
     if (task->shape->N > 0)
-        cvg_work_run(work, task, &plan->threads, plan->pass[pass].workers, workspace);
+        cvg_work_run(work, &seen, &plan->threads, plan->pass[pass].workers, workspace);
     else if (sums && !task->finish.accumulate)
         memset(task->result, 0, (size_t)sums * task->kernels->size);
 }
@@ -151,6 +155,18 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
     return CVG_OK;
 }
 
+/* Sets every element of a result that is like the input to the bias of its channel. */
+static void fill_channels(const struct cvg_task *t, const void *bias)
+{
+    const struct cvg_view result = cvg_view_in(t, t->result);
+    for (int64_t n = 0; n < t->shape->N; n++)
+        for (int64_t c = 0; c < t->shape->C; c++)
+            for (int64_t d = 0; d < result.extent[0]; d++)
+                for (int64_t h = 0; h < result.extent[1]; h++)
+                    t->kernels->put(cvg_view_at(&result, n, c, d, h, 0), result.step[2], cvg_at(t, bias, c), 0,
+                                    result.extent[2], &cvg_plain);
+}
+
 cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
                                  void *output, void *workspace)
 {
@@ -161,6 +177,11 @@ cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const 
     task.weight = weight;
     task.finish.bias = bias;
     task.finish.scale = 1;
+    if (bias && plan->pass[CVG_GRAD_INPUT].work.is_flat) { /* of other channels: it is there first, and added to */
+        fill_channels(&task, bias);
+        task.finish.bias = NULL;
+        task.finish.accumulate = 1;
+    }
     run_pass(plan, CVG_GRAD_INPUT, &task, workspace);
     return CVG_OK;
 }

@@ -249,3 +249,36 @@ int cvg_rows_follow(const struct cvg_shape *s)
     return in[2] == 1 && cvg_joins(s->in, in, 0) && cvg_joins(s->in, in, 1) && out[2] == 1 &&
            cvg_joins(s->out, out, 0) && cvg_joins(s->out, out, 1);
 }
+
+int cvg_shape_flat(const struct cvg_shape *s, struct cvg_shape *flat)
+{
+    const int first = s->layout == CVG_CHANNELS_FIRST, pixel = s->filter_size == 1 && s->in_size == 1;
+    const int64_t *in = s->in_steps.axis;
+    int covers = s->out_steps.channel == 1 && !(pixel && !first);
+    for (int i = 0; i < 3; i++)
+        covers &=
+            s->filter[i] == s->in[i] && (s->filter[i] == 1 || s->dilation[i] == 1) && s->pad[i] == 0 && s->out[i] == 1;
+    if (first) /* [c][tap] */
+        covers &= s->in_steps.channel == s->in_size && (s->in[2] == 1 || in[2] == 1) &&
+                  (pixel || s->weight_layout == CVG_KCRS);
+    else /* [tap][c] */
+        covers &= (s->in[2] == 1 || in[2] == s->C) && s->G == 1 && s->weight_layout != CVG_KCRS;
+    if (!covers || !cvg_joins(s->in, in, 0) || !cvg_joins(s->in, in, 1))
+        return 0;
+    *flat = *s;
+    flat->C = s->C * s->in_size;
+    flat->Cg = s->taps;
+    for (int i = 0; i < 3; i++) {
+        flat->in[i] = flat->filter[i] = flat->stride[i] = flat->dilation[i] = 1;
+        flat->pad[i] = flat->pad_end[i] = 0;
+        flat->in_steps.axis[i] = flat->C;
+        flat->out_steps.axis[i] = flat->K;
+    }
+    flat->in_size = flat->filter_size = 1;
+    flat->in_steps.channel = 1;
+    flat->layout = CVG_CHANNELS_LAST;
+    flat->weight_c = s->weight_layout == CVG_RSCK ? s->K : 1;
+    flat->weight_tap = s->weight_layout == CVG_RSCK ? s->taps * s->K : 1;
+    flat->weight_layout = s->weight_layout == CVG_RSCK ? CVG_RSCK : CVG_KCRS;
+    return 1;
+}

@@ -38,6 +38,13 @@ static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int 
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
 
+/*
+ * Whether every filter covers its whole image, once, and both lie alike: then the problem is a matrix product, of
+ * images of one pixel whose channels are all that lies in an image, one after the other.  Fills in that problem,
+ * channels last.
+ */
+int cvg_shape_flat(const struct cvg_shape *shape, struct cvg_shape *flat);
+
 /* Checks conv and fills shape; on failure writes the sentence to error (may be NULL). */
 cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_error *error);
 

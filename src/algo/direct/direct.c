@@ -1,4 +1,4 @@
-/* Method 1: loops over plain tensors, all on the microkernel. */
+/* Method 1: loops over plain tensors, all on the microkernel.  A filter as large as its image is a matrix product. */
 #include "direct.h"
 
 /* In the order in which they are asked; the last of each kind fits all. */
@@ -17,7 +17,10 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 
 static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
+    struct cvg_shape flat;
     (void)self;
+    if (cvg_shape_flat(s, &flat))
+        s = &flat;
     return form_of(s, pass)->cost(s, pass) + CVG_DIRECT_CALL;
 }
 
@@ -25,6 +28,9 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
                     cvg_pass pass, int workers, struct cvg_work *work)
 {
     (void)self;
+    work->is_flat = cvg_shape_flat(s, &work->flat);
+    if (work->is_flat)
+        s = &work->flat;
     form_of(s, pass)->prepare(s, kernels, pass, workers, work);
 }
 
