@@ -25,8 +25,10 @@ enum {
     PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
     LEAST_TERMS = 192,
     LEAST_WIDE_TERMS = 256,
-    FEW_REGIONS = 3, /* as many share a packed weight, or each packs what it reads */
-    CHANNELS = 128,  /* m of one job, at most */
+    FEW_POSITIONS = 128, /* destinations of all regions */
+    NEAR_ROWS = 8192,    /* elements between rows of a weight in place: further apart, each is a page of its own */
+    FEW_REGIONS = 3,     /* as many share a packed weight, or each packs what it reads */
+    CHANNELS = 128,      /* m of one job, at most */
     LEAST_CHANNELS = 32,
     FROM_MEMORY = 3 << 19, /* elements of a source that no near cache holds */
     CLASS = 12,            /* destinations that a class must have, on average */
@@ -46,6 +48,8 @@ struct cut {
     int clip[3];   /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once;       /* the weight, for all regions */
+    int weight_in_place; /* of whole panels, whose lanes are neighbours: that few destinations read it does not repay
+                            packing */
     int64_t weight_size; /* elements of one group's packed weight */
 };
 
@@ -105,7 +109,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.l_count =
             cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
-    cut.pack_once = cut.regions.count >= FEW_REGIONS;
+    cut.weight_in_place = s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
+                          (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
+                          cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
+    cut.pack_once = cut.regions.count >= FEW_REGIONS && !cut.weight_in_place;
     cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
     return cut;
 }
@@ -152,13 +159,17 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 
 /* ---- packing the weight ---- */
 
-/* Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other. */
+/*
+ * Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other; but those that are read where
+ * they lie.
+ */
 static void pack_panels(const struct cvg_task *t, const struct cut *cut, int64_t g, int64_t begin, int64_t end,
                         int64_t l, int64_t l_count, char *to)
 {
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, cut->widest, end - m)->lanes;
-        cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
+        if (!cut->weight_in_place || end - m < lanes)
+            cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
         m += lanes;
     }
@@ -278,6 +289,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
     const struct cvg_shape *s = t->shape;
     const struct cvg_gather *view = &b->cut->view;
     const int64_t size = (int64_t)t->kernels->size;
+    const struct cvg_gather_weight own = cvg_gather_weight(t, view);
     /* Where the weight of these l lies: its panel of m, and between channels m. */
     const char *weight = b->x.weight;
     int64_t panel = l_count * s->filter_size;
@@ -289,15 +301,21 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
     }
     for (struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip); cvg_next_class(&c);) {
         struct cvg_terms terms = {.count = 0, .a = b->x.a, .b = b->x.b, .blocks = 1};
-        int lanes = 0; /* for which the terms are listed */
-        for (int64_t m = b->begin; m < b->end; m += lanes) {
+        int64_t listed = 0; /* elements between terms of the weight */
+        for (int64_t m = b->begin, lanes; m < b->end; m += lanes) {
             const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);
-            const int64_t at = (m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * tile->lanes : 0);
-            if (lanes != tile->lanes)
-                terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, tile->lanes, b->x.a, b->x.b);
             lanes = tile->lanes;
-            const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), lanes);
-            add_class(t->kernels, &c.now, &terms, &b->window, tile, weight + at * size, &sums, &b->x, l == 0,
+            const int there = b->cut->weight_in_place && lanes <= b->end - m;
+            const int64_t step = there ? own.l : lanes;
+            const char *panel_at =
+                weight + ((m - b->begin) * panel + (b->cut->pack_once ? l * s->filter_size * lanes : 0)) * size;
+            if (there)
+                panel_at = own.base + (b->g * own.g + m + l * own.l) * size;
+            if (listed != step)
+                terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, step, b->x.a, b->x.b);
+            listed = step;
+            const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), (int)lanes);
+            add_class(t->kernels, &c.now, &terms, &b->window, tile, panel_at, &sums, &b->x, l == 0,
                       m == b->begin && b->cut->ahead ? l_count * size : 0);
         }
     }

@@ -18,7 +18,6 @@ enum {
     TOGETHER = 4096,    /* elements of boxes that are filled before they are read, about */
     SCRATCH = 16384,    /* sums of all phases of one job, about */
     JOB_WORK = 1 << 17, /* multiplications of one job, if there are as many */
-    ENOUGH_JOBS = 64,
 };
 
 /* One pass, cut into jobs: a piece of every column phase, of some pairs of image and group. */
@@ -29,7 +28,7 @@ struct cut {
     int64_t pairs;
 };
 
-static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
+static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     cut.pieces = cvg_pieces_of(s, cut.view.gradient, POSITIONS);
@@ -37,7 +36,7 @@ static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass)
     const int64_t positions = cvg_times(part[0] * part[1] * part[2], phases);
     const int64_t work = cvg_times(cvg_times(cut.view.M * cut.view.L, s->filter_size), positions / phases);
     cut.groups = cut.pieces.count / phases;
-    const int64_t few = cvg_times(s->N * s->G, cut.groups) / ENOUGH_JOBS;
+    const int64_t few = cvg_times(s->N * s->G, cut.groups) / cvg_enough_jobs(workers);
     cut.pairs = cvg_min(JOB_WORK / cvg_max(1, work), few);
     if (phases > 1)
         cut.pairs = cvg_min(cut.pairs, SCRATCH / positions);
@@ -193,8 +192,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    (void)workers;
-    *cut = cut_of(s, pass);
+    *cut = cut_of(s, pass, workers);
     lay_out(s, kernels, cut, work);
     cvg_work_phase(work, cvg_ceil_div(s->N * s->G, cut->pairs) * cut->groups, depthwise_job);
     work->describe = describe;

@@ -21,6 +21,9 @@ struct cvg_form {
                     struct cvg_work *work);
 };
 
+/* Jobs that keep workers busy, so that jobs may as well be larger: each has tables to make and boxes to clear. */
+static inline int64_t cvg_enough_jobs(int workers) { return workers == 1 ? 1 : 8 * (int64_t)workers; }
+
 /* Whether so many jobs, all alike, keep workers busy; where a cut does not change bits. */
 static inline int cvg_busy(int64_t jobs, int workers) { return jobs % workers == 0 || jobs >= 4 * (int64_t)workers; }
 

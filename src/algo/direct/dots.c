@@ -22,18 +22,18 @@ enum {
     TOGETHER = 4096,      /* elements of boxes that are filled before they are read, about */
     SUMS = 16384,         /* partial sums of one job, about */
     JOB_WORK = 1 << 17,   /* multiplications of one job, if there are as many */
-    ENOUGH_JOBS = 64,
-    FOLD = 16, /* partial sums of one dot product */
+    FOLD = 16,            /* partial sums of one dot product */
 };
 
-/* The pass cut into jobs; by the shape alone. */
+/* The pass cut into jobs; but for groups, by the shape alone. */
 struct cut {
     struct cvg_pieces pieces;
-    int64_t c_count, c_blocks, taps, tap_blocks, groups;
-    int64_t jobs; /* of one part of the sum */
+    int64_t c_count, c_blocks, taps, tap_blocks;
+    int64_t groups; /* of one job */
+    int64_t jobs;   /* of one part of the sum */
 };
 
-static struct cut cut_of(const struct cvg_shape *s)
+static struct cut cut_of(const struct cvg_shape *s, int workers)
 {
     struct cut cut = {.pieces = cvg_pieces_of(s, 0, POSITIONS)};
     cut.taps = cvg_min(s->filter_size, SUMS / FOLD / s->Kg);
@@ -43,9 +43,15 @@ static struct cut cut_of(const struct cvg_shape *s)
     cut.tap_blocks = cvg_ceil_div(s->filter_size, cut.taps);
     const int64_t blocks = cut.c_blocks * cut.tap_blocks;
     const int64_t work = cvg_times(cvg_times(s->N, s->out_size), s->Kg * cut.c_count * cut.taps);
-    cut.groups = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), s->G * blocks / ENOUGH_JOBS));
+    cut.groups = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), s->G * blocks / cvg_enough_jobs(workers)));
     cut.jobs = cvg_ceil_div(s->G, cut.groups) * blocks;
     return cut;
+}
+
+/* Jobs of one part if each had one group: what parts, and so bits, depend on. */
+static int64_t all_jobs(const struct cvg_shape *s, const struct cut *cut)
+{
+    return s->G * cut->c_blocks * cut->tap_blocks;
 }
 
 /* Pieces of a worker's scratch. */
@@ -66,7 +72,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     const int64_t columns = cut->c_count * cut->taps;
-    cvg_parts_share(s, kernels, cvg_parts_most(s, cut->jobs), work);
+    cvg_parts_share(s, kernels, cvg_parts_most(s, all_jobs(s, cut)), work);
     cvg_work_piece(work, cvg_max(TOGETHER, cvg_times(cut->c_count, cut->pieces.bound.channel)), kernels->size);
     cvg_work_piece(work, s->Kg * columns * FOLD, kernels->size);
     cvg_work_piece(work, columns, kernels->size);
@@ -230,10 +236,10 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    (void)pass, (void)workers;
-    *cut = cut_of(s);
+    (void)pass;
+    *cut = cut_of(s, workers);
     lay_out(s, kernels, cut, work);
-    work->parts = cvg_parts(s, cut->jobs, cvg_times(s->N, cut->pieces.count));
+    work->parts = cvg_parts(s, all_jobs(s, cut), cvg_times(s->N, cut->pieces.count));
     cvg_work_phase(work, work->parts * cut->jobs, dots_job);
     cvg_parts_phase(s, work);
     work->describe = describe;

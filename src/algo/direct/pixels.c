@@ -30,7 +30,6 @@ enum {
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
     TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
-    ENOUGH_JOBS = 32,      /* so as not to make them larger */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -65,7 +64,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 
     const int64_t *part = cut.pieces.part;
     const int64_t work = cvg_times(cvg_times(M * cut.view.L, s->filter_size), part[0] * part[1] * part[2]);
-    const int64_t few = cvg_times(s->N * s->G, cut.pieces.count) / ENOUGH_JOBS;
+    const int64_t few = cvg_times(s->N * s->G, cut.pieces.count) / cvg_enough_jobs(workers);
     cut.pairs = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), few));
 
     cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, cvg_main_tile(kernels)->rows));
