@@ -95,6 +95,10 @@ static void read_line(const struct cvg_view *v, const struct cvg_kernels *kernel
         kernels->turn(to, lanes, lanes, from, v->channel, width, count);
         return;
     }
+    if (width == lanes && v->step[2] == width) { /* whole pixels, one after the other */
+        kernels->gather(to, from, 1, count * width);
+        return;
+    }
     kernels->copy(to, lanes, from, v->step[2], 1, count, width);
     for (int64_t i = 0; width < lanes && i < count; i++)
         memset(to + (i * lanes + width) * v->size, 0, (size_t)((lanes - width) * v->size));
@@ -179,22 +183,23 @@ void cvg_write_positions(const struct cvg_view *v, const struct cvg_kernels *ker
     }
 }
 
-void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
-                           int width, const int64_t first[2], const int64_t count[2], int lanes, char *to,
-                           char *scratch)
+/* One plane of cvg_read_framed_lanes(). */
+static void read_framed_plane(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                              int width, int64_t plane, const int64_t first[2], const int64_t count[2], int lanes,
+                              char *to, char *scratch)
 {
     const int64_t vector = lanes * v->size, columns = count[1];
     int64_t low, end, left, right;
     cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
     cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
     const int64_t inside = right - left;
-    const int together =
-        inside == v->extent[2] && inside < SHORT && end > low && cvg_joins(v->extent, v->step, 1) && !channels_last(v);
+    const int together = scratch && inside == v->extent[2] && inside < SHORT && end > low &&
+                         cvg_joins(v->extent, v->step, 1) && !channels_last(v);
 
     memset(to, 0, (size_t)(low * columns * vector));
     memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
     if (together)
-        read_line(v, kernels, cvg_view_at(v, n, channel, 0, first[0] + low, 0), width, (end - low) * inside, lanes,
+        read_line(v, kernels, cvg_view_at(v, n, channel, plane, first[0] + low, 0), width, (end - low) * inside, lanes,
                   scratch);
     for (int64_t y = low; y < end; y++) {
         char *line = to + y * columns * vector;
@@ -202,10 +207,24 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
         if (together)
             memcpy(line + left * vector, scratch + (y - low) * inside * vector, (size_t)(inside * vector));
         else if (inside)
-            read_line(v, kernels, cvg_view_at(v, n, channel, 0, first[0] + y, first[1] + left), width, inside, lanes,
-                      line + left * vector);
+            read_line(v, kernels, cvg_view_at(v, n, channel, plane, first[0] + y, first[1] + left), width, inside,
+                      lanes, line + left * vector);
         memset(line + right * vector, 0, (size_t)((columns - right) * vector));
     }
+}
+
+void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                           int width, const int64_t first[3], const int64_t count[3], int lanes, char *to,
+                           char *scratch)
+{
+    const int64_t plane = count[1] * count[2] * lanes * v->size;
+    int64_t low, end;
+    cvg_inside(first[0], 1, count[0], v->extent[0], &low, &end);
+    memset(to, 0, (size_t)(low * plane));
+    for (int64_t d = low; d < end; d++)
+        read_framed_plane(v, kernels, n, channel, width, first[0] + d, first + 1, count + 1, lanes, to + d * plane,
+                          scratch);
+    memset(to + end * plane, 0, (size_t)((count[0] - end) * plane));
 }
 
 int64_t cvg_sum_lanes(const struct cvg_view *v) { return channels_last(v) ? CVG_SUM_LANES : 1; }

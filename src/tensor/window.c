@@ -117,10 +117,24 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
     return w;
 }
 
+void cvg_window_lanes(struct cvg_window *w, int64_t channels)
+{
+    for (int i = 0; i < 3; i++)
+        w->step[i] *= channels;
+    w->image *= channels;
+    w->channel = 1;
+}
+
 void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, const struct cvg_region *region,
                      const struct cvg_view *source, int in_place, int64_t channel, int64_t count, char *to)
 {
     w->base = in_place ? cvg_view_at(source, region->n, channel, 0, 0, 0) : to;
+    if (!in_place && w->channel == 1) {
+        for (int64_t n = 0; n < region->images; n++)
+            cvg_read_framed_lanes(source, kernels, region->n + n, channel, (int)count, w->first, w->count, (int)count,
+                                  to + n * w->image * source->size, NULL);
+        return;
+    }
     for (int64_t c = 0; !in_place && c < count; c++)
         for (int64_t n = 0; n < region->images; n++)
             cvg_read_rectangle(source, kernels, region->n + n, channel + c, w->first, w->count,

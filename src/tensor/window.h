@@ -56,6 +56,9 @@ int64_t cvg_most_positions(const struct cvg_regions *regions);
 struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3],
                                 int in_place, const struct cvg_view *source);
 
+/* Makes a window that is copied one of so many channels that are neighbours, as they are in the source. */
+void cvg_window_lanes(struct cvg_window *window, int64_t channels);
+
 /* Reads count channels of the source, from one on: in place, or copied to where the window says, with zeros around. */
 void cvg_window_read(struct cvg_window *window, const struct cvg_kernels *kernels, const struct cvg_region *region,
                      const struct cvg_view *source, int in_place, int64_t channel, int64_t count, char *to);

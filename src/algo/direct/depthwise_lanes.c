@@ -129,9 +129,8 @@ static int64_t open_images(struct block *b, const struct cvg_region *region, int
     for (int i = 0; i < 3; i++)
         w->step[i] = b->source.view.step[i];
     if (cut->turned && w->count[0] * w->count[1] * w->count[2] > 0)
-        cvg_read_framed_lanes(&b->from, b->job->task->kernels, b->region.n, b->channel, (int)b->width, w->first + 1,
-                              w->count + 1, (int)cut->c_count, cvg_own_piece(b->job, SOURCE),
-                              cvg_own_piece(b->job, ROWS));
+        cvg_read_framed_lanes(&b->from, b->job->task->kernels, b->region.n, b->channel, (int)b->width, w->first,
+                              w->count, (int)cut->c_count, cvg_own_piece(b->job, SOURCE), cvg_own_piece(b->job, ROWS));
     return b->region.images;
 }
 
@@ -267,9 +266,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 static int turns(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
-    const int flat = s->in[0] == 1 && s->out[0] == 1 && s->filter[0] == 1 && s->pad[0] == 0;
     const int slow = (pass == CVG_GRAD_WEIGHT || s->stride[2] > 1) && s->C >= LEAST_CHANNELS;
-    return flat && s->filter_size > 1 && s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW) &&
+    return s->filter_size > 1 && s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW) &&
            cvg_window_size(&regions, 1) <= WINDOW;
 }
 

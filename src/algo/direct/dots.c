@@ -4,7 +4,8 @@
  *
  *   grad_weight[k][c][tap] = sum over n, i of grad_output[k][i] * input[c][source(i, tap)]
  *
- * grad_output is read in place, the input from a zero-padded box of it (box.h).
+ * grad_output is read in place, or copied where its neighbours along rows lie apart; the input from a zero-padded box
+ * of it (box.h).
  */
 #include "../../tensor/box.h"
 #include "../../text.h"
@@ -16,6 +17,7 @@
 
 enum {
     MOST_K = 4,           /* up to as many k, dot products beat lanes of k, */
+    MOST_LAST = 16,       /* and with channels last, as many c, */
     LEAST_ROW = 8,        /* if rows are as long */
     POSITIONS = 4096,     /* of one piece */
     BOX_ELEMENTS = 16384, /* a box holds about as many: 64 KiB in f32 */
@@ -48,6 +50,9 @@ static struct cut cut_of(const struct cvg_shape *s, int workers)
     return cut;
 }
 
+/* Whether lanes of grad_output are neighbours. */
+static int in_place(const struct cvg_shape *s) { return s->out_steps.axis[2] == 1; }
+
 /* Jobs of one part if each had one group: what parts, and so bits, depend on. */
 static int64_t all_jobs(const struct cvg_shape *s, const struct cut *cut)
 {
@@ -55,27 +60,28 @@ static int64_t all_jobs(const struct cvg_shape *s, const struct cut *cut)
 }
 
 /* Pieces of a worker's scratch. */
-enum { BOX, SUM, DOTS, A, B };
+enum { BOX, SUM, DOTS, GRADIENT, A, B };
 
 struct scratch {
-    char *box, *sums, *dots;
+    char *box, *sums, *dots, *gradient;
     int64_t *a, *b; /* of each k, and each (c, tap): where it reads */
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
-    return (struct scratch){cvg_own_piece(job, BOX), cvg_own_piece(job, SUM), cvg_own_piece(job, DOTS),
-                            cvg_own_piece(job, A), cvg_own_piece(job, B)};
+    return (struct scratch){cvg_own_piece(job, BOX),      cvg_own_piece(job, SUM), cvg_own_piece(job, DOTS),
+                            cvg_own_piece(job, GRADIENT), cvg_own_piece(job, A),   cvg_own_piece(job, B)};
 }
 
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const int64_t columns = cut->c_count * cut->taps;
+    const int64_t columns = cut->c_count * cut->taps, *part = cut->pieces.part;
     cvg_parts_share(s, kernels, cvg_parts_most(s, all_jobs(s, cut)), work);
     cvg_work_piece(work, cvg_max(TOGETHER, cvg_times(cut->c_count, cut->pieces.bound.channel)), kernels->size);
     cvg_work_piece(work, s->Kg * columns * FOLD, kernels->size);
     cvg_work_piece(work, columns, kernels->size);
+    cvg_work_piece(work, in_place(s) ? 0 : s->Kg * part[0] * part[1] * part[2], kernels->size);
     cvg_work_piece(work, s->Kg, sizeof(int64_t));
     cvg_work_piece(work, columns, sizeof(int64_t));
 }
@@ -141,9 +147,19 @@ static void add_piece(const struct block *b, int64_t n, const struct cvg_box *bo
     const struct cvg_task *t = b->task;
     const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
     const struct cvg_axis *axis = box->axis;
-    for (int64_t o = 0; o < axis[0].count; o++)
-        add_plane(t, box, b->c_count * b->taps, gradient.step[1],
-                  cvg_view_at(&gradient, n, b->g * t->shape->Kg, axis[0].first + o, axis[1].first, axis[2].first),
+    const int64_t first[] = {axis[0].first, axis[1].first, axis[2].first}, k = b->g * t->shape->Kg;
+    const int64_t count[] = {axis[0].count, axis[1].count, axis[2].count}, plane = count[1] * count[2];
+    const int there = in_place(t->shape);
+    for (int64_t i = 0; i < t->shape->Kg; i++) {
+        b->x.a[i] = i * (there ? gradient.channel : count[0] * plane);
+        if (!there)
+            cvg_read_rectangle(&gradient, t->kernels, n, k + i, first, count,
+                               b->x.gradient + b->x.a[i] * gradient.size);
+    }
+    for (int64_t o = 0; o < count[0]; o++)
+        add_plane(t, box, b->c_count * b->taps, there ? gradient.step[1] : count[2],
+                  there ? cvg_view_at(&gradient, n, k, first[0] + o, first[1], first[2])
+                        : b->x.gradient + o * plane * gradient.size,
                   packed + o * axis[1].length * axis[2].length * gradient.size, &b->x);
 }
 
@@ -202,18 +218,17 @@ static void dots_job(const struct cvg_job *job, int64_t index)
     b.taps = cvg_min(cut->taps, s->filter_size - b.tap);
     b.c = index / cut->tap_blocks % cut->c_blocks * cut->c_count;
     b.c_count = cvg_min(cut->c_count, s->Cg - b.c);
-    const struct cvg_view gradient = cvg_view_out(job->task, job->task->grad_output);
-    for (int64_t k = 0; k < s->Kg; k++)
-        b.x.a[k] = k * gradient.channel;
     struct cvg_box box;
     int64_t opened = -1;
     for (b.g = group; b.g < cvg_min(s->G, group + cut->groups); b.g++)
         dots_group(&b, index / cut->jobs, &box, &opened);
 }
 
+/* Channels last, many channels c or one tap are for lanes of channels. */
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW && s->layout == CVG_CHANNELS_FIRST;
+    const int lanes = s->layout == CVG_CHANNELS_LAST && s->Cg > (s->filter_size == 1 ? MOST_K : MOST_LAST);
+    return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW && !lanes;
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)

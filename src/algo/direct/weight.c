@@ -32,6 +32,7 @@ enum {
     ONE_TAP_ALL = 256,       /* all of them, up to as many */
     TAPS = 256,              /* of one job */
     FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
+    LEAST_NEAR = 5,          /* tile rows that are neighbours: fewer make no tile of their own */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
     FAR = 128,               /* elements between positions of grad_output: lanes meet in few cache sets, so they are */
     MANY_ROWS = 128,         /* copied, if as many tile rows read them */
@@ -88,6 +89,9 @@ static int64_t most_channels(const struct cut *cut)
 {
     return cvg_min(cut->shape.Cg, cvg_max(LEAST_CHANNELS, SUMS / (cut->taps * cut->k_count)));
 }
+
+/* Whether the window of few channels has them as neighbours, as they lie in the input. */
+static int few_last(const struct cut *cut) { return cut->few && !cut->in_place && is_last(&cut->shape); }
 
 /* Cuts cut->shape. */
 static void make_cut(struct cut *cut)
@@ -200,6 +204,15 @@ struct block {
     const struct cvg_finish *finish;
 };
 
+/* The tile rows from one on that are neighbours, of count. */
+static int64_t neighbours(const int64_t *row, int64_t count)
+{
+    int64_t n = 1;
+    while (n < count && row[n] == row[0] + n)
+        n++;
+    return n;
+}
+
 /*
  * Adds listed positions to the sums of rows tile rows, whose places count lanes: of a panel w
  * lanes wide the sums of (c, tap) begin at (c*taps + tap) * w.
@@ -211,11 +224,11 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     const int64_t size = (int64_t)kernels->size;
     const struct scratch *x = &block->x;
     const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
-    const int near = w->channel == 1 && !block->cut->few; /* tile rows are neighbours */
-    int lanes = -1;                                       /* for which b is scaled; 0: as it lies in grad_output */
+    const int near =
+        neighbours(x->row, rows) >= LEAST_NEAR; /* as long as rows are neighbours, one address serves them */
+    int lanes = -1;                             /* for which b is scaled; 0: as it lies in grad_output */
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
-        const int64_t tiles = cvg_ceil_div(rows, tile->rows);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
         const int in_place = block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
         const int want = in_place ? 0 : tile->lanes;
@@ -225,12 +238,15 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
         for (int64_t j = 0; lanes != want && j < positions; j++)
             x->b_scaled[j] = in_place ? x->there[x->b[j]] : x->b[j] * tile->lanes;
         lanes = want;
-        for (int64_t i = 0, done = 0; i < tiles; i++) {
-            const int count = (int)((rows - done) / (tiles - i)); /* as even as can be */
+        for (int64_t done = 0, end = 0; done < rows;) {
+            if (done == end)
+                end = near ? done + neighbours(x->row + done, rows - done) : rows;
+            const int64_t left = end - done;
+            const int count = (int)(left / cvg_ceil_div(left, tile->rows)); /* as even as can be */
             int64_t place[CVG_TILE_ROWS];
             for (int r = 0; r < count; r++)
                 place[r] = x->place[done + r] * tile->lanes;
-            tile->run(count, &terms, near ? w->base + done * size : w->base, near ? NULL : x->row + done, b,
+            tile->run(count, &terms, w->base + (near ? x->row[done] * size : 0), near ? NULL : x->row + done, b,
                       x->sums + k * block->c_count * block->taps * size, place, 0);
             done += count;
         }
@@ -255,6 +271,8 @@ static void add_region(const struct block *block, int64_t index)
         const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
         list_gradient(&gradient, &region, x->there);
     }
+    if (few_last(cut))
+        cvg_window_lanes(&w, block->c_count);
     turn_gradient(t, &region, cut->lanes_in_place, block->g * s->Kg + block->k, block->k_count, x->lanes);
     cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
     if (!cut->few) {

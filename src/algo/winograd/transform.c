@@ -78,10 +78,10 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     const int64_t lines = lines_of(w, run->tiles[0], borders), columns = columns_of(w, run->tiles[1], borders);
     const int64_t vector = kernels->vector * (int64_t)kernels->size;
     char *window = scratch, *turned = window + lines * columns * vector;
-    int64_t corner[2];
+    int64_t corner[3] = {0};
     for (int i = 0; i < 2; i++)
-        corner[i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
-    cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[2]){lines, columns},
+        corner[1 + i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
+    cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[3]){1, lines, columns},
                           kernels->vector, window, turned);
     const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,
                                          first ? maps[1].spread_input : maps[1].evaluate_output};
