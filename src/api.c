@@ -66,18 +66,17 @@ static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result
 static void run(const cvg_plan *plan, cvg_pass pass, const struct cvg_work *work, const struct cvg_task *task,
                 int64_t sums, void *workspace)
 {
-    struct cvg_task seen = *task;
-    if (work->is_flat)
-        seen.shape = &work->flat;
     if (task->shape->N > 0)
-        cvg_work_run(work, &seen, &plan->threads, plan->pass[pass].workers, workspace);
+        cvg_work_run(work, task, &plan->threads, plan->pass[pass].workers, workspace);
     else if (sums && !task->finish.accumulate)
         memset(task->result, 0, (size_t)sums * task->kernels->size);
 }
 
 static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
 {
-    run(plan, pass, &plan->pass[pass].work, task, pass == CVG_GRAD_WEIGHT ? plan->shape.K * plan->shape.taps : 0,
+    struct cvg_task seen = *task;
+    seen.shape = cvg_plan_seen(plan, plan->pass[pass].algorithm);
+    run(plan, pass, &plan->pass[pass].work, &seen, pass == CVG_GRAD_WEIGHT ? plan->shape.K * plan->shape.taps : 0,
         workspace);
 }
 
@@ -177,7 +176,8 @@ cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const 
     task.weight = weight;
     task.finish.bias = bias;
     task.finish.scale = 1;
-    if (bias && plan->pass[CVG_GRAD_INPUT].work.is_flat) { /* of other channels: it is there first, and added to */
+    if (bias && cvg_plan_seen(plan, plan->pass[CVG_GRAD_INPUT].algorithm) !=
+                    &plan->shape) { /* of other channels: it is there first, and added to */
         fill_channels(&task, bias);
         task.finish.bias = NULL;
         task.finish.accumulate = 1;

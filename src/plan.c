@@ -44,12 +44,17 @@ static size_t limit_of(const struct cvg_plan *plan)
     return plan->workspace_limit ? plan->workspace_limit : PTRDIFF_MAX;
 }
 
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm)
+{
+    return algorithm->flat && plan->is_flat ? &plan->flat : &plan->shape;
+}
+
 /* Prepares a pass by an algorithm, for so many workers. */
 static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
     cvg_work_init(work);
-    algorithm->prepare(algorithm, &plan->shape, plan->kernels, pass, workers, work);
+    algorithm->prepare(algorithm, cvg_plan_seen(plan, algorithm), plan->kernels, pass, workers, work);
 }
 
 int cvg_plan_keeps_structure(const struct cvg_plan *plan) { return plan->error_growth <= CVG_ERROR_GROWTH; }
@@ -223,6 +228,7 @@ static cvg_status make(struct cvg_plan *plan, const cvg_conv *conv, const cvg_op
     plan->workspace_limit = options.workspace_limit;
     plan->error_growth = options.error_growth;
     plan->threads = cvg_threads_from(&options);
+    plan->is_flat = cvg_shape_flat(&plan->shape, &plan->flat);
     plan->kernels = cvg_cpu_kernels(plan->shape.type, options.isa, error);
     if (!plan->kernels)
         return CVG_INVALID_ARGUMENT;

@@ -10,7 +10,8 @@ enum { CVG_PLAN_VERSION = 1, CVG_WHY = 160 }; /* of the text; room for a reason 
 enum cvg_reason { CVG_EXPECTED, CVG_PINNED, CVG_MEASURED, CVG_IMPORTED };
 
 struct cvg_plan {
-    struct cvg_shape shape;
+    struct cvg_shape shape, flat; /* the problem, and that as a matrix product, */
+    int is_flat;                  /* if it is one */
     double gradient_scale;
     size_t workspace_limit;
     double error_growth;
@@ -37,6 +38,9 @@ const struct cvg_algorithm *cvg_algorithm_at(int index);
 
 /* NULL if there is none. */
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
+
+/* The problem as an algorithm sees it. */
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm);
 
 /* What AUTO asks of an algorithm that mixes neighbours: to be so many times as fast as the others. */
 #define CVG_PAYS 1.25

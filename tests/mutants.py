@@ -70,6 +70,11 @@ MUTANTS = [
     ("kernels/body_lanes.h", "f->biased ? bias : dst + i * dst_step", "f->biased ? bias : dst", "channels last, depthwise adds the first old value to all"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
     ("tensor/view.c", "(const int64_t[3]){r.planes, r.rows, r.length}, v->step);", "(const int64_t[3]){r.planes, r.rows, r.length - (r.length > 16)}, v->step);", "grad_bias forgets the last pixel"),
+    ("shape.c", "flat->C = s->C * s->in_size;", "flat->C = s->C;", "the flat problem has the channels of one pixel"),
+    ("api.c", "task.finish.bias = NULL;\n        task.finish.accumulate = 1;", "", "a bias for the flat problem's other channels"),
+    ("algo/direct/channels.c", "panel_at = own.base + (b->g * own.g + m + l * own.l) * size;", "panel_at = own.base + (b->g * own.g + m) * size;", "a weight in place is read from its first row again"),
+    ("algo/direct/dots.c", "b->x.a[i] = i * (there ? gradient.channel : count[0] * plane);", "b->x.a[i] = i * (there ? gradient.channel : plane);", "copied planes of grad_output overlap in depth"),
+    ("tensor/window.c", "w->image *= channels;", "", "a window of lanes has its images one over the other"),
     # Method 2
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, 1, count, s->in[2], &run.low, &run.high);", "im2col takes what a stride passes for what is read"),
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, step, count, s->in[2] - 1, &run.low, &run.high);", "im2col forgets the last column"),

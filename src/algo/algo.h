@@ -17,6 +17,7 @@ struct cvg_algorithm {
     int points; /* of Winograd's algorithms, along an axis */
     int mixes;  /* neighbours: an element leaves a rounding error in results that do not read it */
     /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
+    int flat; /* a filter as large as its image is prepared and run as one of one pixel (cvg_shape_flat) */
     const char *(*refuses)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
     /*
      * How much larger than by direct sums the error is likely to be, and the a-priori bound of

@@ -9,7 +9,6 @@
 #ifndef CVG_JOB_H
 #define CVG_JOB_H
 
-#include "../shape.h"
 #include "parallel.h"
 
 #include <stddef.h>
@@ -41,8 +40,6 @@ struct cvg_work {
     size_t shared, each;      /* bytes: of all workers, and of each */
     size_t piece[CVG_PIECES]; /* where the pieces of a worker's scratch begin */
     int pieces, overflow;     /* overflow: no address space has so much */
-    int is_flat;              /* jobs see the problem as this one: */
-    struct cvg_shape flat;
     void (*describe)(const struct cvg_work *work, struct cvg_text *text); /* one clause for people; NULL: nothing */
     union {
         char bytes[CVG_STATE];

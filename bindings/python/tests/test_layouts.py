@@ -193,3 +193,21 @@ def test_a_view_that_overlaps_is_refused():
         convgrad.conv2d(x[:, :4], numpy.ones((4, 4, 1, 1), "float32"), out=x[:, 2:])
     with pytest.raises(ValueError, match="out is not a C-contiguous"):
         convgrad.conv2d(x, numpy.ones((4, 6, 1, 1), "float32"), out=numpy.ones((2, 5, 5, 4), "float32").transpose(0, 3, 1, 2))
+
+
+@DIMS
+@BOTH
+@ALL
+def test_a_filter_as_large_as_its_image(dims, layout, weight_layout):
+    """A matrix product to the library, where the memory of both has one order; what comes out is what the definition says."""
+    draw = numpy.random.default_rng(dims)
+    size = (3, 4, 2)[:dims]
+    x, w, b, g, back_bias = (draw.integers(-3, 4, shape).astype("float32") for shape in ((5, 6, *size), (4, 6, *size), (4,), (5, 4, *[1] * dims), (6,)))
+    at, put = IMAGES[layout], WEIGHTS[weight_layout]
+    words = {"layout": layout, "weight_layout": weight_layout}
+    got, want = (convgrad.Plan(at(x).shape, put(w).shape, algorithm=name, **words) for name in ("direct", "reference"))
+    same(got.forward(at(x), put(w), b), want.forward(at(x), put(w), b))
+    for one, other in zip(got.backward(at(x), put(w), at(g)), want.backward(at(x), put(w), at(g))):
+        same(one, other)
+    same(got.transpose_forward(at(g), put(w), back_bias), want.transpose_forward(at(g), put(w), back_bias))
+    assert got.verify().checks > 0

@@ -28,15 +28,13 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
                     cvg_pass pass, int workers, struct cvg_work *work)
 {
     (void)self;
-    work->is_flat = cvg_shape_flat(s, &work->flat);
-    if (work->is_flat)
-        s = &work->flat;
     form_of(s, pass)->prepare(s, kernels, pass, workers, work);
 }
 
 const struct cvg_algorithm cvg_direct = {
     .id = CVG_DIRECT,
     .name = "direct",
+    .flat = 1,
     .cost = cost,
     .prepare = prepare,
     .grad_bias = cvg_grad_bias_sums,
