@@ -77,6 +77,10 @@ static const struct {
     {"mb0ic3ih5iw5oc4kh3kw3ph1pw1", "batch 0: zero gradients"},
     {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},
     {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},
+    {"mb2ic40ih1iw1oc600kh1kw1ph0pw0", "a dense layer: a weight that is not packed, more than one block of its rows"},
+    {"g16mb3ic16ih7iw6oc16kh3kw3ph1pw1", "depthwise on small planes, turned"},
+    {"mb2ic2id4ih5iw11oc3kd2kh3kw3pd1ph1pw1", "dot products of several planes"},
+    {"mb3ic3ih9iw8oc9kh3kw3ph1pw1", "few channels of several images in one region"},
     {"g2mb2ic4id4ih5iw6oc6kd2kh3kw2sd1sh2sw1pd1ph1pw0", "rank 3 with groups"},
     {"mb1ic2id6ih5iw4oc2kd3kh2kw3sd2sh1sw3dd1dh0dw0pd3ph1pw2", "rank 3, every parameter at once"},
 };
