@@ -4,7 +4,8 @@
  * A job owns a region of the destination (some images, or a part of one).  Channels last, nothing is copied but the
  * weight: the destinations fall into classes that sum the same taps (window.h), so that nothing outside the source is
  * read.  Channels first, planes that are too small to fill lanes of pixels are turned to lanes of channels and back,
- * image after image; the turned source has its padding.
+ * image after image; the turned source has its padding.  So has a copy that grad_weight makes channels last, where a
+ * large filter meets a small image.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
@@ -23,6 +24,7 @@ enum {
     TURNED_CHANNELS = 64,   /* at most */
     LEAST_CHANNELS = 16,
     LEAST_TURNED = 4,
+    BORDER_FILTER = 5,
     SHORTEST_ROW = 8, /* up to as many results in a row, planes are turned; */
     SHORT_ROW = 14,   /* or as many, if other forms are slow */
     WINDOW = 4096,    /* positions of a turned source, at most */
@@ -37,10 +39,26 @@ struct cut {
     int64_t c_count, c_blocks; /* of one job, in whole lines */
 };
 
+/*
+ * Whether to turn planes.  Channels first, their rows are so short that lanes of pixels are left unused, or nearly so
+ * and the other forms are slow.  Channels last, the weight's filter is so large beside the image that most classes are
+ * of borders, each with a few taps of a few positions: then a copy with its padding pays.
+ */
+static int turns(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
+    const int weight = pass == CVG_GRAD_WEIGHT, slow = (weight || s->stride[2] > 1) && s->C >= LEAST_CHANNELS;
+    if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
+        return 0;
+    if (s->layout == CVG_CHANNELS_FIRST)
+        return s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW);
+    return weight && s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
+}
+
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
-    const int turned = s->layout == CVG_CHANNELS_FIRST;
+    const int turned = turns(s, pass);
     const int64_t positions =
         turned ? MOST_POSITIONS : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     struct cut cut = {.regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, positions), .turned = turned};
@@ -257,18 +275,6 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cvg_filters to = cvg_parts_filters(job, part);
     cvg_write_filters(&to, t->kernels, b.channel, (int)b.width, 0, 1, 0, taps, (int)cut->c_count, sums,
                       cvg_parts_finish(job));
-}
-
-/*
- * Whether to turn planes, channels first: their rows are so short that lanes of pixels are left unused, or nearly so
- * and the other forms are slow.
- */
-static int turns(const struct cvg_shape *s, cvg_pass pass)
-{
-    const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
-    const int slow = (pass == CVG_GRAD_WEIGHT || s->stride[2] > 1) && s->C >= LEAST_CHANNELS;
-    return s->filter_size > 1 && s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW) &&
-           cvg_window_size(&regions, 1) <= WINDOW;
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
