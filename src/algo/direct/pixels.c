@@ -19,6 +19,7 @@ enum {
     STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
     LAST_CHANNELS = 4,     /* or as many, channels last */
     SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows */
+    LARGE_PLANE = 1024,    /* destinations: fewer of one tap and a long sum are for lanes of channels, stride or not */
     SMALL_PLANE = 64,      /* destinations: fewer are too few for sums of one tap */
     FEW_FOR_ONE = 4,       /* channels of one destination make lanes, fewer do not */
     MANY_PHASES = 16,      /* of stride: more leave few destinations that sum the same taps */
@@ -256,7 +257,8 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_gather view = cvg_gather_of(s, pass);
-    const int strided = view.gradient && s->stride[2] > 1;
+    const int long_taps = s->filter_size == 1 && view.L > SHORT_SUM && s->in_size < LARGE_PLANE;
+    const int strided = view.gradient && s->stride[2] > 1 && !long_taps;
     if (pass == CVG_GRAD_WEIGHT)
         return 0;
     if (view.gradient && cvg_times(s->stride[0], cvg_times(s->stride[1], s->stride[2])) > MANY_PHASES)
