@@ -20,6 +20,27 @@ INLINE vec finished(vec sum, vec old, const struct finish *f)
 /* A base that is a constant where this is inlined: a loop has no question in it. */
 enum base { NOTHING, BIAS, OLD };
 
+/* A call with that base: one for each, or, small, one that asks. */
+#ifdef SMALL
+#define BY_BASE(biased, accumulate, call)                                      \
+    {                                                                          \
+        const enum base base = (biased) ? BIAS : (accumulate) ? OLD : NOTHING; \
+        call;                                                                  \
+    }
+#else
+#define BY_BASE(biased, accumulate, call) \
+    if (biased) {                         \
+        const enum base base = BIAS;      \
+        call;                             \
+    } else if (accumulate) {              \
+        const enum base base = OLD;       \
+        call;                             \
+    } else {                              \
+        const enum base base = NOTHING;   \
+        call;                             \
+    }
+#endif
+
 INLINE void put_vector(const enum base base, real *to, tvec sum, const tvec scale, const tvec bias)
 {
     const tvec value = t_mul(scale, sum);
@@ -49,15 +70,9 @@ INLINE void put_lines_of(const enum base base, real *dst, int64_t dst_row, int64
 
 /* Writes lines of finished sums of one bias. */
 static void put_lines(real *dst, int64_t dst_row, int64_t step, const real *src, int64_t src_row, int64_t src_step,
-                      int64_t rows, int64_t count, const struct finish *f)
-{
-    if (f->biased)
-        put_lines_of(BIAS, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias);
-    else if (f->accumulate)
-        put_lines_of(OLD, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, 0);
-    else
-        put_lines_of(NOTHING, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, 0);
-}
+                      int64_t rows, int64_t count, const struct finish *f){
+    BY_BASE(f->biased, f->accumulate,
+            put_lines_of(base, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias))}
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
 INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left, const struct cvg_terms *terms,
@@ -106,6 +121,7 @@ INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t 
         stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
 }
 
+#ifndef SMALL
 /*
  * Nine terms that lie in three neighbouring lines of three: each vector of a line is loaded once
  * for the three rows that it is part of, which walk along with it.
@@ -164,6 +180,7 @@ static void stencil_nines(int up, int64_t rows, int64_t count, const struct cvg_
             stencil_nine(0, count - i, now, terms, weight, s + i, src_line, d + i, dst_line, f);
     }
 }
+#endif
 
 static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight, const void *src,
                     int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish)
@@ -171,11 +188,13 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
     const struct finish f = finish_of(finish, 0);
     const real *s = src;
     real *d = dst;
+#ifndef SMALL
     const int nine = are_nine(terms, src_row) ? 1 : are_nine(terms, -src_row) ? -1 : 0;
     if (nine) {
         stencil_nines(nine < 0, rows, count, terms, weight, s, src_row, d, dst_row, &f);
         return;
     }
+#endif
     for (; count >= STENCIL_VECS * VW; count -= STENCIL_VECS * VW, s += STENCIL_VECS * VW, d += STENCIL_VECS * VW)
         stencil_strip(STENCIL_VECS, 1, 0, rows, terms, weight, s, src_row, d, dst_row, &f);
     if (STENCIL_VECS > 2 && count > 2 * VW)
@@ -213,12 +232,7 @@ static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, i
                 int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    if (f.biased)
-        zip_rows(BIAS, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
-    else if (f.accumulate)
-        zip_rows(OLD, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
-    else
-        zip_rows(NOTHING, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias);
+    BY_BASE(f.biased, f.accumulate, zip_rows(base, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias))
 }
 
 /* gather() for a step that is a constant where this is inlined. */
@@ -333,9 +347,8 @@ static void unturn(void *dst, int64_t step, const void *src, int64_t lanes, int 
     int64_t done = 0;
     int l = 0;
     for (; l + TW <= width; l += TW)
-        done = bias                 ? unturn_blocks(BIAS, d + l * step, step, s + l, lanes, count, scale, bias + l)
-               : finish->accumulate ? unturn_blocks(OLD, d + l * step, step, s + l, lanes, count, scale, NULL)
-                                    : unturn_blocks(NOTHING, d + l * step, step, s + l, lanes, count, scale, NULL);
+        BY_BASE(bias, finish->accumulate,
+                done = unturn_blocks(base, d + l * step, step, s + l, lanes, count, scale, bias ? bias + l : NULL))
     for (int m = 0; m < width; m++) {
         const int64_t from = m < l ? done : 0;
         const struct finish f = finish_of(finish, m);
@@ -369,12 +382,8 @@ static void put_lanes(void *dst, int64_t dst_step, const void *src, int64_t src_
                       const struct cvg_finish *finish)
 {
     const real scale = (real)finish->scale;
-    if (finish->bias)
-        put_lanes_base(BIAS, dst, dst_step, src, src_step, width, count, scale, finish->bias);
-    else if (finish->accumulate)
-        put_lanes_base(OLD, dst, dst_step, src, src_step, width, count, scale, NULL);
-    else
-        put_lanes_base(NOTHING, dst, dst_step, src, src_step, width, count, scale, NULL);
+    BY_BASE(finish->bias, finish->accumulate,
+            put_lanes_base(base, dst, dst_step, src, src_step, width, count, scale, finish->bias))
 }
 
 static void sum(void *dst, int width, const void *src, int64_t images, int64_t image, const int64_t count[3],
