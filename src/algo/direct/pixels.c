@@ -267,7 +267,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         return view.M <= LAST_CHANNELS; /* pixels lie far apart */
     const int64_t plane = view.gradient ? s->in_size : s->out_size;
     if (view.M > CVG_FEW_CHANNELS &&
-        (cvg_inside_share(s, pass) < MOSTLY_INSIDE || (s->filter_size == 1 && !strided && plane < SMALL_PLANE)))
+        (cvg_inside_share(s, pass) < MOSTLY_INSIDE || (s->filter_size == 1 && plane < SMALL_PLANE)))
         return 0;
     if (plane == 1 && view.M >= FEW_FOR_ONE)
         return 0;
