@@ -259,10 +259,9 @@ int cvg_shape_flat(const struct cvg_shape *s, struct cvg_shape *flat)
         covers &=
             s->filter[i] == s->in[i] && (s->filter[i] == 1 || s->dilation[i] == 1) && s->pad[i] == 0 && s->out[i] == 1;
     if (first) /* [c][tap] */
-        covers &= s->in_steps.channel == s->in_size && (s->in[2] == 1 || in[2] == 1) &&
-                  (pixel || s->weight_layout == CVG_KCRS);
+        covers &= s->in_steps.channel == s->in_size && (pixel || s->weight_layout == CVG_KCRS);
     else /* [tap][c] */
-        covers &= (s->in[2] == 1 || in[2] == s->C) && s->G == 1 && s->weight_layout != CVG_KCRS;
+        covers &= in[2] == s->C && s->G == 1 && s->weight_layout != CVG_KCRS;
     if (!covers || !cvg_joins(s->in, in, 0) || !cvg_joins(s->in, in, 1))
         return 0;
     *flat = *s;

@@ -695,6 +695,26 @@ static void check_verify(void)
     cvg_plan_destroy(plan);
 }
 
+/* A filter as large as its image, whose pixels have gaps that look like those of rows: no matrix product. */
+static void check_gaps_between_pixels(void)
+{
+    cvg_conv conv = CVG_CONV_INIT;
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    cvg_report report;
+    conv.layout = CVG_CHANNELS_LAST;
+    conv.weight_layout = CVG_KRSC;
+    conv.batch = 2;
+    conv.in_channels = 8;
+    conv.out_channels = 3;
+    conv.in[0] = conv.filter[0] = 4;
+    conv.in_steps = (cvg_steps){44, 1, {11, 11, 0}};
+    options.algo[0] = options.algo[1] = options.algo[2] = CVG_DIRECT;
+    check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "a plan of pixels with gaps");
+    check(cvg_verify(plan, &report) == CVG_OK, "pixels with gaps: %s", report.text);
+    cvg_plan_destroy(plan);
+}
+
 int main(void)
 {
     check_bad_convs();
@@ -712,5 +732,6 @@ int main(void)
     check_names();
     check_batch_zero();
     check_verify();
+    check_gaps_between_pixels();
     return check_summary();
 }

@@ -211,3 +211,13 @@ def test_a_filter_as_large_as_its_image(dims, layout, weight_layout):
         same(one, other)
     same(got.transpose_forward(at(g), put(w), back_bias), want.transpose_forward(at(g), put(w), back_bias))
     assert got.verify().checks > 0
+
+
+@pytest.mark.parametrize("size", [(4, 1), (1, 4), (4,), (2, 1, 3)])
+def test_a_filter_as_large_as_a_view(size):
+    """Pixels with gaps between them are no matrix."""
+    draw = numpy.random.default_rng(1)
+    whole = draw.integers(-3, 4, (2, *size, 11)).astype("float32")
+    w = draw.integers(-3, 4, (4, *size, 8)).astype("float32")
+    conv = getattr(convgrad, f"conv{len(size)}d")
+    same(conv(whole[..., :8], w, layout="channels_last"), conv(whole[..., :8].copy(), w, layout="channels_last"))
