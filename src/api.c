@@ -176,8 +176,9 @@ cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const 
     task.weight = weight;
     task.finish.bias = bias;
     task.finish.scale = 1;
-    if (bias && cvg_plan_seen(plan, plan->pass[CVG_GRAD_INPUT].algorithm) !=
-                    &plan->shape) { /* of other channels: it is there first, and added to */
+    const struct cvg_algorithm *algorithm = plan->pass[CVG_GRAD_INPUT].algorithm;
+    const int other_channels = cvg_plan_seen(plan, algorithm) != &plan->shape;
+    if (bias && other_channels) { /* than the bias has: it is there first, and sums are added */
         fill_channels(&task, bias);
         task.finish.bias = NULL;
         task.finish.accumulate = 1;

@@ -23,22 +23,24 @@ enum base { NOTHING, BIAS, OLD };
 /* A call with that base: one for each, or, small, one that asks. */
 #ifdef SMALL
 #define BY_BASE(biased, accumulate, call)                                      \
-    {                                                                          \
+    do {                                                                       \
         const enum base base = (biased) ? BIAS : (accumulate) ? OLD : NOTHING; \
         call;                                                                  \
-    }
+    } while (0)
 #else
-#define BY_BASE(biased, accumulate, call) \
-    if (biased) {                         \
-        const enum base base = BIAS;      \
-        call;                             \
-    } else if (accumulate) {              \
-        const enum base base = OLD;       \
-        call;                             \
-    } else {                              \
-        const enum base base = NOTHING;   \
-        call;                             \
-    }
+#define BY_BASE(biased, accumulate, call)   \
+    do {                                    \
+        if (biased) {                       \
+            const enum base base = BIAS;    \
+            call;                           \
+        } else if (accumulate) {            \
+            const enum base base = OLD;     \
+            call;                           \
+        } else {                            \
+            const enum base base = NOTHING; \
+            call;                           \
+        }                                   \
+    } while (0)
 #endif
 
 INLINE void put_vector(const enum base base, real *to, tvec sum, const tvec scale, const tvec bias)
@@ -70,9 +72,11 @@ INLINE void put_lines_of(const enum base base, real *dst, int64_t dst_row, int64
 
 /* Writes lines of finished sums of one bias. */
 static void put_lines(real *dst, int64_t dst_row, int64_t step, const real *src, int64_t src_row, int64_t src_step,
-                      int64_t rows, int64_t count, const struct finish *f){
+                      int64_t rows, int64_t count, const struct finish *f)
+{
     BY_BASE(f->biased, f->accumulate,
-            put_lines_of(base, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias))}
+            put_lines_of(base, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias));
+}
 
 /* stencil() for few rows and vectors, of which the last has left elements; full: all of them. */
 INLINE void stencil_block(const int rows, const int vecs, const int full, int64_t left, const struct cvg_terms *terms,
@@ -232,7 +236,7 @@ static void zip(void *dst, int64_t dst_row, const void *src, int64_t src_step, i
                 int64_t rows, int64_t count, const struct cvg_finish *finish)
 {
     const struct finish f = finish_of(finish, 0);
-    BY_BASE(f.biased, f.accumulate, zip_rows(base, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias))
+    BY_BASE(f.biased, f.accumulate, zip_rows(base, dst, dst_row, src, src_step, src_row, step, rows, count, f.bias));
 }
 
 /* gather() for a step that is a constant where this is inlined. */
@@ -348,7 +352,7 @@ static void unturn(void *dst, int64_t step, const void *src, int64_t lanes, int 
     int l = 0;
     for (; l + TW <= width; l += TW)
         BY_BASE(bias, finish->accumulate,
-                done = unturn_blocks(base, d + l * step, step, s + l, lanes, count, scale, bias ? bias + l : NULL))
+                done = unturn_blocks(base, d + l * step, step, s + l, lanes, count, scale, bias ? bias + l : NULL));
     for (int m = 0; m < width; m++) {
         const int64_t from = m < l ? done : 0;
         const struct finish f = finish_of(finish, m);
@@ -383,7 +387,7 @@ static void put_lanes(void *dst, int64_t dst_step, const void *src, int64_t src_
 {
     const real scale = (real)finish->scale;
     BY_BASE(finish->bias, finish->accumulate,
-            put_lanes_base(base, dst, dst_step, src, src_step, width, count, scale, finish->bias))
+            put_lanes_base(base, dst, dst_step, src, src_step, width, count, scale, finish->bias));
 }
 
 static void sum(void *dst, int width, const void *src, int64_t images, int64_t image, const int64_t count[3],

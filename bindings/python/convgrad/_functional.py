@@ -25,7 +25,8 @@ def _cached(input_shape, weight_shape, stride, padding, dilation, groups, dtype,
 def plan_for(input_shape, weight_shape, stride, padding, dilation, groups, dtype, options, input_strides=None, output_strides=None):
     """The plan of a call, from the cache of the last CACHED_PLANS different ones.
 
-    Shapes of arrays; options of options_of; strides of views, or None.  What is looked up is what the words mean, so that 2.0 is refused where 2 is known.
+    Shapes of arrays; options of options_of; strides of views, or None.  What is looked up is what the words mean, so that 2.0 is
+    refused where 2 is known.
     """
     dims = len(input_shape) - 2
     if len(weight_shape) != dims + 2:  # the plan says so
@@ -78,8 +79,9 @@ def _conv(dims, input, weight, bias, stride, padding, dilation, groups, out, opt
     call = x.shape, w.shape, stride, padding, dilation, groups, x.dtype, options_of(options, _FORWARD_OPTIONS), _gaps(x)
     plan = plan_for(*call)
     to = _out(out, plan.output_shape, single)
-    if _gaps(to, plan.output_shape):
-        plan = plan_for(*call, _gaps(to))
+    gaps = _gaps(to, plan.output_shape)
+    if gaps:
+        plan = plan_for(*call, gaps)
     return _result(plan.forward(x, w, bias, out=to), out, single)
 
 
@@ -129,7 +131,8 @@ def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
     Returns (N, K, P, Q), or (K, P, Q) for an input without batch.
 
     C-contiguous arrays are not copied, nor are views whose last axis has no gaps and whose axes stand in order: a slice of
-    channels (of channels last, too), a crop, a part of a concatenated array.  Plans are made once: the last 512 different problems are kept.
+    channels (of channels last, too), a crop, a part of a concatenated array.  Plans are made once: the last 512 different
+    problems are kept.
     Raises TypeError or ValueError with a sentence that names what is wrong.
 
     >>> import numpy, convgrad
@@ -210,9 +213,11 @@ def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, d
     if g.dtype not in (numpy.float32, numpy.float64):
         raise TypeError(f"grad_output has dtype {g.dtype}; must be float32 or float64")
     shape = sizes("input", input_shape)
-    call = shape, sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype, options_of(options, _GRADIENT_OPTIONS)
-    plan = plan_for(*call, _gaps(input, shape))
-    return plan_for(*call, _gaps(input, shape), _gaps(g)) if _gaps(g, plan.output_shape) else plan, g
+    call = (shape, sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype,
+            options_of(options, _GRADIENT_OPTIONS), _gaps(input, shape))
+    plan = plan_for(*call)
+    gaps = _gaps(g, plan.output_shape)
+    return plan_for(*call, gaps) if gaps else plan, g
 
 
 def conv_input(input_size: Sequence[int], weight: ArrayLike, grad_output: ArrayLike, stride: Axes = 1,

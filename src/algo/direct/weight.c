@@ -173,8 +173,7 @@ static void list_gradient(const struct cvg_view *gradient, const struct cvg_regi
             }
 }
 
-/* grad_output of k_count channels in a region, as lanes: panels of [position][lane]; in place, only those not filled.
- */
+/* grad_output of k_count channels in a region, turned to panels of [position][lane]; in place, only a rest of lanes. */
 static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int in_place, int64_t channel,
                           int64_t k_count, char *lanes)
 {
@@ -224,9 +223,8 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     const int64_t size = (int64_t)kernels->size;
     const struct scratch *x = &block->x;
     const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
-    const int near =
-        neighbours(x->row, rows) >= LEAST_NEAR; /* as long as rows are neighbours, one address serves them */
-    int lanes = -1;                             /* for which b is scaled; 0: as it lies in grad_output */
+    const int near = neighbours(x->row, rows) >= LEAST_NEAR; /* one address serves as many */
+    int lanes = -1;                                          /* for which b is scaled; 0: as it lies in grad_output */
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
