@@ -132,24 +132,33 @@ static struct block block_of(const struct cvg_job *job, int64_t index, const str
                           .width = cvg_min(cut->c_count, job->task->shape->C - channel)};
 }
 
-/* Moves on to the next images of a region, of which done are done, and reads their source; returns how many. */
-static int64_t open_images(struct block *b, const struct cvg_region *region, int64_t done)
+/* Goes to a region: where its source and destination lie is the same for all images. */
+static void open_region(struct block *b, const struct cvg_region *region)
 {
     const struct cut *cut = b->cut;
     struct cvg_window *w = &b->window;
     b->region = *region;
-    b->region.n += done;
-    b->region.images = cut->turned ? 1 : region->images;
-    *w = cvg_window_of(&cut->regions, &b->region, cut->clip, !cut->turned, &b->from);
+    *w = cvg_window_of(&cut->regions, region, cut->clip, !cut->turned, &b->from);
     b->source = lanes_of(cut, &b->from, b->channel, w->first, w->count, cvg_own_piece(b->job, SOURCE));
     b->destination =
         lanes_of(cut, &b->to, b->channel, region->begin, region->count, cvg_own_piece(b->job, DESTINATION));
     for (int i = 0; i < 3; i++)
         w->step[i] = b->source.view.step[i];
-    if (cut->turned && w->count[0] * w->count[1] * w->count[2] > 0)
+}
+
+/* Moves on to the next images of a region, of which done are done, and reads their source; returns how many. */
+static int64_t open_images(struct block *b, const struct cvg_region *region, int64_t done)
+{
+    const struct cvg_window *w = &b->window;
+    if (!b->cut->turned)
+        return region->images;
+    b->region.n = region->n + done;
+    b->region.images = 1;
+    if (w->count[0] * w->count[1] * w->count[2] > 0)
         cvg_read_framed_lanes(&b->from, b->job->task->kernels, b->region.n, b->channel, (int)b->width, w->first,
-                              w->count, (int)cut->c_count, cvg_own_piece(b->job, SOURCE), cvg_own_piece(b->job, ROWS));
-    return b->region.images;
+                              w->count, (int)b->cut->c_count, cvg_own_piece(b->job, SOURCE),
+                              cvg_own_piece(b->job, ROWS));
+    return 1;
 }
 
 /* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
@@ -220,6 +229,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_view source = cvg_view_source(job->task, gradient), result = cvg_view_result(job->task, gradient);
     const struct cvg_region region = cvg_region_at(&cut->regions, index / cut->c_blocks);
     struct block b = block_of(job, index, &source, &result);
+    open_region(&b, &region);
     for (int64_t n = 0; n < region.images;) {
         n += open_images(&b, &region, n);
         filter_images(&b);
@@ -267,6 +277,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     memset(sums, 0, (size_t)(taps * cut->c_count * input.size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
+        open_region(&b, &region);
         for (int64_t n = 0; n < region.images;) {
             n += open_images(&b, &region, n);
             weigh_images(&b, sums);
