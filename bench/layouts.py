@@ -59,6 +59,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.02, help="for each thing that is timed")
     parser.add_argument("--worst", type=int, default=5, help="cells to print")
     given = parser.parse_args()
+    known = sorted(path.stem for path in (ROOT / "bench/shapes").glob("*.csv"))
+    for name in given.tables:
+        if name not in known:
+            parser.error(f"TABLE is {name!r}; must be one of {', '.join(known)}")
     print("| table | layout | pass | cells | same | worst | favourite | worst |\n|---|---|---|---|---|---|---|---|")
     worst = []
     with tempfile.TemporaryDirectory() as folder:
