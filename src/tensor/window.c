@@ -222,3 +222,37 @@ int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *re
             }
     return j;
 }
+
+/* One more level, inside the others: of its own, or together with the one around it. */
+static void add_level(struct cvg_walk *w, int64_t count, int64_t input, int64_t output)
+{
+    const int around = w->levels - 1;
+    if (count == 1)
+        return;
+    if (w->levels > 0 && w->input[around] == count * input && w->output[around] == count * output)
+        count *= w->count[--w->levels];
+    w->count[w->levels] = count;
+    w->input[w->levels] = input;
+    w->output[w->levels++] = output;
+}
+
+int cvg_tap_walk(const struct cvg_shape *s, const struct cvg_region *region, const int64_t tap[3],
+                 const struct cvg_view *in, const struct cvg_view *out, struct cvg_walk *walk, int64_t *input,
+                 int64_t *output)
+{
+    *walk = (struct cvg_walk){.levels = 0};
+    *input = *output = 0;
+    add_level(walk, region->images, in->image, out->image);
+    for (int i = 0; i < 3; i++) {
+        int64_t first, end;
+        cvg_tap_meets(s, region, i, tap[i], 1, &first, &end);
+        if (first >= end)
+            return 0;
+        *input += (first * s->stride[i] + tap[i] * s->dilation[i] - s->pad[i]) * in->step[i];
+        *output += first * out->step[i];
+        add_level(walk, end - first, s->stride[i] * in->step[i], out->step[i]);
+    }
+    if (walk->levels == 0)
+        walk->count[walk->levels++] = 1;
+    return 1;
+}

@@ -107,4 +107,19 @@ int64_t cvg_tap_positions(const struct cvg_shape *shape, const struct cvg_region
                           const struct cvg_window *window, const int clip[3], const int64_t tap[3], int64_t *input,
                           int64_t *output);
 
+/* The same in place: from the first pair on, counts and steps, outermost first; levels that go on evenly are one. */
+enum { CVG_LEVELS = 4 };
+struct cvg_walk {
+    int levels;
+    int64_t count[CVG_LEVELS], input[CVG_LEVELS], output[CVG_LEVELS];
+};
+
+/*
+ * How a region and a tap meet, and where in their first images (*input and *output) they first do.  Returns whether
+ * they do at all.
+ */
+int cvg_tap_walk(const struct cvg_shape *shape, const struct cvg_region *region, const int64_t tap[3],
+                 const struct cvg_view *in, const struct cvg_view *out, struct cvg_walk *walk, int64_t *input,
+                 int64_t *output);
+
 #endif

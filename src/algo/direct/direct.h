@@ -1,8 +1,8 @@
 /*
  * The parts of the direct algorithm: its forms, of which the first that fits a pass does it (direct.c).  forward and
  * grad_input (gather.h) have four: channels as lanes (channels.c), pixels as lanes for few channels (pixels.c), one for
- * one tap (dense.c), and one for groups of one channel (depthwise.c).  grad_weight has two: lanes of k (weight.c), or
- * dot products (dots.c).
+ * one tap (dense.c), and one for groups of one channel (depthwise.c).  grad_weight has three: lanes of k (weight.c),
+ * both tensors as they lie with channels last (weight_last.c), or dot products (dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
@@ -30,10 +30,13 @@ static inline int cvg_busy(int64_t jobs, int workers) { return jobs % workers ==
 /* Up to as many destination channels, the weight is read in place. */
 enum { CVG_FEW_CHANNELS = 6 };
 
+/* Up to as many input channels, tile rows of grad_weight are pairs of a channel and a tap. */
+enum { CVG_FEW_ROWS = 4 };
+
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
-    cvg_direct_depthwise;                                        /* forward, grad_input */
-extern const struct cvg_form cvg_direct_depthwise_lanes;         /* all passes */
-extern const struct cvg_form cvg_direct_weight, cvg_direct_dots; /* grad_weight */
+    cvg_direct_depthwise;                                                                /* forward, grad_input */
+extern const struct cvg_form cvg_direct_depthwise_lanes;                                 /* all passes */
+extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
 /* What a pass reads, multiplies and writes, for costs. */
 struct cvg_amounts {

@@ -11,7 +11,9 @@
  * share all positions, and tile rows are (c, tap).
  *
  * With one tap and neither stride nor padding, input and grad_output are alike: then the one of
- * fewer channels is turned to lanes, which costs least; or, channels last, the one of more channels has the lanes.
+ * fewer channels is turned to lanes, which costs least.
+ *
+ * Channels last, this form has only what weight_last.c leaves: few channels.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
@@ -24,21 +26,17 @@
 enum {
     FULL_ROWS = 16,          /* channels c: fewer leave tiles with few rows */
     POSITIONS = 256,         /* of one region */
-    LAST_POSITIONS = 128,    /* the same channels last: what a tile reads of grad_output stays in the nearest cache */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
-    K_COUNT = 64,            /* k of one job, */
-    ONE_TAP_K_COUNT = 128,   /* or, channels last, of a filter of one tap: the input is read as many times less; */
-    ONE_TAP_ALL = 256,       /* all of them, up to as many */
+    K_COUNT = 64,            /* k of one job */
     TAPS = 256,              /* of one job */
-    FEW_CHANNELS = 4,        /* tile rows are (c, tap) up to here */
     LEAST_NEAR = 5,          /* tile rows that are neighbours: fewer make no tile of their own */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
     FAR = 128,               /* elements between positions of grad_output: lanes meet in few cache sets, so they are */
     MANY_ROWS = 128,         /* copied, if as many tile rows read them */
 };
 
-/* Whether channels are neighbours: then tile rows are, and lanes of k can be read in place. */
+/* Whether channels are neighbours: then lanes of k can be read in place. */
 static int is_last(const struct cvg_shape *s) { return s->layout == CVG_CHANNELS_LAST; }
 
 /* The tile for the next of so many lanes of k. */
@@ -53,9 +51,7 @@ static int swaps(const struct cvg_shape *s)
     int alike = s->filter_size == 1;
     for (int i = 0; i < 3; i++)
         alike &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
-    if (is_last(s)) /* nothing is turned: the more the lanes, the fewer are left over, and rows may be few */
-        return alike && s->Kg < s->Cg;
-    return alike && s->Kg > s->Cg && s->Cg > FEW_CHANNELS;
+    return alike && s->Kg > s->Cg && s->Cg > CVG_FEW_ROWS;
 }
 
 /* The problem whose input is grad_output and whose grad_output is the input: its weight is turned. */
@@ -97,15 +93,14 @@ static int few_last(const struct cut *cut) { return cut->few && !cut->in_place &
 static void make_cut(struct cut *cut)
 {
     const struct cvg_shape *s = &cut->shape;
-    cut->regions = cvg_regions_of(s, 0, is_last(s) && s->Cg > FEW_CHANNELS ? LAST_POSITIONS : POSITIONS);
-    cut->few = s->Cg <= FEW_CHANNELS;
+    cut->regions = cvg_regions_of(s, 0, POSITIONS);
+    cut->few = s->Cg <= CVG_FEW_ROWS;
     const int padded =
         cvg_axis_padded(&cut->regions, 0) || cvg_axis_padded(&cut->regions, 1) || cvg_axis_padded(&cut->regions, 2);
     for (int i = 0; i < 3; i++)
         cut->clip[i] = !cut->few;
-    cut->in_place = (s->filter_size == 1 && (!cut->few || !padded)) || (is_last(s) && !cut->few);
-    const int64_t one_tap = s->Kg <= ONE_TAP_ALL ? ONE_TAP_ALL : ONE_TAP_K_COUNT;
-    cut->k_count = cvg_min(s->Kg, is_last(s) && s->filter_size == 1 ? one_tap : K_COUNT);
+    cut->in_place = s->filter_size == 1 && (!cut->few || !padded);
+    cut->k_count = cvg_min(s->Kg, K_COUNT);
     cut->taps = cvg_min(s->filter_size, TAPS);
     int64_t c = most_channels(cut);
     if (!cut->in_place)
@@ -377,7 +372,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
-    const double few = s->Cg > FEW_CHANNELS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;
+    const double few = s->Cg > CVG_FEW_ROWS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;
     return x.products / CVG_WEIGHT_SHARE * few + CVG_WEIGHT_TURNED * (x.read + x.written);
 }
 

@@ -1,0 +1,330 @@
+/*
+ * grad_weight, channels last: a matrix product of both tensors as they lie.
+ *
+ *   grad_weight[k][c][tap] = sum over n, i of input[c][source(i, tap)] * grad_output[k][i]
+ *
+ * Lanes are channels of the one tensor, tile rows channels of the other, whichever fills vectors better and lies so
+ * in the result.  A job owns a block of both and sums over regions of the output; the positions of a region at which a
+ * tap meets the input are walked in both tensors at once.  Nothing is copied, but lanes that fill no vector, and those
+ * whose positions lie so far apart that they meet in few sets of the cache.
+ */
+#include "../../tensor/window.h"
+#include "../../text.h"
+#include "../parts.h"
+#include "direct.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    POSITIONS = 112, /* of one region: what a tile reads of its lanes stays in the nearest cache */
+
+    /* One job, at most: */
+    SUMS = 65536,
+    TAPS = 64,
+    LANES = 256,
+    /* and so that channels keep threads busy, and not parts of the sum: */
+    ENOUGH_JOBS = 8,
+    LEAST_SUMS = 32768,
+    LEAST_LANES = 64,
+    LEAST_ROWS = 24,
+
+    LONG_PART = 2048,  /* positions of a part of the sum that costs little, */
+    LEAST_PART = 1024, /* and of the shortest */
+
+    MANY_K = 1024,         /* k that lie too far apart to be tile rows */
+    FAR = 128,             /* elements between positions: lanes meet in few cache sets, so they are copied, */
+    MANY_ROWS = 128,       /* if as many tile rows read them */
+    FROM_MEMORY = 3 << 18, /* elements of both tensors that no near cache holds */
+    MOST_AHEAD = 8 << 10,  /* bytes asked for at a time: no more are on their way at once */
+};
+
+/* The pass cut into jobs; by the shape alone. */
+struct cut {
+    struct cvg_regions regions;
+    int lanes_of_c;
+    int ahead;           /* what the next region reads is asked for: it comes from memory, all channels at a time */
+    int copied;          /* all lanes, not just those that fill no vector */
+    int64_t lanes, rows; /* channels of a group */
+    int64_t lane_count, lane_blocks, row_count, row_blocks, taps, tap_blocks;
+    int64_t jobs; /* of one part of the sum */
+};
+
+static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
+{
+    return cvg_panel_tile(kernels, kernels->spread, lanes);
+}
+
+/* How well the microkernel does with so many lanes, in percent, on vectors of 16; next: they are so in the weight. */
+static int64_t suits(int64_t lanes, int next)
+{
+    const int64_t filled = lanes * 100 / cvg_times(cvg_ceil_div(lanes, 16), 16);
+    return filled * (lanes >= 64 ? 100 : lanes >= 32 ? 95 : 80) / 100 + (next ? 15 : 0);
+}
+
+static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
+{
+    cut->lane_blocks = cvg_ceil_div(cut->lanes, cut->lane_count);
+    cut->row_blocks = cvg_ceil_div(cut->rows, cut->row_count);
+    cut->tap_blocks = cvg_ceil_div(s->filter_size, cut->taps);
+    return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
+}
+
+static struct cut cut_of(const struct cvg_shape *s)
+{
+    struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
+    const int64_t of_c = suits(s->Cg, s->weight_c == 1), of_k = suits(s->Kg, s->weight_k == 1);
+    cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
+    cut.lanes = cut.lanes_of_c ? s->Cg : s->Kg;
+    cut.rows = cut.lanes_of_c ? s->Kg : s->Cg;
+    cut.regions = cvg_regions_of(s, 0, POSITIONS);
+    cut.lane_count =
+        cvg_min(cut.lanes, cvg_max(LEAST_LANES, SUMS / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES));
+    cut.lane_count = cvg_min(cut.lane_count, LANES);
+    cut.row_count = cvg_min(cut.rows, SUMS / (cut.lane_count * cut.taps));
+    const int64_t parts = cvg_max(1, cvg_times(s->N, s->out_size) / LONG_PART);
+    while (jobs(s, &cut) < ENOUGH_JOBS / parts && cut.row_count > LEAST_ROWS &&
+           cut.row_count * cut.lane_count * cut.taps > LEAST_SUMS)
+        cut.row_count = cvg_max(LEAST_ROWS, cut.row_count / 2);
+    cut.row_count = cvg_ceil_div(cut.rows, cvg_ceil_div(cut.rows, cut.row_count));
+    cut.jobs = jobs(s, &cut);
+    cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
+                cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
+    cut.copied = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2] >= FAR && cut.row_count >= MANY_ROWS;
+    return cut;
+}
+
+/* Pieces of a worker's scratch. */
+enum { LANES_COPIED, SUM, A, B };
+
+/* Shares partial sums and lays out scratch; enough for any batch. */
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
+                    struct cvg_work *work)
+{
+    const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->lane_count);
+    cvg_parts_share(s, kernels, cvg_parts_most(s, cut->jobs), work);
+    cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
+    cvg_work_piece(work, cut->row_count * cut->taps * lanes, kernels->size);
+    cvg_work_piece(work, positions, sizeof(int64_t));
+    cvg_work_piece(work, positions, sizeof(int64_t));
+}
+
+/* Positions of both operands as the microkernel walks them: steps of rows and lanes. */
+struct steps {
+    int levels;
+    int64_t count[CVG_LEVELS], rows[CVG_LEVELS], lanes[CVG_LEVELS];
+};
+
+/* One job: blocks of group, lanes, rows and taps, and what it works on. */
+struct block {
+    const struct cvg_task *task;
+    const struct cut *cut;
+    int64_t g, lane, lane_count, row, row_count, tap, taps;
+    int64_t lanes; /* with those that do not exist, which fill the last tile */
+    struct cvg_view rows_of, lanes_of;
+    char *copied, *sums; /* sums: [row][tap][lane] */
+    int64_t *a, *b;
+    struct steps *listed; /* what a and b list */
+};
+
+/* Copies the lanes of all positions, one after the other. */
+static void copy_lanes(const struct block *block, const struct steps *w, const char *from, int64_t width, int64_t lanes)
+{
+    const struct cvg_kernels *kernels = block->task->kernels;
+    const int64_t size = (int64_t)kernels->size, inner = w->count[w->levels - 1];
+    int64_t lines = 1, at[CVG_LEVELS] = {0};
+    char *to = block->copied;
+    for (int i = 0; i < w->levels - 1; i++)
+        lines *= w->count[i];
+    if (width < lanes)
+        memset(to, 0, (size_t)(lines * inner * lanes * size));
+    for (int64_t line = 0; line < lines; line++, to += inner * lanes * size) {
+        int64_t offset = 0;
+        for (int i = 0; i < w->levels - 1; i++)
+            offset += at[i] * w->lanes[i];
+        kernels->copy(to, lanes, from + offset * size, w->lanes[w->levels - 1], 1, inner, width);
+        for (int i = w->levels - 2; i >= 0 && ++at[i] == w->count[i]; i--)
+            at[i] = 0;
+    }
+}
+
+/* Lists all levels but the outermost, which are blocks, unless they are listed. */
+static struct cvg_terms terms_of(const struct block *block, const struct steps *w)
+{
+    const int blocks = w->levels > 1;
+    struct cvg_terms terms = {
+        .count = 1, .a = block->a, .b = block->b, .blocks = 1, .a_step = w->rows[0], .b_step = w->lanes[0]};
+    if (blocks)
+        terms.blocks = w->count[0];
+    if (memcmp(w, block->listed, sizeof *w)) {
+        *block->listed = *w;
+        block->a[0] = block->b[0] = 0;
+        for (int i = w->levels - 1, count = 1; i >= blocks; i--)
+            count = (int)cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
+    }
+    for (int i = blocks; i < w->levels; i++)
+        terms.count *= w->count[i];
+    return terms;
+}
+
+/* Adds the products of one tap in one region. */
+static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap)
+{
+    const struct cvg_kernels *kernels = block->task->kernels;
+    const struct cvg_shape *s = block->task->shape;
+    const struct cut *cut = block->cut;
+    const int64_t size = (int64_t)kernels->size;
+    const struct cvg_view *in = cut->lanes_of_c ? &block->lanes_of : &block->rows_of;
+    const struct cvg_view *out = cut->lanes_of_c ? &block->rows_of : &block->lanes_of;
+    struct cvg_walk walk;
+    int64_t at[3], input, output;
+    cvg_split(block->tap + tap, s->filter, at);
+    if (!cvg_tap_walk(s, region, at, in, out, &walk, &input, &output))
+        return;
+    struct steps in_place = {.levels = walk.levels}, near;
+    for (int i = 0; i < walk.levels; i++) {
+        in_place.count[i] = walk.count[i];
+        in_place.rows[i] = cut->lanes_of_c ? walk.output[i] : walk.input[i];
+        in_place.lanes[i] = cut->lanes_of_c ? walk.input[i] : walk.output[i];
+    }
+    const char *rows = cvg_view_at(&block->rows_of, region->n, block->g * cut->rows + block->row, 0, 0, 0) +
+                       (cut->lanes_of_c ? output : input) * size;
+    const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
+                        (cut->lanes_of_c ? input : output) * size;
+    const int64_t rows_span = in_place.count[0] * in_place.rows[0] * size;
+    const int64_t lanes_span = in_place.count[0] * in_place.lanes[0] * size;
+    const struct cvg_tile *const first = panel_tile(kernels, block->lane_count);
+    const int64_t shares = cvg_ceil_div(block->lane_count, first->lanes) * cvg_ceil_div(block->row_count, first->rows);
+    const int ahead = cut->ahead && (rows_span + lanes_span) / shares <= MOST_AHEAD;
+    for (int64_t l = 0; l < block->lane_count;) {
+        const struct cvg_tile *tile = panel_tile(kernels, block->lane_count - l);
+        const int copied = cut->copied || tile->lanes > block->lane_count - l;
+        if (copied) {
+            int64_t step = tile->lanes;
+            near = in_place;
+            for (int i = near.levels - 1; i >= 0; step *= near.count[i--])
+                near.lanes[i] = step;
+            copy_lanes(block, &in_place, lanes + l * size, cvg_min(tile->lanes, block->lane_count - l), tile->lanes);
+        }
+        const struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
+        const int64_t tiles = cvg_ceil_div(block->row_count, tile->rows);
+        for (int64_t r = 0, i = 0; i < tiles; i++) {
+            const int count = (int)((block->row_count - r) / (tiles - i)); /* as even as can be */
+            int64_t place[CVG_TILE_ROWS];
+            for (int j = 0; j < count; j++)
+                place[j] = ((r + j) * block->taps + tap) * block->lanes;
+            tile->run(count, &terms, rows + r * size, NULL, copied ? block->copied : lanes + l * size,
+                      block->sums + l * size, place, 0);
+            if (ahead && tap + 1 == block->taps) {
+                const int64_t share = l * tiles / tile->lanes + i;
+                cvg_prefetch(rows + rows_span + rows_span * share / shares, rows_span / shares);
+                cvg_prefetch(lanes + lanes_span + lanes_span * share / shares, lanes_span / shares);
+            }
+            r += count;
+        }
+        l += tile->lanes;
+    }
+}
+
+/* Writes the finished sums to the result, or to this part's partial sums. */
+static void write_sums(const struct block *block, struct cvg_filters to, const struct cvg_finish *finish)
+{
+    const struct cvg_kernels *kernels = block->task->kernels;
+    const int64_t row_step = block->cut->lanes_of_c ? to.k : to.c, lane_step = block->cut->lanes_of_c ? to.c : to.k;
+    const int64_t size = to.size, line = block->taps * block->lanes;
+    to.k = row_step;
+    to.c = lane_step;
+    const int64_t first =
+        block->g * (block->cut->lanes_of_c ? block->cut->rows * row_step : block->cut->lanes * lane_step);
+    to.base += first * size;
+    if (lane_step != 1 && row_step == 1)
+        for (int64_t tap = 0; tap < block->taps; tap++)
+            kernels->unturn(cvg_filter_at(&to, block->row, block->lane, block->tap + tap), lane_step,
+                            block->sums + tap * block->lanes * size, line, (int)block->lane_count, block->row_count,
+                            finish);
+    else if (lane_step != 1)
+        for (int64_t r = 0; r < block->row_count; r++)
+            kernels->unturn(cvg_filter_at(&to, block->row + r, block->lane, block->tap), lane_step,
+                            block->sums + r * line * size, block->lanes, (int)block->lane_count, block->taps, finish);
+    else if (block->taps == 1)
+        kernels->put_rows(cvg_filter_at(&to, block->row, block->lane, block->tap), row_step, 1, block->sums, line,
+                          block->row_count, block->lane_count, finish);
+    else
+        for (int64_t r = 0; r < block->row_count; r++)
+            kernels->put_rows(cvg_filter_at(&to, block->row + r, block->lane, block->tap), to.tap, 1,
+                              block->sums + r * line * size, block->lanes, block->taps, block->lane_count, finish);
+}
+
+static void weight_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cut *cut = cvg_state(job);
+    const struct cvg_task *t = job->task;
+    const struct cvg_shape *s = t->shape;
+    struct steps listed = {.levels = 0};
+    struct block b = {.task = t,
+                      .listed = &listed,
+                      .cut = cut,
+                      .copied = cvg_own_piece(job, LANES_COPIED),
+                      .sums = cvg_own_piece(job, SUM),
+                      .a = cvg_own_piece(job, A),
+                      .b = cvg_own_piece(job, B)};
+    const struct cvg_view in = cvg_view_in(t, t->input), out = cvg_view_out(t, t->grad_output);
+    b.rows_of = cut->lanes_of_c ? out : in;
+    b.lanes_of = cut->lanes_of_c ? in : out;
+    b.tap = index % cut->tap_blocks * cut->taps;
+    b.taps = cvg_min(cut->taps, s->filter_size - b.tap);
+    index /= cut->tap_blocks;
+    b.row = index % cut->row_blocks * cut->row_count;
+    b.row_count = cvg_min(cut->row_count, cut->rows - b.row);
+    index /= cut->row_blocks;
+    b.lane = index % cut->lane_blocks * cut->lane_count;
+    b.lane_count = cvg_min(cut->lane_count, cut->lanes - b.lane);
+    b.lanes = cvg_panel_lanes(t->kernels, b.lane_count);
+    index /= cut->lane_blocks;
+    b.g = index % s->G;
+    const int64_t part = index / s->G, each = cvg_ceil_div(cut->regions.count, job->work->parts);
+
+    memset(b.sums, 0, (size_t)(b.row_count * b.taps * b.lanes) * t->kernels->size);
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
+        const struct cvg_region region = cvg_region_at(&cut->regions, i);
+        for (int64_t tap = 0; tap < b.taps; tap++)
+            add_tap(&b, &region, tap);
+    }
+    write_sums(&b, cvg_parts_filters(job, part), cvg_parts_finish(job));
+}
+
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    return pass == CVG_GRAD_WEIGHT && s->layout == CVG_CHANNELS_LAST && s->Cg > CVG_FEW_ROWS;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    return x.products / CVG_WEIGHT_SHARE + CVG_WEIGHT_TURNED / 4 * (x.read + x.written);
+}
+
+static void describe(const struct cvg_work *work, struct cvg_text *w)
+{
+    const struct cut *cut = cvg_state_of(work);
+    cvg_write(w,
+              "lanes of %s channels, tensors as they lie: %" PRId64 " x %" PRId64 " channels and %" PRId64
+              " taps a job, parts of the sum: %" PRId64,
+              cut->lanes_of_c ? "input" : "output", cut->lane_count, cut->row_count, cut->taps, work->parts);
+}
+
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
+{
+    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    (void)pass, (void)workers;
+    *cut = cut_of(s);
+    lay_out(s, kernels, cut, work);
+    const int64_t most = cvg_ceil_div(cvg_times(cut->regions.count, POSITIONS), LEAST_PART);
+    work->parts = cvg_parts(s, cut->jobs, cvg_min(cut->regions.count, most));
+    cvg_work_phase(work, work->parts * cut->jobs, weight_job);
+    cvg_parts_phase(s, work);
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_weight_last = {fits, cost, prepare};
