@@ -45,14 +45,15 @@ enum { MOST_VECS = 12, NINE_ROWS = 12 };
 #define CUT(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 
 /*
- * One register tile; rows, vecs and near are constants wherever this is inlined.  With near the
- * rows are neighbours in a: one address serves them all, which spares the registers and loads
- * that as many pointers take.
+ * One register tile; rows, vecs, near and asks are constants wherever this is inlined.  With near
+ * the rows are neighbours in a: one address serves them all, which spares the registers and loads
+ * that as many pointers take.  With asks memory is asked for.
  */
-INLINE void tile_rows(const int rows, const int vecs, const int near, const struct cvg_terms *terms, const real *a,
-                      const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
+INLINE void tile_rows(const int rows, const int vecs, const int near, const int asks, const struct cvg_terms *terms,
+                      const real *a, const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
 {
     const int64_t *const a_end = terms->a + terms->count;
+    const char *ahead = terms->ahead;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
 
@@ -72,6 +73,10 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
             const int64_t *b_at = terms->b;
             for (const int64_t *a_at = terms->a; a_at < a_end; a_at++, b_at++) {
                 const int64_t offset = *a_at;
+                if (asks) {
+                    __builtin_prefetch(ahead);
+                    ahead += terms->ahead_step;
+                }
                 const real *const bj = b_now + *b_at, *const first_row = at[0] + offset;
                 if (rows < vecs) {
                     vec aj[CVG_TILE_ROWS];
@@ -103,18 +108,26 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const stru
     }
 }
 
-/* tile_rows() for any rows. */
-INLINE void tile_any(const int rows, const int vecs, const struct cvg_terms *terms, const real *a, const int64_t *row,
-                     const real *b, real *acc, const int64_t *place, int first)
+/* tile_rows() for any rows; the tallest of the best width ask for memory as they go, others at once. */
+INLINE void tile_any(const int rows, const int vecs, const int most, const struct cvg_terms *terms, const real *a,
+                     const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
 {
 #ifdef SMALL
     static const int64_t neighbours[CVG_TILE_ROWS] = {0, 1, 2, 3};
-    tile_rows(rows, vecs, 0, terms, a, row ? row : neighbours, b, acc, place, first);
+    (void)most;
+    tile_rows(rows, vecs, 0, 0, terms, a, row ? row : neighbours, b, acc, place, first);
 #else
-    if (!row)
-        tile_rows(rows, vecs, 1, terms, a, row, b, acc, place, first);
+    const int can = vecs == SPREAD_VECS && rows + 1 >= most, asks = can && terms->ahead;
+    for (int64_t i = 0; !can && terms->ahead && i < terms->count * terms->blocks; i++)
+        __builtin_prefetch(terms->ahead + i * terms->ahead_step);
+    if (!row && asks)
+        tile_rows(rows, vecs, 1, 1, terms, a, row, b, acc, place, first);
+    else if (!row)
+        tile_rows(rows, vecs, 1, 0, terms, a, row, b, acc, place, first);
+    else if (asks)
+        tile_rows(rows, vecs, 0, 1, terms, a, row, b, acc, place, first);
     else
-        tile_rows(rows, vecs, 0, terms, a, row, b, acc, place, first);
+        tile_rows(rows, vecs, 0, 0, terms, a, row, b, acc, place, first);
 #endif
 }
 
@@ -126,20 +139,20 @@ INLINE void tile(const int vecs, const int most, int rows, const struct cvg_term
         CVG_BROKEN();
     /* clang-format off */
     switch (rows) {
-    case 1: tile_any(1, vecs, terms, a, row, b, acc, place, first); break;
-    case 2: if (most >= 2) tile_any(2, vecs, terms, a, row, b, acc, place, first); break;
-    case 3: if (most >= 3) tile_any(3, vecs, terms, a, row, b, acc, place, first); break;
-    case 4: if (most >= 4) tile_any(4, vecs, terms, a, row, b, acc, place, first); break;
-    case 5: if (most >= 5) tile_any(5, vecs, terms, a, row, b, acc, place, first); break;
-    case 6: if (most >= 6) tile_any(6, vecs, terms, a, row, b, acc, place, first); break;
-    case 7: if (most >= 7) tile_any(7, vecs, terms, a, row, b, acc, place, first); break;
-    case 8: if (most >= 8) tile_any(8, vecs, terms, a, row, b, acc, place, first); break;
-    case 9: if (most >= 9) tile_any(9, vecs, terms, a, row, b, acc, place, first); break;
-    case 10: if (most >= 10) tile_any(10, vecs, terms, a, row, b, acc, place, first); break;
-    case 11: if (most >= 11) tile_any(11, vecs, terms, a, row, b, acc, place, first); break;
-    case 12: if (most >= 12) tile_any(12, vecs, terms, a, row, b, acc, place, first); break;
-    case 13: if (most >= 13) tile_any(13, vecs, terms, a, row, b, acc, place, first); break;
-    case 14: if (most >= 14) tile_any(14, vecs, terms, a, row, b, acc, place, first); break;
+    case 1: tile_any(1, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 2: if (most >= 2) tile_any(2, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 3: if (most >= 3) tile_any(3, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 4: if (most >= 4) tile_any(4, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 5: if (most >= 5) tile_any(5, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 6: if (most >= 6) tile_any(6, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 7: if (most >= 7) tile_any(7, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 8: if (most >= 8) tile_any(8, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 9: if (most >= 9) tile_any(9, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 10: if (most >= 10) tile_any(10, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 11: if (most >= 11) tile_any(11, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 12: if (most >= 12) tile_any(12, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 13: if (most >= 13) tile_any(13, vecs, most, terms, a, row, b, acc, place, first); break;
+    case 14: if (most >= 14) tile_any(14, vecs, most, terms, a, row, b, acc, place, first); break;
     default: break;
     }
     /* clang-format on */

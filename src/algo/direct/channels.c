@@ -24,7 +24,7 @@ enum {
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
     LEAST_TERMS = 192,
-    LEAST_WIDE_TERMS = 256,
+    LAST_BYTES = 4608,   /* the same of one lane, channels last, where sums lie far apart in the result */
     FEW_POSITIONS = 128, /* destinations of all regions */
     NEAR_ROWS = 8192,    /* elements between rows of a weight in place: further apart, each is a page of its own */
     FEW_REGIONS = 3,     /* as many share a packed weight, or each packs what it reads */
@@ -54,10 +54,11 @@ struct cut {
 };
 
 /* Products between two stores of a tile, about. */
-static int64_t panel_terms(const struct cvg_kernels *kernels, int widest)
+static int64_t panel_terms(const struct cvg_shape *s, const struct cvg_kernels *kernels, int weight_in_place)
 {
-    return cvg_max(widest == kernels->main ? LEAST_TERMS : LEAST_WIDE_TERMS,
-                   PANEL_BYTES / (kernels->tile[widest].lanes * (int64_t)kernels->size));
+    if (s->layout == CVG_CHANNELS_LAST && !weight_in_place)
+        return LAST_BYTES / (int64_t)kernels->size;
+    return cvg_max(LEAST_TERMS, PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size));
 }
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
@@ -103,15 +104,15 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.ahead = last && s->filter_size == 1 &&
                 cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
     cut.in_place = last || (cut.clip[2] && s->filter_size == 1);
-    const int64_t terms = panel_terms(kernels, cut.widest);
+    cut.weight_in_place = s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
+                          (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
+                          cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
+    const int64_t terms = panel_terms(s, kernels, cut.weight_in_place);
     cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
     if (!cut.in_place)
         cut.l_count =
             cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
-    cut.weight_in_place = s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
-                          (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
-                          cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
     cut.pack_once = cut.regions.count >= FEW_REGIONS && !cut.weight_in_place;
     cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
     return cut;
@@ -142,7 +143,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
     const int64_t terms =
-        cvg_max(cvg_min(panel_terms(kernels, cut->widest), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
+        cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
     const int64_t window = s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded)
                                ? 0 /* in place at any batch */
                                : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
@@ -227,22 +228,24 @@ struct sums {
     int64_t step;
 };
 
-/* Adds the products to the sums of count destinations, from at on, in one panel; ahead: bytes to ask for, of each. */
-static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *terms, int64_t at, int64_t count,
-                     int near, const char *source, const struct cvg_tile *tile, const char *weight,
-                     const struct sums *sums, const struct scratch *x, int first, int64_t ahead)
+/* Adds the products to the sums of count destinations, from at on, in one panel; ahead: asks for the next tile's. */
+static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms, int64_t at, int64_t count, int near,
+                     const char *source, const struct cvg_tile *tile, const char *weight, const struct sums *sums,
+                     const struct scratch *x, int first, int ahead)
 {
-    const int64_t tiles = cvg_ceil_div(count, tile->rows);
+    const int64_t size = (int64_t)kernels->size, tiles = cvg_ceil_div(count, tile->rows);
     for (int64_t i = 0, end = at + count; i < tiles; i++) {
         const int rows = (int)((end - at) / (tiles - i)); /* as even as can be */
         int64_t place[CVG_TILE_ROWS];
         for (int r = 0; r < rows; r++)
             place[r] = sums->place[at + r] * sums->step;
-        for (int64_t next = at + rows; ahead && next < at + 2 * rows && next < end; next++)
-            cvg_prefetch(source + x->row[next] * (int64_t)kernels->size, ahead);
+        terms->ahead = NULL;
+        if (ahead && at + rows < end && x->row[at + rows] - x->row[at] == rows * terms->count) {
+            terms->ahead = source + x->row[at + rows] * size;
+            terms->ahead_step = (x->row[at + rows] - x->row[at]) * size / terms->count;
+        }
         if (near)
-            tile->run(rows, terms, source + x->row[at] * (int64_t)kernels->size, NULL, weight, sums->base, place,
-                      first);
+            tile->run(rows, terms, source + x->row[at] * size, NULL, weight, sums->base, place, first);
         else
             tile->run(rows, terms, source, x->row + at, weight, sums->base, place, first);
         at += rows;
@@ -250,9 +253,9 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_terms *
 }
 
 /* Adds the products to the sums of one class in one panel. */
-static void add_class(const struct cvg_kernels *kernels, const struct cvg_class *class, const struct cvg_terms *terms,
+static void add_class(const struct cvg_kernels *kernels, const struct cvg_class *class, struct cvg_terms *terms,
                       const struct cvg_window *window, const struct cvg_tile *tile, const char *weight,
-                      const struct sums *sums, const struct scratch *x, int first, int64_t ahead)
+                      const struct sums *sums, const struct scratch *x, int first, int ahead)
 {
     /* Tall tiles are best off with rows that are neighbours: those of one line. */
     const int64_t line = class->run[2].count;
@@ -316,7 +319,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
             listed = step;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), (int)lanes);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, panel_at, &sums, &b->x, l == 0,
-                      m == b->begin && b->cut->ahead ? l_count * size : 0);
+                      m == b->begin && b->cut->ahead && l_count == view->L);
         }
     }
 }

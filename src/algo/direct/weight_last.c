@@ -36,7 +36,7 @@ enum {
     FAR = 128,             /* elements between positions: lanes meet in few cache sets, so they are copied, */
     MANY_ROWS = 128,       /* if as many tile rows read them */
     FROM_MEMORY = 3 << 18, /* elements of both tensors that no near cache holds */
-    MOST_AHEAD = 8 << 10,  /* bytes asked for at a time: no more are on their way at once */
+    MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
 
 /* The pass cut into jobs; by the shape alone. */
@@ -167,6 +167,37 @@ static struct cvg_terms terms_of(const struct block *block, const struct steps *
     return terms;
 }
 
+/* What the next region reads of lanes and rows, if that lies behind what this one reads: asked for tile by tile. */
+struct ahead {
+    const char *lanes, *rows;
+    int64_t lanes_left, rows_left, each; /* bytes; each: for one tile */
+};
+
+static struct ahead ahead_of(const struct block *block, const struct steps *w, const char *rows, const char *lanes)
+{
+    const int64_t size = (int64_t)block->task->kernels->size;
+    const struct cvg_tile *const tile = panel_tile(block->task->kernels, block->lane_count);
+    struct ahead a = {.lanes_left = w->count[0] * w->lanes[0] * size, .rows_left = w->count[0] * w->rows[0] * size};
+    a.lanes = lanes + a.lanes_left;
+    a.rows = rows + a.rows_left;
+    a.each = cvg_ceil_div(a.lanes_left + a.rows_left,
+                          cvg_ceil_div(block->lane_count, tile->lanes) * cvg_ceil_div(block->row_count, tile->rows));
+    return a;
+}
+
+/* Has the next tile ask for its share. */
+static void ask(struct ahead *a, struct cvg_terms *terms)
+{
+    const int of_lanes = a->lanes_left > 0;
+    const char **const from = of_lanes ? &a->lanes : &a->rows;
+    terms->ahead = *from;
+    terms->ahead_step = a->each / (terms->count * terms->blocks);
+    if (terms->ahead_step > MOST_AHEAD)
+        terms->ahead = NULL;
+    *from += a->each;
+    *(of_lanes ? &a->lanes_left : &a->rows_left) -= a->each;
+}
+
 /* Adds the products of one tap in one region. */
 static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap)
 {
@@ -191,11 +222,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
                        (cut->lanes_of_c ? output : input) * size;
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
-    const int64_t rows_span = in_place.count[0] * in_place.rows[0] * size;
-    const int64_t lanes_span = in_place.count[0] * in_place.lanes[0] * size;
-    const struct cvg_tile *const first = panel_tile(kernels, block->lane_count);
-    const int64_t shares = cvg_ceil_div(block->lane_count, first->lanes) * cvg_ceil_div(block->row_count, first->rows);
-    const int ahead = cut->ahead && (rows_span + lanes_span) / shares <= MOST_AHEAD;
+    struct ahead ahead = ahead_of(block, &in_place, rows, lanes);
     for (int64_t l = 0; l < block->lane_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->lane_count - l);
         const int copied = cut->copied || tile->lanes > block->lane_count - l;
@@ -206,20 +233,17 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
                 near.lanes[i] = step;
             copy_lanes(block, &in_place, lanes + l * size, cvg_min(tile->lanes, block->lane_count - l), tile->lanes);
         }
-        const struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
+        struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
         const int64_t tiles = cvg_ceil_div(block->row_count, tile->rows);
         for (int64_t r = 0, i = 0; i < tiles; i++) {
             const int count = (int)((block->row_count - r) / (tiles - i)); /* as even as can be */
             int64_t place[CVG_TILE_ROWS];
             for (int j = 0; j < count; j++)
                 place[j] = ((r + j) * block->taps + tap) * block->lanes;
+            if (cut->ahead && tap + 1 == block->taps)
+                ask(&ahead, &terms);
             tile->run(count, &terms, rows + r * size, NULL, copied ? block->copied : lanes + l * size,
                       block->sums + l * size, place, 0);
-            if (ahead && tap + 1 == block->taps) {
-                const int64_t share = l * tiles / tile->lanes + i;
-                cvg_prefetch(rows + rows_span + rows_span * share / shares, rows_span / shares);
-                cvg_prefetch(lanes + lanes_span + lanes_span * share / shares, lanes_span / shares);
-            }
             r += count;
         }
         l += tile->lanes;
