@@ -24,11 +24,14 @@ static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t co
     return cvg_times(cvg_ceil_div(count, lanes), lanes);
 }
 
-/* count rounded up to whole narrowest tiles: the lanes that panels of count lanes have. */
+/*
+ * The lanes that panels of count lanes have, at most.  A tile narrower than a vector takes as long as one a vector wide,
+ * so it serves only what is left at the end.
+ */
 static inline int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
 {
     const int64_t narrow = cvg_narrow_tile(kernels)->lanes;
-    return cvg_times(cvg_ceil_div(count, narrow), narrow);
+    return count <= narrow ? narrow : cvg_times(cvg_ceil_div(count, kernels->vector), kernels->vector);
 }
 
 /* The tile for the next of so many lanes, at most as wide as the widest. */
