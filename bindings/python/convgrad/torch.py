@@ -7,7 +7,8 @@
         model(x).sum().backward()
 
 CPU tensors of float32 and float64.  Results have the same bits for every thread count; threads are
-torch.get_num_threads().  Tensors that are not contiguous (channels_last) are copied; results are contiguous.
+torch.get_num_threads().  Memory formats are PyTorch's: with an input or weight in channels_last the results and gradients are,
+too, and nothing is copied; nor are slices whose last axis in memory is whole.  The two formats may differ in the last bits.
 Gradients of gradients are made of the same three passes.  Autocast does not change types here; forward-mode
 derivatives, functorch's transforms and the deferred kinds of tensors are refused (`patch` leaves them to PyTorch).
 """
@@ -23,17 +24,41 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from ._functional import plan_for
-from ._geometry import Axes, Padding, bias_problem, one, padding_of, per_axis, transposed
+from ._functional import CACHED_PLANS, plan_for
+from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Padding, bias_problem, channels_second, one, padding_of, per_axis, placed,
+                        transposed, view_strides)
 from ._plan import options_of
 
 _DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
 
 
-def _plan(input_shape, weight_shape, geometry, dtype):
-    stride, padding, dilation, groups, exact = geometry
-    options = options_of({"threads": torch.get_num_threads(), "exact": exact})
-    return plan_for(input_shape, weight_shape, stride, padding, dilation, groups, _DTYPES[dtype], options)
+@functools.lru_cache(maxsize=CACHED_PLANS)
+def _plan(input_shape, weight_shape, geometry, dtype, formats, strides, threads):
+    """A plan, and the shape of its output, for tensors whose formats (of images, of the weight) are channels_last or not."""
+    (stride, padding, dilation, groups, exact), (last, weight_last) = geometry, formats
+    options = options_of({"threads": threads, "exact": exact, "layout": LAYOUTS[last], "weight_layout": WEIGHT_LAYOUTS[weight_last]})
+    plan = plan_for(placed(input_shape, LAYOUTS[last]), placed(weight_shape, LAYOUTS[weight_last]), stride, padding, dilation, groups,
+                    _DTYPES[dtype], options, *strides)
+    return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
+
+
+def _is_last(tensor):
+    """Whether PyTorch takes a tensor's format as channels_last (its is_channels_last_strides_2d); not where that is ambiguous."""
+    if tensor.dim() == 3:
+        tensor = tensor.unsqueeze(2)  # as its convolutions do
+    sizes, strides, least = tensor.shape, tensor.stride(), 0
+    if strides[1] == 0:
+        return False
+    for axis in (1, *range(len(sizes) - 1, 1, -1), 0):
+        if sizes[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * sizes[axis]
+    return True
+
+
+def _format(x, w):
+    """Whether a convolution's results are channels_last."""
+    return _is_last(x) or _is_last(w)
 
 
 class _Memory:
@@ -102,16 +127,39 @@ class _Lease:
         _memory.give(self._memory)
 
 
-def _empty(like, shape):
-    """Memory for a result."""
+def _channels_inside(tensor):
+    """A tensor with its channels as the last axis."""
+    return tensor.permute(0, *range(2, tensor.dim()), 1)
+
+
+def _empty(like, shape, last):
+    """Memory for a result, in channels_last or contiguous."""
+    shape = placed(shape, LAYOUTS[last])
     size = math.prod(shape) * like.element_size()
     if not _memory.open or size < _memory.LARGE:
-        return like.new_empty(shape)
-    return torch.from_numpy(numpy.asarray(_Lease(_memory.take(size), shape, _DTYPES[like.dtype])))
+        made = like.new_empty(shape)
+    else:
+        made = torch.from_numpy(numpy.asarray(_Lease(_memory.take(size), shape, _DTYPES[like.dtype])))
+    return made.permute(0, -1, *range(1, made.dim() - 1)) if last else made
 
 
-def _dense(tensor):
-    return tensor.resolve_neg().contiguous()
+def _images(tensor, last):
+    """Images in a format, the same memory where that can be read, and the strides of a view with gaps, or None."""
+    tensor = tensor.resolve_neg()
+    seen = _channels_inside(tensor) if last else tensor
+    if seen.is_contiguous():
+        return seen, None
+    size = seen.element_size()
+    strides = view_strides(seen.shape, [stride * size for stride in seen.stride()], size) if seen.numel() else None
+    return (seen, strides) if strides else (seen.contiguous(), None)
+
+
+def _filters(tensor):
+    """A weight in one of the two formats, and whether that is channels_last."""
+    tensor = tensor.resolve_neg()
+    inside = _channels_inside(tensor)
+    last = inside.is_contiguous() and not tensor.is_contiguous()
+    return (inside, True) if last else (tensor.contiguous(), False)
 
 
 def _at(tensor):
@@ -130,102 +178,103 @@ def _fits(name, tensor, shape):
 
 class _Forward(Function):
     @staticmethod
-    def forward(ctx, x, w, b, geometry):
+    def forward(ctx, x, w, b, geometry, last):
         ctx.save_for_backward(x, w)
-        ctx.geometry = geometry
-        plan = _plan(x.shape, w.shape, geometry, x.dtype)
-        y = _empty(x, plan.output_shape)
-        x, w = _dense(x), _dense(w)
-        b = None if b is None else _dense(b)
-        plan.run_forward(_at(x), _at(w), None if b is None else _at(b), _at(y))
-        return y
-
-    @staticmethod
-    def backward(ctx, g):
-        x, w = ctx.saved_tensors
-        need_x, need_w, need_b, _ = ctx.needs_input_grad
-        return (_GradInput.apply(g, w, x.shape, ctx.geometry) if need_x else None,
-                _GradWeight.apply(x, g, w.shape, ctx.geometry) if need_w else None,
-                _GradBias.apply(g) if need_b else None, None)
-
-
-class _GradInput(Function):
-    @staticmethod
-    def forward(ctx, g, w, input_shape, geometry):
-        ctx.save_for_backward(g, w)
-        ctx.geometry = geometry
-        plan = _plan(input_shape, w.shape, geometry, g.dtype)
-        _fits("grad_output", g, plan.output_shape)
-        dx = _empty(g, plan.input_shape)
-        g, w = _dense(g), _dense(w)
-        plan.run_grad_input(_at(g), _at(w), _at(dx))
-        return dx
-
-    @staticmethod
-    def backward(ctx, d):
-        g, w = ctx.saved_tensors
-        need_g, need_w, _, _ = ctx.needs_input_grad
-        return (_Forward.apply(d, w, None, ctx.geometry) if need_g else None,
-                _GradWeight.apply(d, g, w.shape, ctx.geometry) if need_w else None, None, None)
-
-
-class _GradWeight(Function):
-    @staticmethod
-    def forward(ctx, x, g, weight_shape, geometry):
-        ctx.save_for_backward(x, g)
-        ctx.geometry = geometry
-        plan = _plan(x.shape, weight_shape, geometry, x.dtype)
-        _fits("grad_output", g, plan.output_shape)
-        dw = _empty(x, plan.weight_shape)
-        x, g = _dense(x), _dense(g)
-        plan.run_grad_weight(_at(x), _at(g), _at(dw))
-        return dw
-
-    @staticmethod
-    def backward(ctx, d):
-        x, g = ctx.saved_tensors
-        need_x, need_g, _, _ = ctx.needs_input_grad
-        return (_GradInput.apply(g, d, x.shape, ctx.geometry) if need_x else None,
-                _Forward.apply(x, d, None, ctx.geometry) if need_g else None, None, None)
-
-
-class _GradBias(Function):
-    @staticmethod
-    def forward(ctx, g):
-        ctx.shape = g.shape
-        plan = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype)
-        db = g.new_empty(g.shape[1])
-        g = _dense(g)  # kept until the library has read it
-        plan.run_grad_bias(_at(g), _at(db))
-        return db
-
-    @staticmethod
-    def backward(ctx, d):
-        return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
-
-
-class _Transpose(Function):
-    """The transposed convolution with its bias: the gradient of the input, as a layer of its own."""
-
-    @staticmethod
-    def forward(ctx, x, w, b, shape, geometry):
-        ctx.save_for_backward(x, w)
-        ctx.geometry = geometry
-        plan = _plan(shape, w.shape, geometry, x.dtype)
-        _fits("input", x, plan.output_shape)
-        y = _empty(x, plan.input_shape)
-        x, w = _dense(x), _dense(w)
-        b = None if b is None else _dense(b)
-        plan.run_transpose(_at(x), _at(w), None if b is None else _at(b), _at(y))
+        ctx.geometry, ctx.last = geometry, last
+        shapes = x.shape, w.shape
+        (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
+        plan, shape = _plan(*shapes, geometry, x.dtype, (last, w_last), (strides,), torch.get_num_threads())
+        y = _empty(x, shape, last)
+        b = None if b is None else b.resolve_neg().contiguous()
+        plan.run_forward(_at(from_x), _at(from_w), None if b is None else _at(b), _at(y))
         return y
 
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.saved_tensors
         need_x, need_w, need_b, _, _ = ctx.needs_input_grad
-        return (_Forward.apply(g, w, None, ctx.geometry) if need_x else None,
-                _GradWeight.apply(g, x, w.shape, ctx.geometry) if need_w else None,
-                _GradBias.apply(g) if need_b else None, None, None)
+        return (_GradInput.apply(g, w, x.shape, ctx.geometry, ctx.last) if need_x else None,
+                _GradWeight.apply(x, g, w.shape, ctx.geometry, ctx.last) if need_w else None,
+                _GradBias.apply(g, ctx.last) if need_b else None, None, None)
+
+
+class _GradInput(Function):
+    @staticmethod
+    def forward(ctx, g, w, input_shape, geometry, last):
+        ctx.save_for_backward(g, w)
+        ctx.geometry, ctx.last = geometry, last
+        (from_g, strides), (from_w, w_last) = _images(g, last), _filters(w)
+        plan, shape = _plan(input_shape, w.shape, geometry, g.dtype, (last, w_last), (None, strides), torch.get_num_threads())
+        _fits("grad_output", g, shape)
+        dx = _empty(g, input_shape, last)
+        plan.run_grad_input(_at(from_g), _at(from_w), _at(dx))
+        return dx
+
+    @staticmethod
+    def backward(ctx, d):
+        g, w = ctx.saved_tensors
+        need_g, need_w, _, _, _ = ctx.needs_input_grad
+        return (_Forward.apply(d, w, None, ctx.geometry, ctx.last) if need_g else None,
+                _GradWeight.apply(d, g, w.shape, ctx.geometry, ctx.last) if need_w else None, None, None, None)
+
+
+class _GradWeight(Function):
+    @staticmethod
+    def forward(ctx, x, g, weight_shape, geometry, last):
+        ctx.save_for_backward(x, g)
+        ctx.geometry, ctx.last = geometry, last
+        (from_x, x_strides), (from_g, g_strides) = _images(x, last), _images(g, last)
+        plan, shape = _plan(x.shape, weight_shape, geometry, x.dtype, (last, last), (x_strides, g_strides), torch.get_num_threads())
+        _fits("grad_output", g, shape)
+        dw = _empty(x, weight_shape, last)
+        plan.run_grad_weight(_at(from_x), _at(from_g), _at(dw))
+        return dw
+
+    @staticmethod
+    def backward(ctx, d):
+        x, g = ctx.saved_tensors
+        need_x, need_g, _, _, _ = ctx.needs_input_grad
+        return (_GradInput.apply(g, d, x.shape, ctx.geometry, ctx.last) if need_x else None,
+                _Forward.apply(x, d, None, ctx.geometry, ctx.last) if need_g else None, None, None, None)
+
+
+class _GradBias(Function):
+    @staticmethod
+    def forward(ctx, g, last):
+        ctx.shape = g.shape
+        from_g, strides = _images(g, last)
+        plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, (last, False), (None, strides), torch.get_num_threads())
+        db = g.new_empty(g.shape[1])
+        plan.run_grad_bias(_at(from_g), _at(db))
+        return db
+
+    @staticmethod
+    def backward(ctx, d):
+        return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape), None
+
+
+class _Transpose(Function):
+    """The transposed convolution with its bias: the gradient of the input, as a layer of its own."""
+
+    @staticmethod
+    def forward(ctx, x, w, b, shape, geometry, last):
+        ctx.save_for_backward(x, w)
+        ctx.geometry, ctx.last = geometry, last
+        (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
+        plan, x_shape = _plan(shape, w.shape, geometry, x.dtype, (last, w_last), (None, strides), torch.get_num_threads())
+        _fits("input", x, x_shape)
+        y = _empty(x, shape, last)
+        b = None if b is None else b.resolve_neg().contiguous()
+        plan.run_transpose(_at(from_x), _at(from_w), None if b is None else _at(b), _at(y))
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        need_x, need_w, need_b, _, _, _ = ctx.needs_input_grad
+        return (_Forward.apply(g, w, None, ctx.geometry, ctx.last) if need_x else None,
+                _GradWeight.apply(g, x, w.shape, ctx.geometry, ctx.last) if need_w else None,
+                _GradBias.apply(g, ctx.last) if need_b else None, None, None, None)
 
 
 # How many modes are on that see each operation below autograd.
@@ -264,7 +313,7 @@ def _conv(dims, x, w, b, stride, padding, dilation, groups, exact):
     _check_bias(b, w.shape[0])
     stride, dilation, groups = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims), one("groups", groups)
     pairs = tuple(zip(*padding_of(padding, x.shape[2:], w.shape[2:], stride, dilation)))
-    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups, exact))
+    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups, exact), _format(x, w))
     return y.squeeze(0) if single else y
 
 
@@ -275,7 +324,7 @@ def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dila
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if any(more):
         x = torch.nn.functional.pad(x, [n for extra in reversed(more) for n in (0, extra)])
-    y = _Transpose.apply(x, w, b, shape, (stride, padding, dilation, groups, exact))
+    y = _Transpose.apply(x, w, b, shape, (stride, padding, dilation, groups, exact), _format(x, w))
     return y.squeeze(0) if single else y
 
 

@@ -89,7 +89,8 @@ static int64_t span(const struct cvg_box *box, const struct cvg_kernels *kernels
 {
     const struct cvg_axis *x = box->axis;
     const int64_t last = ((x[0].count - 1) * x[1].length + x[1].count - 1) * x[2].length + x[2].count - 1;
-    return cvg_panel_lanes(kernels, last + 1);
+    const int64_t narrow = cvg_narrow_tile(kernels)->lanes;
+    return cvg_times(cvg_ceil_div(last + 1, narrow), narrow);
 }
 
 /* Pieces of a worker's scratch. */
