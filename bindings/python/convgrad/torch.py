@@ -57,8 +57,8 @@ def _is_last(tensor):
 
 
 def _format(x, w):
-    """Whether a convolution's results are channels_last."""
-    return _is_last(x) or _is_last(w)
+    """Whether a convolution's results are channels_last; along one axis the weight alone says so."""
+    return (x.dim() > 3 and _is_last(x)) or _is_last(w)
 
 
 class _Memory:

@@ -161,6 +161,58 @@ def test_inputs_that_are_not_contiguous():
     agree([convgrad.torch.conv2d(expanded, w)], [F.conv2d(expanded.contiguous(), w)])
 
 
+def formats(tensor):
+    """The same values in every memory format, and in views with gaps."""
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensor.dim())
+    yield tensor.contiguous()
+    yield torch.cat([tensor, tensor], -1)[..., :tensor.shape[-1]]
+    yield tensor.transpose(-1, -2).contiguous().transpose(-1, -2)
+    yield tensor.transpose(0, 1).contiguous().transpose(0, 1)
+    if last:
+        yield tensor.contiguous(memory_format=last)
+        yield torch.cat([tensor, tensor], 1).contiguous(memory_format=last)[:, :tensor.shape[1]]
+        yield torch.cat([tensor, tensor], -1).contiguous(memory_format=last)[..., :tensor.shape[-1]]
+    else:
+        yield tensor.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("x_shape, w_shape, groups, stride", [
+    ((2, 6, 7, 5), (4, 6, 3, 3), 1, 1), ((2, 6, 7, 5), (4, 6, 1, 1), 1, 2), ((2, 1, 7, 5), (4, 1, 3, 3), 1, 1),
+    ((3, 4, 5, 5), (4, 1, 3, 3), 4, 1), ((1, 6, 5, 5), (1, 6, 3, 3), 1, 1), ((2, 4, 3, 5, 4), (6, 4, 2, 2, 2), 1, 1),
+    ((2, 6, 9), (4, 6, 3), 1, 1)])
+def test_memory_formats(x_shape, w_shape, groups, stride, transposed):
+    """Strides of results and gradients are PyTorch's: those of PyTorch 2; before, some were contiguous."""
+    dims = len(x_shape) - 2
+    if transposed:
+        x_shape = (x_shape[0], w_shape[0], *x_shape[2:])
+    ours, theirs = ((OUR_TRANSPOSES, THEIR_TRANSPOSES) if transposed else (OURS, THEIRS))
+    named = {"stride": stride, "padding": w_shape[-1] // 2, "groups": groups}
+    x, w = (t.detach() for t in drawn(x_shape, w_shape))
+    g = torch.sin(theirs[dims](x, w, **named))
+    for some_x in formats(x):
+        for some_w in formats(w):
+            for some_g in formats(g):
+                results = []
+                for function in (ours[dims], theirs[dims]):
+                    a, b = some_x.detach().requires_grad_(), some_w.detach().requires_grad_()
+                    y = function(a, b, **named)
+                    results.append([y.detach(), *torch.autograd.grad(y, (a, b), some_g)])
+                agree(*results)
+                if int(torch.__version__.split(".")[0]) >= 2:
+                    assert [t.stride() for t in results[0]] == [t.stride() for t in results[1]]
+
+
+def test_channels_last_is_not_copied():
+    """A model whose images become rows of pixels needs them so; and what is read is the tensor itself."""
+    layer = convgrad.torch.Conv2d(8, 16, 3, padding=1).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 8, 6, 6).to(memory_format=torch.channels_last)
+    assert layer(x).permute(0, 2, 3, 1).view(-1, 16).shape == (72, 16)
+    for tensor in (x, x[:, 2:6], x[..., 1:4]):
+        assert convgrad.torch._images(tensor, True)[0].data_ptr() == tensor.data_ptr()
+    assert convgrad.torch._filters(layer.weight)[0].data_ptr() == layer.weight.data_ptr()
+
+
 def test_padding_by_name_and_without_batch():
     x, w = drawn((3, 7, 6), (2, 3, 4, 3))
     agree([convgrad.torch.conv2d(x, w, padding="same")], [F.conv2d(x[None], w, padding="same")[0]])
