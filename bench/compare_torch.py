@@ -3,11 +3,14 @@
     python3 bench/compare_torch.py SHAPES.csv [--threads N]          each pass of each layer
     python3 bench/compare_torch.py resnet50 vgg16 [--threads N]      forward + backward, through convgrad.torch.patch()
 
-Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  NCHW in and out, f32; weight packing
-included.  Prints milliseconds (least of repeated runs; for networks the median, too) and ratios, then geometric means.
+A network is one of ours (resnet50, vgg16) or, where torchvision is, any of its classifiers by name; contiguous and
+channels_last, in PyTorch and through patch().  Needs the Python package (pip install .) and PyTorch (Debian:
+python3-torch).  Layers NCHW in and out; f32; weight packing included.  Prints milliseconds (least of repeated runs; for
+networks the median, too) and ratios, then geometric means.
 """
 import argparse
 import contextlib
+import copy
 import csv
 import math
 import statistics
@@ -72,7 +75,7 @@ def least_times(calls, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+", help=f"tables of shapes, or {', '.join(networks.NETWORKS)}")
+    parser.add_argument("what", nargs="+", help=f"tables of shapes (.csv), {', '.join(networks.NETWORKS)}, or networks of torchvision")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each layer and pass")
     parser.add_argument("--batch", type=int, default=4, help="images of a network")
@@ -81,32 +84,54 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     for what in args.what:
-        if what in networks.NETWORKS:
-            compare_network(what, args)
-        else:
+        model = None if what.endswith(".csv") else network(what)
+        if model is None and not what.endswith(".csv"):
+            parser.error(f"{what} is no table (.csv), none of {', '.join(networks.NETWORKS)} and no network of torchvision")
+        if model is None:
             compare_layers(what, args)
+        else:
+            compare_network(what, model, args)
 
 
-def compare_network(name, args):
-    """Forward and backward of a whole network, ours and PyTorch's convolutions in turn."""
-    model = networks.NETWORKS[name]().train()
-    x = torch.rand(args.batch, 3, 224, 224) - 0.5
+def network(name):
+    """A network by its name; None: there is none."""
+    if name in networks.NETWORKS:
+        return networks.NETWORKS[name]()
+    try:
+        import torchvision
+    except ImportError:
+        return None
+    make = getattr(torchvision.models, name, None) if name.islower() else None
+    return make(weights=None) if callable(make) else None
 
-    def iteration():
+
+def compare_network(name, model, args):
+    """Forward and backward of a whole network, both memory formats, ours and PyTorch's convolutions in turn."""
+    models = {torch.contiguous_format: model.train()}
+    models[torch.channels_last] = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    images = torch.rand(args.batch, 3, 224, 224) - 0.5
+    formats = {"": torch.contiguous_format, " channels_last": torch.channels_last}
+
+    def iteration(memory_format):
+        model, x = models[memory_format], images.contiguous(memory_format=memory_format)
         model.zero_grad()
         begin = time.perf_counter()
-        model(x).square().mean().backward()
+        y = model(x)
+        (y if isinstance(y, torch.Tensor) else y[0]).square().mean().backward()
         return time.perf_counter() - begin
 
-    times = {"ours": [], "PyTorch": []}
+    times = {who + memory: [] for who in ("PyTorch", "patch()") for memory in formats}
     for _ in range(args.rounds):
-        for who, convolutions in (("ours", convgrad.torch.patch), ("PyTorch", contextlib.nullcontext)):
-            with convolutions():
-                iteration()  # as the one before in a loop that trains
-                times[who].append(iteration())
-    (our, our_median), (their, their_median) = ((min(t), statistics.median(t)) for t in times.values())
-    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward: {our * 1e3:.0f} ms (median {our_median * 1e3:.0f}); "
-          f"PyTorch {torch.__version__} {their * 1e3:.0f} ms ({their_median * 1e3:.0f}); {their / our:.2f} times as fast", flush=True)
+        for who, convolutions in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch)):
+            for memory, memory_format in formats.items():
+                with convolutions():
+                    iteration(memory_format)  # as the one before in a loop that trains
+                    times[who + memory].append(iteration(memory_format))
+    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward, ms, least (median):")
+    for mode, seconds in times.items():
+        print(f"  {mode:24s} {min(seconds) * 1e3:8.0f} ({statistics.median(seconds) * 1e3:.0f})")
+    best = [min(min(seconds) for mode, seconds in times.items() if mode.startswith(who)) for who in ("PyTorch", "patch()")]
+    print(f"  {best[0] / best[1]:.2f} times as fast as PyTorch {torch.__version__} in its better format", flush=True)
 
 
 def compare_layers(path, args):

@@ -182,13 +182,13 @@ def formats(tensor):
     ((3, 4, 5, 5), (4, 1, 3, 3), 4, 1), ((1, 6, 5, 5), (1, 6, 3, 3), 1, 1), ((2, 4, 3, 5, 4), (6, 4, 2, 2, 2), 1, 1),
     ((2, 6, 9), (4, 6, 3), 1, 1)])
 def test_memory_formats(x_shape, w_shape, groups, stride, transposed):
-    """Strides of results and gradients are PyTorch's: those of PyTorch 2; before, some were contiguous."""
+    """Strides of results and gradients are those of PyTorch 2 in float32; elsewhere it makes some contiguous."""
     dims = len(x_shape) - 2
     if transposed:
         x_shape = (x_shape[0], w_shape[0], *x_shape[2:])
     ours, theirs = ((OUR_TRANSPOSES, THEIR_TRANSPOSES) if transposed else (OURS, THEIRS))
     named = {"stride": stride, "padding": w_shape[-1] // 2, "groups": groups}
-    x, w = (t.detach() for t in drawn(x_shape, w_shape))
+    x, w = (t.detach() for t in drawn(x_shape, w_shape, dtype=torch.float32))
     g = torch.sin(theirs[dims](x, w, **named))
     for some_x in formats(x):
         for some_w in formats(w):
@@ -198,7 +198,7 @@ def test_memory_formats(x_shape, w_shape, groups, stride, transposed):
                     a, b = some_x.detach().requires_grad_(), some_w.detach().requires_grad_()
                     y = function(a, b, **named)
                     results.append([y.detach(), *torch.autograd.grad(y, (a, b), some_g)])
-                agree(*results)
+                agree(*results, 1e-4)
                 if int(torch.__version__.split(".")[0]) >= 2:
                     assert [t.stride() for t in results[0]] == [t.stride() for t in results[1]]
 
