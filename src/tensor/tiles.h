@@ -25,8 +25,8 @@ static inline int64_t cvg_to_lanes(const struct cvg_kernels *kernels, int64_t co
 }
 
 /*
- * The lanes that panels of count lanes have, at most.  A tile narrower than a vector takes as long as one a vector wide,
- * so it serves only what is left at the end.
+ * The lanes that panels of count lanes have, at most.  A tile narrower than a vector takes as long as one that is as
+ * wide, so it serves only what is left at the end.
  */
 static inline int64_t cvg_panel_lanes(const struct cvg_kernels *kernels, int64_t count)
 {

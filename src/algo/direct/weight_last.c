@@ -20,14 +20,14 @@ enum {
     POSITIONS = 112, /* of one region: what a tile reads of its lanes stays in the nearest cache */
 
     /* One job, at most: */
-    SUMS = 65536,
+    SUM_BYTES = 1 << 19,
     TAPS = 64,
     LANES = 256,
     /* and so that channels keep threads busy, and not parts of the sum: */
     ENOUGH_JOBS = 8,
     LEAST_SUMS = 32768,
     LEAST_LANES = 64,
-    LEAST_ROWS = 24,
+    LEAST_ROWS = 64,
 
     LONG_PART = 2048,  /* positions of a part of the sum that costs little, */
     LEAST_PART = 1024, /* and of the shortest */
@@ -58,7 +58,7 @@ static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int6
 /* How well the microkernel does with so many lanes, in percent, on vectors of 16; next: they are so in the weight. */
 static int64_t suits(int64_t lanes, int next)
 {
-    const int64_t filled = lanes * 100 / cvg_times(cvg_ceil_div(lanes, 16), 16);
+    const int64_t filled = lanes % 16 && lanes < 256 ? lanes * 100 / (lanes / 16 * 16 + 16) : 100;
     return filled * (lanes >= 64 ? 100 : lanes >= 32 ? 95 : 80) / 100 + (next ? 15 : 0);
 }
 
@@ -70,8 +70,9 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
     return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels)
 {
+    const int64_t sums = SUM_BYTES / (int64_t)kernels->size;
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
     const int64_t of_c = suits(s->Cg, s->weight_c == 1), of_k = suits(s->Kg, s->weight_k == 1);
     cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
@@ -79,9 +80,9 @@ static struct cut cut_of(const struct cvg_shape *s)
     cut.rows = cut.lanes_of_c ? s->Kg : s->Cg;
     cut.regions = cvg_regions_of(s, 0, POSITIONS);
     cut.lane_count =
-        cvg_min(cut.lanes, cvg_max(LEAST_LANES, SUMS / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES));
+        cvg_min(cut.lanes, cvg_max(LEAST_LANES, sums / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES));
     cut.lane_count = cvg_min(cut.lane_count, LANES);
-    cut.row_count = cvg_min(cut.rows, SUMS / (cut.lane_count * cut.taps));
+    cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
     const int64_t parts = cvg_max(1, cvg_times(s->N, s->out_size) / LONG_PART);
     while (jobs(s, &cut) < ENOUGH_JOBS / parts && cut.row_count > LEAST_ROWS &&
            cut.row_count * cut.lane_count * cut.taps > LEAST_SUMS)
@@ -342,7 +343,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     (void)pass, (void)workers;
-    *cut = cut_of(s);
+    *cut = cut_of(s, kernels);
     lay_out(s, kernels, cut, work);
     const int64_t most = cvg_ceil_div(cvg_times(cut->regions.count, POSITIONS), LEAST_PART);
     work->parts = cvg_parts(s, cut->jobs, cvg_min(cut->regions.count, most));
