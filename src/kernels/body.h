@@ -108,7 +108,7 @@ INLINE void tile_rows(const int rows, const int vecs, const int near, const int 
     }
 }
 
-/* tile_rows() for any rows; the tallest of the best width ask for memory as they go, others at once. */
+/* tile_rows() for any rows; the tallest of some widths ask for memory as they go, others at once. */
 INLINE void tile_any(const int rows, const int vecs, const int most, const struct cvg_terms *terms, const real *a,
                      const int64_t *row, const real *b, real *acc, const int64_t *place, int first)
 {
@@ -117,7 +117,8 @@ INLINE void tile_any(const int rows, const int vecs, const int most, const struc
     (void)most;
     tile_rows(rows, vecs, 0, 0, terms, a, row ? row : neighbours, b, acc, place, first);
 #else
-    const int can = vecs == SPREAD_VECS && rows + 1 >= most, asks = can && terms->ahead;
+    const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most,
+              asks = can && terms->ahead;
     for (int64_t i = 0; !can && terms->ahead && i < terms->count * terms->blocks; i++)
         __builtin_prefetch(terms->ahead + i * terms->ahead_step);
     if (!row && asks)
@@ -189,6 +190,11 @@ static void tile_4(int rows, const struct cvg_terms *terms, const void *a, const
     tile(4, ROWS_4, rows, terms, a, row, b, acc, place, first);
 }
 
+#ifdef SMALL
+enum { WIDEST = 2 }; /* the index of the first tile: those before are left out */
+#else
+enum { WIDEST = 0 };
+
 static void tile_6(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b, void *acc,
                    const int64_t *place, int first)
 {
@@ -200,6 +206,7 @@ static void tile_12(int rows, const struct cvg_terms *terms, const void *a, cons
 {
     tile(12, ROWS_12, rows, terms, a, row, b, acc, place, first);
 }
+#endif
 
 enum { FOLD = 16, DOT_VECS = FOLD / VW }; /* partial sums of a dot product, and their vectors */
 
@@ -403,8 +410,10 @@ const struct cvg_kernels KERNELS = {
     .vector = VW,
     .tile =
         {
+#ifndef SMALL
             {12 * VW, ROWS_12, tile_12},
             {6 * VW, ROWS_6, tile_6},
+#endif
             {4 * VW, ROWS_4, tile_4},
             {3 * VW, CUT(ROWS_3), tile_3},
             {2 * VW, CUT(ROWS_2), tile_2},
@@ -414,12 +423,12 @@ const struct cvg_kernels KERNELS = {
 #endif
         },
 #ifdef NARROW
-    .tiles = 7,
+    .tiles = 7 - WIDEST,
 #else
-    .tiles = 6,
+    .tiles = 6 - WIDEST,
 #endif
-    .main = MAIN_VECS == 2 ? 4 : 2, /* where MAIN_VECS stands above */
-    .spread = SPREAD_VECS == 2 ? 4 : 2,
+    .main = (MAIN_VECS == 2 ? 4 : 2) - WIDEST, /* where MAIN_VECS stands above */
+    .spread = (SPREAD_VECS == 2 ? 4 : 2) - WIDEST,
     .dot = dot,
     .dot_columns = {CVG_DOT_COLUMNS, DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
     .fold = fold,

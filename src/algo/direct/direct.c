@@ -3,8 +3,12 @@
 
 /* In the order in which they are asked; the last of each kind fits all. */
 static const struct cvg_form *const forms[] = {
-    &cvg_direct_depthwise_lanes, &cvg_direct_dots,  &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
-    &cvg_direct_depthwise,       &cvg_direct_dense, &cvg_direct_pixels,      &cvg_direct_channels,
+    &cvg_direct_depthwise_lanes, &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
+    &cvg_direct_depthwise,
+#ifndef __OPTIMIZE_SIZE__ /* the other two have its bits, and are there anyway */
+    &cvg_direct_dense,
+#endif
+    &cvg_direct_pixels,          &cvg_direct_channels,
 };
 
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
