@@ -21,6 +21,7 @@
 #define CVG_PIXELS_TAP 245.0    /* Each tap lengthens the sum, and brings the share up by one part of so many; */
 #define CVG_PIXELS_TAPS 0.2     /* to this at most. */
 #define CVG_PIXELS_STRIDED 0.7  /* The share of strided grad_input, which has many channels here. */
+#define CVG_PIXELS_APART 8.0    /* Channels last, strided grad_input gathers its source and spreads its result. */
 #define CVG_PIXELS_WRITTEN 10.0 /* An element of the result is written as it is. */
 
 #define CVG_DENSE_SHARE 0.72 /* A matrix product on plain memory, whose sums grow in the result. */

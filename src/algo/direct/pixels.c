@@ -280,7 +280,9 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     const double taps = fmin(CVG_PIXELS_TAPS, (double)s->filter_size / CVG_PIXELS_TAP);
     const int many = x.steps > 0 && cvg_gather_of(s, pass).M > MOST_CHANNELS;
-    return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result + x.steps;
+    const double apart = s->layout == CVG_CHANNELS_LAST ? CVG_PIXELS_APART : 1;
+    return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result +
+           apart * x.steps;
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
