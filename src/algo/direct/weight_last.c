@@ -47,7 +47,8 @@ struct cut {
     int copied;          /* all lanes, not just those that fill no vector */
     int64_t lanes, rows; /* channels of a group */
     int64_t lane_count, lane_blocks, row_count, row_blocks, taps, tap_blocks;
-    int64_t jobs; /* of one part of the sum */
+    int64_t jobs;                   /* of one part of the sum; */
+    int64_t fewest_jobs, most_rows; /* and at the batch that has the fewest, with the most rows each */
 };
 
 static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
@@ -83,6 +84,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cvg_min(cut.lanes, cvg_max(LEAST_LANES, sums / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES));
     cut.lane_count = cvg_min(cut.lane_count, LANES);
     cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
+    cut.most_rows = cut.row_count;
+    cut.fewest_jobs = jobs(s, &cut);
     const int64_t parts = cvg_max(1, cvg_times(s->N, s->out_size) / LONG_PART);
     while (jobs(s, &cut) < ENOUGH_JOBS / parts && cut.row_count > LEAST_ROWS &&
            cut.row_count * cut.lane_count * cut.taps > LEAST_SUMS)
@@ -103,16 +106,16 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->lane_count);
-    cvg_parts_share(s, kernels, cvg_parts_most(s, cut->jobs), work);
+    cvg_parts_share(s, kernels, cvg_parts_most(s, cut->fewest_jobs), work);
     cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
-    cvg_work_piece(work, cut->row_count * cut->taps * lanes, kernels->size);
+    cvg_work_piece(work, cut->most_rows * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
 }
 
 /* Positions of both operands as the microkernel walks them: steps of rows and lanes. */
 struct steps {
-    int levels;
+    int64_t levels;
     int64_t count[CVG_LEVELS], rows[CVG_LEVELS], lanes[CVG_LEVELS];
 };
 
@@ -135,16 +138,16 @@ static void copy_lanes(const struct block *block, const struct steps *w, const c
     const int64_t size = (int64_t)kernels->size, inner = w->count[w->levels - 1];
     int64_t lines = 1, at[CVG_LEVELS] = {0};
     char *to = block->copied;
-    for (int i = 0; i < w->levels - 1; i++)
+    for (int64_t i = 0; i < w->levels - 1; i++)
         lines *= w->count[i];
     if (width < lanes)
         memset(to, 0, (size_t)(lines * inner * lanes * size));
     for (int64_t line = 0; line < lines; line++, to += inner * lanes * size) {
         int64_t offset = 0;
-        for (int i = 0; i < w->levels - 1; i++)
+        for (int64_t i = 0; i < w->levels - 1; i++)
             offset += at[i] * w->lanes[i];
         kernels->copy(to, lanes, from + offset * size, w->lanes[w->levels - 1], 1, inner, width);
-        for (int i = w->levels - 2; i >= 0 && ++at[i] == w->count[i]; i--)
+        for (int64_t i = w->levels - 2; i >= 0 && ++at[i] == w->count[i]; i--)
             at[i] = 0;
     }
 }
@@ -160,10 +163,10 @@ static struct cvg_terms terms_of(const struct block *block, const struct steps *
     if (memcmp(w, block->listed, sizeof *w)) {
         *block->listed = *w;
         block->a[0] = block->b[0] = 0;
-        for (int i = w->levels - 1, count = 1; i >= blocks; i--)
-            count = (int)cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
+        for (int64_t i = w->levels - 1, count = 1; i >= blocks; i--)
+            count = cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
     }
-    for (int i = blocks; i < w->levels; i++)
+    for (int64_t i = blocks; i < w->levels; i++)
         terms.count *= w->count[i];
     return terms;
 }
@@ -230,7 +233,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
         if (copied) {
             int64_t step = tile->lanes;
             near = in_place;
-            for (int i = near.levels - 1; i >= 0; step *= near.count[i--])
+            for (int64_t i = near.levels - 1; i >= 0; step *= near.count[i--])
                 near.lanes[i] = step;
             copy_lanes(block, &in_place, lanes + l * size, cvg_min(tile->lanes, block->lane_count - l), tile->lanes);
         }
