@@ -30,6 +30,7 @@ static const struct {
     {"g3mb2ic3ih7iw5oc12kh3kw3sh2sw2ph1pw1", "depthwise with multiplier and stride"},
     {"mb3ic17ih13iw11oc33kh3kw3ph1pw1", "a multiple of no tile, vector or thread count"},
     {"mb2ic2ih32iw32oc2kh5kw5sh3sw3ph1pw1", "stride 3, padding 1 and a leftover border"},
+    {"mb2ic24ih50iw50oc24kh1kw1ph0pw0", "regions of the sum that its parts do not divide, in either layout"},
     {"mb1ic2ih5iw5oc3kh1kw1sh3sw3ph1pw1", "1x1 filter with padding: outputs of padding alone"},
     {"mb1ic1ih3iw3oc1kh7kw7ph3pw3", "filter larger than the image"},
     {"mb2ic3ih6iw6oc2kh6kw6ph0pw0", "filter as large as the image: one output"},
