@@ -84,13 +84,13 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     for what in args.what:
-        model = None if what.endswith(".csv") else network(what)
-        if model is None and not what.endswith(".csv"):
-            parser.error(f"{what} is no table (.csv), none of {', '.join(networks.NETWORKS)} and no network of torchvision")
-        if model is None:
+        if what.endswith(".csv"):
             compare_layers(what, args)
-        else:
-            compare_network(what, model, args)
+            continue
+        model = network(what)
+        if model is None:
+            parser.error(f"{what} is no table (.csv), none of {', '.join(networks.NETWORKS)} and no network of torchvision")
+        compare_network(what, model, args)
 
 
 def network(name):

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from ._functional import CACHED_PLANS, plan_for
+from ._functional import plan_for
 from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Padding, bias_problem, channels_second, one, padding_of, per_axis, placed,
                         transposed, view_strides)
 from ._plan import options_of
@@ -32,11 +32,11 @@ from ._plan import options_of
 _DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
 
 
-@functools.lru_cache(maxsize=CACHED_PLANS)
-def _plan(input_shape, weight_shape, geometry, dtype, formats, strides, threads):
+def _plan(input_shape, weight_shape, geometry, dtype, formats, strides):
     """A plan, and the shape of its output, for tensors whose formats (of images, of the weight) are channels_last or not."""
     (stride, padding, dilation, groups, exact), (last, weight_last) = geometry, formats
-    options = options_of({"threads": threads, "exact": exact, "layout": LAYOUTS[last], "weight_layout": WEIGHT_LAYOUTS[weight_last]})
+    options = options_of({"threads": torch.get_num_threads(), "exact": exact, "layout": LAYOUTS[last],
+                          "weight_layout": WEIGHT_LAYOUTS[weight_last]})
     plan = plan_for(placed(input_shape, LAYOUTS[last]), placed(weight_shape, LAYOUTS[weight_last]), stride, padding, dilation, groups,
                     _DTYPES[dtype], options, *strides)
     return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
@@ -183,7 +183,7 @@ class _Forward(Function):
         ctx.geometry, ctx.last = geometry, last
         shapes = x.shape, w.shape
         (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
-        plan, shape = _plan(*shapes, geometry, x.dtype, (last, w_last), (strides,), torch.get_num_threads())
+        plan, shape = _plan(*shapes, geometry, x.dtype, (last, w_last), (strides,))
         y = _empty(x, shape, last)
         b = None if b is None else b.resolve_neg().contiguous()
         plan.run_forward(_at(from_x), _at(from_w), None if b is None else _at(b), _at(y))
@@ -204,7 +204,7 @@ class _GradInput(Function):
         ctx.save_for_backward(g, w)
         ctx.geometry, ctx.last = geometry, last
         (from_g, strides), (from_w, w_last) = _images(g, last), _filters(w)
-        plan, shape = _plan(input_shape, w.shape, geometry, g.dtype, (last, w_last), (None, strides), torch.get_num_threads())
+        plan, shape = _plan(input_shape, w.shape, geometry, g.dtype, (last, w_last), (None, strides))
         _fits("grad_output", g, shape)
         dx = _empty(g, input_shape, last)
         plan.run_grad_input(_at(from_g), _at(from_w), _at(dx))
@@ -224,7 +224,7 @@ class _GradWeight(Function):
         ctx.save_for_backward(x, g)
         ctx.geometry, ctx.last = geometry, last
         (from_x, x_strides), (from_g, g_strides) = _images(x, last), _images(g, last)
-        plan, shape = _plan(x.shape, weight_shape, geometry, x.dtype, (last, last), (x_strides, g_strides), torch.get_num_threads())
+        plan, shape = _plan(x.shape, weight_shape, geometry, x.dtype, (last, last), (x_strides, g_strides))
         _fits("grad_output", g, shape)
         dw = _empty(x, weight_shape, last)
         plan.run_grad_weight(_at(from_x), _at(from_g), _at(dw))
@@ -243,7 +243,7 @@ class _GradBias(Function):
     def forward(ctx, g, last):
         ctx.shape = g.shape
         from_g, strides = _images(g, last)
-        plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, (last, False), (None, strides), torch.get_num_threads())
+        plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, (last, False), (None, strides))
         db = g.new_empty(g.shape[1])
         plan.run_grad_bias(_at(from_g), _at(db))
         return db
@@ -261,7 +261,7 @@ class _Transpose(Function):
         ctx.save_for_backward(x, w)
         ctx.geometry, ctx.last = geometry, last
         (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
-        plan, x_shape = _plan(shape, w.shape, geometry, x.dtype, (last, w_last), (None, strides), torch.get_num_threads())
+        plan, x_shape = _plan(shape, w.shape, geometry, x.dtype, (last, w_last), (None, strides))
         _fits("input", x, x_shape)
         y = _empty(x, shape, last)
         b = None if b is None else b.resolve_neg().contiguous()

@@ -302,6 +302,7 @@ def test_the_same_bits_for_every_thread_count():
     (lambda x, w: convgrad.torch.conv2d(x[0, 0], w), ValueError, "must have 4 axes"),
     (lambda x, w: convgrad.torch.conv2d(x, w, stride=0), convgrad.Error, "stride[0] is 0"),
     (lambda x, w: convgrad.torch.conv2d(x, w, groups=2), convgrad.Error, "channels a group"),
+    (lambda x, w: [convgrad.torch.conv2d(x, w, exact=exact) for exact in (True, 1)], TypeError, "exact is 1"),
 ])
 def test_errors(call, error, words):
     with pytest.raises(error) as raised:

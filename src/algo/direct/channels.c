@@ -242,7 +242,7 @@ static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms,
         terms->ahead = NULL;
         if (ahead && at + rows < end && x->row[at + rows] - x->row[at] == rows * terms->count) {
             terms->ahead = source + x->row[at + rows] * size;
-            terms->ahead_step = (x->row[at + rows] - x->row[at]) * size / terms->count;
+            terms->ahead_step = rows * size;
         }
         if (near)
             tile->run(rows, terms, source + x->row[at] * size, NULL, weight, sums->base, place, first);

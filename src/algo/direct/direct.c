@@ -5,7 +5,7 @@
 static const struct cvg_form *const forms[] = {
     &cvg_direct_depthwise_lanes, &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
     &cvg_direct_depthwise,
-#ifndef __OPTIMIZE_SIZE__ /* the other two have its bits, and are there anyway */
+#ifndef __OPTIMIZE_SIZE__ /* channels and pixels give the same bits, only slower */
     &cvg_direct_dense,
 #endif
     &cvg_direct_pixels,          &cvg_direct_channels,

@@ -226,7 +226,10 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
                        (cut->lanes_of_c ? output : input) * size;
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
-    struct ahead ahead = ahead_of(block, &in_place, rows, lanes);
+    const int asks = cut->ahead && tap + 1 == block->taps;
+    struct ahead ahead = {.each = 0};
+    if (asks)
+        ahead = ahead_of(block, &in_place, rows, lanes);
     for (int64_t l = 0; l < block->lane_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->lane_count - l);
         const int copied = cut->copied || tile->lanes > block->lane_count - l;
@@ -244,7 +247,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
             int64_t place[CVG_TILE_ROWS];
             for (int j = 0; j < count; j++)
                 place[j] = ((r + j) * block->taps + tap) * block->lanes;
-            if (cut->ahead && tap + 1 == block->taps)
+            if (asks)
                 ask(&ahead, &terms);
             tile->run(count, &terms, rows + r * size, NULL, copied ? block->copied : lanes + l * size,
                       block->sums + l * size, place, 0);
