@@ -441,6 +441,7 @@ const struct cvg_kernels KERNELS = {
     .turn = turn,
     .unturn = unturn,
     .put_lanes = put_lanes,
+    .copy_groups = copy_groups,
     .filter_lanes = filter_lanes,
     .weigh_lanes = weigh_lanes,
     .put = put,

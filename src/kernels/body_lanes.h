@@ -6,6 +6,41 @@ enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 6 };
 #endif
 
+/* Keeps compilers from taking an address apart: they would add up that of each element by itself. */
+#ifdef __GNUC__
+#define ONE_ADDRESS(p) __asm__("" : "+r"(p))
+#else
+#define ONE_ADDRESS(p)
+#endif
+
+static void copy_groups(void *dst, int64_t lanes, const void *src, int64_t src_step, int64_t count, int64_t first,
+                        int64_t width, int64_t m, int64_t copies)
+{
+    for (int64_t l = 0; l < width; l += VW) {
+        const int left = (int)(width - l < VW ? width - l : VW);
+        const int64_t group = (first + l) / m;
+        const real *const s = (const real *)src + group * copies;
+        int64_t at[VW] = {0};
+        for (int i = 0; i < left; i++)
+            at[i] = ((first + l + i) / m - group) * copies;
+        for (int64_t copy = 0; copy < copies; copy++) {
+            real *d = (real *)dst + copy * lanes + l;
+#ifdef V_PICK
+            const int64_t span = at[left - 1] + copies;
+            if (span <= VW) {
+                const vindex index = v_index(at, copy);
+                for (int64_t i = 0; i < count; i++, d += copies * lanes)
+                    v_store(d, v_pick(v_load_part(s + i * src_step, span), index));
+                continue;
+            }
+#endif
+            for (int64_t i = 0; i < count; i++, d += copies * lanes)
+                for (int j = 0; j < left; j++)
+                    d[j] = s[i * src_step + at[j] + copy];
+        }
+    }
+}
+
 INLINE vec lanes_load(const real *p, const int64_t left) { return left < VW ? v_load_part(p, left) : v_load(p); }
 
 INLINE void lanes_store(real *p, vec v, const int64_t left)
@@ -26,7 +61,8 @@ INLINE void filter_block(const int results, const int64_t left, const struct cvg
         sum[i] = v_zero();
     for (int64_t j = 0; j < terms->count; j++) {
         const vec w = lanes_load(weight + terms->b[j], left);
-        const real *const s = src + terms->a[j];
+        const real *s = src + terms->a[j];
+        ONE_ADDRESS(s);
         UNROLL_FOR (int i = 0; i < results; i++)
             sum[i] = v_fma(w, lanes_load(s + i * src_step, left), sum[i]);
     }

@@ -181,6 +181,13 @@ struct cvg_kernels {
     void (*put_rows)(void *dst, int64_t dst_row, int64_t step, const void *src, int64_t src_row, int64_t rows,
                      int64_t count, const struct cvg_finish *finish);
 
+    /*
+     * dst[(i*copies + copy)*lanes + l] = src[i*src_step + (first + l)/m*copies + copy], i < count, copy < copies and
+     * l < width; a whole vector is written for the last lanes
+     */
+    void (*copy_groups)(void *dst, int64_t lanes, const void *src, int64_t src_step, int64_t count, int64_t first,
+                        int64_t width, int64_t m, int64_t copies);
+
     /* dst[i*dst_step + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
     void (*turn)(void *dst, int64_t dst_step, int lanes, const void *src, int64_t step, int width, int64_t count);
 

@@ -38,3 +38,20 @@ static inline vec v_fma(vec a, vec b, vec c)
     return IS_FLOAT ? (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c)
                     : (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 }
+
+/* Lanes of a vector by their numbers. */
+#define V_PICK
+typedef __m256i vindex;
+
+static inline vindex v_index(const int64_t at[VW], int64_t shift)
+{
+    union {
+        int32_t words[8];
+        vindex index;
+    } u;
+    for (int i = 0; i < 8; i++) /* halves of longer elements */
+        u.words[i] = (int32_t)(IS_FLOAT ? at[i] + shift : 2 * (at[i / 2] + shift) + i % 2);
+    return u.index;
+}
+
+static inline vec v_pick(vec v, vindex index) { return (vec)_mm256_permutevar8x32_ps((__m256)v, index); }

@@ -44,3 +44,27 @@ static inline vec v_fma(vec a, vec b, vec c)
     return IS_FLOAT ? (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c)
                     : (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 }
+
+/* Lanes of a vector by their numbers. */
+#define V_PICK
+typedef __m512i vindex;
+
+static inline vindex v_index(const int64_t at[VW], int64_t shift)
+{
+    union {
+        int32_t words[VW];
+        int64_t longs[VW];
+        vindex index;
+    } u = {{0}};
+    for (int i = 0; i < VW; i++)
+        if (IS_FLOAT)
+            u.words[i] = (int32_t)(at[i] + shift);
+        else
+            u.longs[i] = at[i] + shift;
+    return u.index;
+}
+
+static inline vec v_pick(vec v, vindex index)
+{
+    return IS_FLOAT ? (vec)_mm512_permutexvar_ps(index, (__m512)v) : (vec)_mm512_permutexvar_pd(index, (__m512d)v);
+}

@@ -227,6 +227,27 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
     memset(to + end * plane, 0, (size_t)((count[0] - end) * plane));
 }
 
+void cvg_read_copies(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                     int64_t width, const int64_t first[3], const int64_t count[3], int64_t m, int64_t copies,
+                     int64_t lanes, char *to)
+{
+    const int64_t pixel = copies * lanes * v->size, row = count[2] * pixel;
+    int64_t low[3], high[3];
+    for (int i = 0; i < 3; i++)
+        cvg_inside(first[i], 1, count[i], v->extent[i], &low[i], &high[i]);
+    for (int64_t d = 0; d < count[0]; d++)
+        for (int64_t h = 0; h < count[1]; h++, to += row) {
+            const int inside = d >= low[0] && d < high[0] && h >= low[1] && h < high[1] && low[2] < high[2];
+            const int64_t begin = inside ? low[2] : count[2], end = inside ? high[2] : count[2];
+            memset(to, 0, (size_t)(begin * pixel));
+            memset(to + end * pixel, 0, (size_t)((count[2] - end) * pixel));
+            if (inside)
+                kernels->copy_groups(to + begin * pixel, lanes,
+                                     cvg_view_at(v, n, 0, first[0] + d, first[1] + h, first[2] + begin), v->step[2],
+                                     end - begin, channel, width, m, copies);
+        }
+}
+
 int64_t cvg_sum_lanes(const struct cvg_view *v) { return channels_last(v) ? CVG_SUM_LANES : 1; }
 
 void cvg_sum_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t images, int64_t channel,

@@ -65,6 +65,14 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
                            char *scratch);
 
 /*
+ * A rectangle that may reach outside the tensor, for width channels from one on of groups of m, channels last: at each
+ * position so many copies of lanes, in which those of group g hold channel g*copies + copy.
+ */
+void cvg_read_copies(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
+                     int64_t width, const int64_t first[3], const int64_t count[3], int64_t m, int64_t copies,
+                     int64_t lanes, char *to);
+
+/*
  * Positions by their numbers, in row-major order, count from one on, of width channels turned to lanes (or of one, if
  * lanes is 1); and the way back, of one channel.
  */
