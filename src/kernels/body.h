@@ -397,7 +397,6 @@ static void fold(void *dst, const void *src, int64_t count)
 #include "body_points.h"
 
 static double load(const void *src, int64_t index) { return ((const real *)src)[index]; }
-
 static void store(void *dst, int64_t index, double value) { ((real *)dst)[index] = (real)value; }
 
 const struct cvg_kernels KERNELS = {

@@ -3,12 +3,12 @@
 
 /* In the order in which they are asked; the last of each kind fits all. */
 static const struct cvg_form *const forms[] = {
-    &cvg_direct_groups, &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
+    &cvg_direct_groups,    &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
     &cvg_direct_depthwise,
 #ifndef __OPTIMIZE_SIZE__ /* channels and pixels give the same bits, only slower */
     &cvg_direct_dense,
 #endif
-    &cvg_direct_pixels,          &cvg_direct_channels,
+    &cvg_direct_pixels,    &cvg_direct_channels,
 };
 
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)

@@ -1,8 +1,9 @@
 /*
- * The parts of the direct algorithm: its forms, of which the first that fits a pass does it (direct.c).  forward and
- * grad_input (gather.h) have four: channels as lanes (channels.c), pixels as lanes for few channels (pixels.c), one for
- * one tap (dense.c), and one for groups of one channel (depthwise.c).  grad_weight has three: lanes of k (weight.c),
- * both tensors as they lie with channels last (weight_last.c), or dot products (dots.c).
+ * The parts of the direct algorithm: its forms, of which the first that fits a pass does it (direct.c).  One has all
+ * passes of groups of few channels (groups.c).  forward and grad_input (gather.h) have four more: channels as lanes
+ * (channels.c), pixels as lanes for few channels (pixels.c), one for one tap (dense.c), and one for groups of one
+ * channel (depthwise.c).  grad_weight has three: lanes of k (weight.c), both tensors as they lie with channels last
+ * (weight_last.c), or dot products (dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
@@ -35,7 +36,7 @@ enum { CVG_FEW_ROWS = 4 };
 
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
     cvg_direct_depthwise;                                                                /* forward, grad_input */
-extern const struct cvg_form cvg_direct_groups;                                 /* all passes */
+extern const struct cvg_form cvg_direct_groups;                                          /* all passes */
 extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
 /* What a pass reads, multiplies and writes, for costs. */
