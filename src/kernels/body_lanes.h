@@ -3,8 +3,9 @@
 #ifdef SMALL
 enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 #else
-enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 6 };
+enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 14 };
 #endif
+enum { LANE_CHANNELS = 128 };
 
 /* Keeps compilers from taking an address apart: they would add up that of each element by itself. */
 #ifdef __GNUC__
@@ -49,6 +50,13 @@ INLINE void lanes_store(real *p, vec v, const int64_t left)
         v_store_part(p, v, left);
     else
         v_store(p, v);
+}
+
+/* count as even shares of at most so many: one of them. */
+INLINE int64_t even_share(int64_t count, int64_t most)
+{
+    const int64_t shares = (count + most - 1) / most;
+    return (count + shares - 1) / shares;
 }
 
 /* results neighbours of a vector of channels, of which left exist; results is a constant. */
@@ -96,20 +104,33 @@ static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struc
 {
     const struct finish f = finish_of(finish, 0);
     const real *const bias = finish->bias ? finish->bias : weight; /* which is not looked at */
-    for (int64_t r = 0; r < rows; r++) {
-        const real *s = (const real *)src + r * src_row;
-        real *d = (real *)dst + r * dst_row;
-        int64_t i = 0;
-#define FILTER(results)                            \
-    for (; i + (results) <= count; i += (results)) \
-    filter_results(results, width, terms, weight, s + i * src_step, src_step, d + i * dst_step, dst_step, bias, &f)
-        FILTER(LANE_RESULTS);
+    const int64_t even = even_share(count, LANE_RESULTS);          /* one or two sums would wait for themselves */
+    /* Few channels of all rows at a time: most of what a row reads the one before has read. */
+    for (int64_t l = 0; l < width; l += LANE_CHANNELS) {
+        const int64_t channels = width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS;
+        const real *const w = (const real *)weight + l;
+        for (int64_t r = 0; r < rows; r++) {
+            const real *s = (const real *)src + r * src_row + l;
+            real *d = (real *)dst + r * dst_row + l;
+            for (int64_t i = 0, results; i < count; i += results, s += results * src_step, d += results * dst_step) {
+                results = count - i < even ? count - i : even;
+                switch (results) {
+#define FILTER(n) \
+    case n: filter_results(n, channels, terms, w, s, src_step, d, dst_step, bias + l, &f); break
+                    FILTER(1);
+                    FILTER(2);
 #ifndef SMALL
-        FILTER(4);
-        FILTER(2);
+                    FILTER(3);
+                    FILTER(4);
+                    FILTER(5);
+                    FILTER(6);
+                    FILTER(7);
+                    FILTER(8);
 #endif
-        FILTER(1);
 #undef FILTER
+                }
+            }
+        }
     }
 }
 
@@ -150,11 +171,13 @@ static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps
                         int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
                         int64_t gradient_step, void *sums, int64_t sums_row)
 {
-    /* Along all channels of a few neighbours at a time, as they lie: tensors of 2^n channels meet in few cache sets. */
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < count; i += LANE_WEIGHED) {
-            const int64_t few = count - i < LANE_WEIGHED ? count - i : LANE_WEIGHED;
-            weigh_few(few, width, taps, at, (const real *)src + r * src_row + i * src_step, src_step,
-                      (const real *)gradient + r * gradient_row + i * gradient_step, gradient_step, sums, sums_row);
-        }
+    /* Few channels of all rows at a time, and few neighbours of each: most of what they read is near. */
+    const int64_t most = src_step > gradient_step ? LANE_WEIGHED / 2 : LANE_WEIGHED;
+    for (int64_t l = 0; l < width; l += LANE_CHANNELS)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < count; i += most)
+                weigh_few(count - i < most ? count - i : most, width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS,
+                          taps, at, (const real *)src + r * src_row + i * src_step + l, src_step,
+                          (const real *)gradient + r * gradient_row + i * gradient_step + l, gradient_step,
+                          (real *)sums + l, sums_row);
 }

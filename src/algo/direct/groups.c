@@ -64,7 +64,7 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
         return 0;
     if (s->layout == CVG_CHANNELS_FIRST)
         return s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW);
-    return weight && s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
+    return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
 }
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
