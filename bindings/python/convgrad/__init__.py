@@ -10,6 +10,19 @@ from ._functional import (CACHED_PLANS, conv1d, conv2d, conv3d, conv_bias, conv_
 from ._library import Error, WrongResult, version
 from ._plan import Plan, Verified, verify
 
+
+
+def __getattr__(name):
+    """convgrad.torch, where PyTorch is."""
+    if name == "torch":
+        import importlib
+        try:
+            return importlib.import_module(".torch", __name__)
+        except ImportError as error:
+            raise AttributeError(f"convgrad.torch needs PyTorch: {error}") from error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 for _public in (Error, WrongResult, Plan, Verified, Explanation):
     _public.__module__ = __name__
 

@@ -1,6 +1,6 @@
 """PyTorch: convolutions with autograd on convgrad's kernels, over the tensors' own memory.
 
-    import convgrad.torch
+    import convgrad
     y = convgrad.torch.conv2d(x, weight, bias, padding=1)     # like torch.nn.functional.conv2d
     layer = convgrad.torch.Conv2d.from_torch(layer)           # shares a torch.nn.Conv2d's parameters
     with convgrad.torch.patch():                              # an unchanged model's convolutions
@@ -9,298 +9,334 @@
 CPU tensors of float32 and float64.  Results have the same bits for every thread count; threads are
 torch.get_num_threads().  Memory formats are PyTorch's: with an input or weight in channels_last the results and gradients are,
 too, and nothing is copied; nor are slices whose last axis in memory is whole.  The two formats may differ in the last bits.
-Gradients of gradients are made of the same three passes.  Autocast does not change types here; forward-mode
-derivatives, functorch's transforms and the deferred kinds of tensors are refused (`patch` leaves them to PyTorch).
+
+The functions are registered operators (torch.ops.convgrad) from PyTorch 2.4 on: torch.compile, torch.export, make_fx, vmap,
+gradients of gradients and batched ones go through them.  Autocast leaves them in float32.  Forward-mode derivatives are refused
+by them; `patch` has these, too.
 """
 import contextlib
 import functools
 import math
 import os
 import threading
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, List, Optional, Type, TypeVar
 
-import numpy
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from ._functional import plan_for
-from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Padding, bias_problem, channels_second, one, padding_of, per_axis, placed,
-                        transposed, view_strides)
+from . import _torch as passes
+from ._geometry import LAYOUTS, Axes, Padding, one, padding_of, per_axis, transposed
 from ._plan import options_of
+from ._torch import Counts, counting
 
-_DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Counts", "conv1d", "conv2d",
+           "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "counting", "patch"]
 
+# ---- operators: an operand or two, shapes, and a geometry in plain numbers
 
-def _plan(input_shape, weight_shape, geometry, dtype, formats, strides):
-    """A plan, and the shape of its output, for tensors whose formats (of images, of the weight) are channels_last or not."""
-    (stride, padding, dilation, groups, exact), (last, weight_last) = geometry, formats
-    options = options_of({"threads": torch.get_num_threads(), "exact": exact, "layout": LAYOUTS[last],
-                          "weight_layout": WEIGHT_LAYOUTS[weight_last]})
-    plan = plan_for(placed(input_shape, LAYOUTS[last]), placed(weight_shape, LAYOUTS[weight_last]), stride, padding, dilation, groups,
-                    _DTYPES[dtype], options, *strides)
-    return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
+_GEOMETRY = "int[] stride, int[] padding, int[] dilation, int groups, bool exact, bool last"
 
 
-def _is_last(tensor):
-    """Whether PyTorch takes a tensor's format as channels_last (its is_channels_last_strides_2d); not where that is ambiguous."""
-    if tensor.dim() == 3:
-        tensor = tensor.unsqueeze(2)  # as its convolutions do
-    sizes, strides, least = tensor.shape, tensor.stride(), 0
-    if strides[1] == 0:
-        return False
-    for axis in (1, *range(len(sizes) - 1, 1, -1), 0):
-        if sizes[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
-            return False
-        least = strides[axis] * sizes[axis]
-    return True
+def _numbers(geometry, last):
+    """A geometry as the arguments of an operator."""
+    stride, padding, dilation, groups, exact = geometry
+    return list(stride), [n for pair in padding for n in pair], list(dilation), groups, exact, last
 
 
-def _format(x, w):
-    """Whether a convolution's results are channels_last; along one axis the weight alone says so."""
-    return (x.dim() > 3 and _is_last(x)) or _is_last(w)
+def _geometry(numbers):
+    """And back: the geometry, and last."""
+    stride, padding, dilation, groups, exact, last = numbers
+    return (tuple(stride), tuple(zip(padding[::2], padding[1::2])), tuple(dilation), groups, exact), last
 
 
-class _Memory:
-    """Of large results, kept when they are gone for the next ones of the same size, while `patch()` is open.
+class _Tied(Function):
+    """A gradient that requires gradients where an operand does, on which it does not depend: so are PyTorch's."""
 
-    The kernel hands out memory page by page, zeroed: for the results of a whole network that takes as long as a fifth of its
-    convolutions, each time again.  What is in use and kept is never more than twice what was in use at once.
-    """
-
-    LARGE = 1 << 20
-    open = False
-    used = most = kept = 0
-
-    def __init__(self):
-        self._lock = threading.RLock()  # the garbage collector may come back here at any time
-        self._free: Dict[int, List[Tensor]] = {}
-
-    def take(self, size):
-        """A tensor of so many bytes."""
-        with self._lock:
-            free = self._free.get(size)
-            if free:
-                memory = free.pop()
-                self.kept -= size
-            else:
-                memory = torch.empty(size, dtype=torch.uint8, device="cpu")
-            self.used += size
-            self.most = max(self.most, self.used)
-        return memory
-
-    def give(self, memory):
-        """Takes it back."""
-        size = memory.numel()
-        with self._lock:
-            self.used -= size
-            if self.open:
-                if self.used + self.kept + size > 2 * self.most:
-                    self._free.clear()
-                    self.kept = 0
-                self._free.setdefault(size, []).append(memory)
-                self.kept += size
-
-    def close(self):
-        """Frees what is kept, and keeps no more."""
-        with self._lock:
-            self.open = False
-            self._free.clear()
-            self.kept, self.most = 0, self.used
-
-    def forked(self):
-        """In a child: a thread that is not here may have held the lock."""
-        self._lock = threading.RLock()
-
-
-_memory = _Memory()
-
-
-class _Lease:
-    """Memory that goes back when the last tensor over it is gone."""
-
-    def __init__(self, memory, shape, dtype):
-        self._memory = memory
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": dtype.str, "data": (memory.data_ptr(), False)}
-
-    def __del__(self):
-        _memory.give(self._memory)
-
-
-def _channels_inside(tensor):
-    """A tensor with its channels as the last axis."""
-    return tensor.permute(0, *range(2, tensor.dim()), 1)
-
-
-def _empty(like, shape, last):
-    """Memory for a result, in channels_last or contiguous."""
-    shape = placed(shape, LAYOUTS[last])
-    size = math.prod(shape) * like.element_size()
-    if not _memory.open or size < _memory.LARGE:
-        made = like.new_empty(shape)
-    else:
-        made = torch.from_numpy(numpy.asarray(_Lease(_memory.take(size), shape, _DTYPES[like.dtype])))
-    return made.permute(0, -1, *range(1, made.dim() - 1)) if last else made
-
-
-def _images(tensor, last):
-    """Images in a format, the same memory where that can be read, and the strides of a view with gaps, or None."""
-    tensor = tensor.resolve_neg()
-    seen = _channels_inside(tensor) if last else tensor
-    if seen.is_contiguous():
-        return seen, None
-    size = seen.element_size()
-    strides = view_strides(seen.shape, [stride * size for stride in seen.stride()], size) if seen.numel() else None
-    return (seen, strides) if strides else (seen.contiguous(), None)
-
-
-def _filters(tensor):
-    """A weight in one of the two formats, and whether that is channels_last."""
-    tensor = tensor.resolve_neg()
-    inside = _channels_inside(tensor)
-    last = inside.is_contiguous() and not tensor.is_contiguous()
-    return (inside, True) if last else (tensor.contiguous(), False)
-
-
-def _at(tensor):
-    """Its address."""
-    try:
-        return tensor.data_ptr()
-    except RuntimeError:
-        raise RuntimeError("a tensor has no memory of its own: batched gradients and torch.func do not go through convgrad; "
-                           "compute forward outside of patch(), or one gradient at a time") from None
-
-
-def _fits(name, tensor, shape):
-    if tuple(tensor.shape) != shape:
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; must be {shape}")
-
-
-class _Forward(Function):
     @staticmethod
-    def forward(ctx, x, w, b, geometry, last):
-        ctx.save_for_backward(x, w)
-        ctx.geometry, ctx.last = geometry, last
-        shapes = x.shape, w.shape
-        (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
-        plan, shape = _plan(*shapes, geometry, x.dtype, (last, w_last), (strides,))
-        y = _empty(x, shape, last)
-        b = None if b is None else b.resolve_neg().contiguous()
-        plan.run_forward(_at(from_x), _at(from_w), None if b is None else _at(b), _at(y))
-        return y
+    def forward(ctx, gradient, *operands):
+        return gradient.view_as(gradient)
 
     @staticmethod
     def backward(ctx, g):
-        x, w = ctx.saved_tensors
-        need_x, need_w, need_b, _, _ = ctx.needs_input_grad
-        return (_GradInput.apply(g, w, x.shape, ctx.geometry, ctx.last) if need_x else None,
-                _GradWeight.apply(x, g, w.shape, ctx.geometry, ctx.last) if need_w else None,
-                _GradBias.apply(g, ctx.last) if need_b else None, None, None)
+        return g, None, None
 
 
-class _GradInput(Function):
-    @staticmethod
-    def forward(ctx, g, w, input_shape, geometry, last):
-        ctx.save_for_backward(g, w)
-        ctx.geometry, ctx.last = geometry, last
-        (from_g, strides), (from_w, w_last) = _images(g, last), _filters(w)
-        plan, shape = _plan(input_shape, w.shape, geometry, g.dtype, (last, w_last), (None, strides))
-        _fits("grad_output", g, shape)
-        dx = _empty(g, input_shape, last)
-        plan.run_grad_input(_at(from_g), _at(from_w), _at(dx))
-        return dx
-
-    @staticmethod
-    def backward(ctx, d):
-        g, w = ctx.saved_tensors
-        need_g, need_w, _, _, _ = ctx.needs_input_grad
-        return (_Forward.apply(d, w, None, ctx.geometry, ctx.last) if need_g else None,
-                _GradWeight.apply(d, g, w.shape, ctx.geometry, ctx.last) if need_w else None, None, None, None)
+def _tied(gradients, operands):
+    """Gradients as they are recorded, if they are, with what does not depend on all operands."""
+    if not torch.is_grad_enabled() or _transforms():
+        return gradients
+    return [g if g is None or g.requires_grad else _Tied.apply(g, *operands) for g in gradients]
 
 
-class _GradWeight(Function):
-    @staticmethod
-    def forward(ctx, x, g, weight_shape, geometry, last):
-        ctx.save_for_backward(x, g)
-        ctx.geometry, ctx.last = geometry, last
-        (from_x, x_strides), (from_g, g_strides) = _images(x, last), _images(g, last)
-        plan, shape = _plan(x.shape, weight_shape, geometry, x.dtype, (last, last), (x_strides, g_strides))
-        _fits("grad_output", g, shape)
-        dw = _empty(x, weight_shape, last)
-        plan.run_grad_weight(_at(from_x), _at(from_g), _at(dw))
-        return dw
+# Whether torch.func transforms what runs.
+_transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+
+
+class _Forward:
+    schema = f"(Tensor input, Tensor weight, Tensor? bias, {_GEOMETRY}) -> Tensor"
+    operands = 2  # which gradients need
 
     @staticmethod
-    def backward(ctx, d):
-        x, g = ctx.saved_tensors
-        need_x, need_g, _, _, _ = ctx.needs_input_grad
-        return (_GradInput.apply(g, d, x.shape, ctx.geometry, ctx.last) if need_x else None,
-                _Forward.apply(x, d, None, ctx.geometry, ctx.last) if need_g else None, None, None, None)
-
-
-class _GradBias(Function):
-    @staticmethod
-    def forward(ctx, g, last):
-        ctx.shape = g.shape
-        from_g, strides = _images(g, last)
-        plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, (last, False), (None, strides))
-        db = g.new_empty(g.shape[1])
-        plan.run_grad_bias(_at(from_g), _at(db))
-        return db
+    def compute(x, w, b, *numbers):
+        return passes.forward(x, w, b, *_geometry(numbers))
 
     @staticmethod
-    def backward(ctx, d):
+    def fake(x, w, b, stride, padding, dilation, groups, exact, last):
+        size = [(n + begin + end - d * (f - 1) - 1) // s + 1 for n, f, s, d, begin, end in
+                zip(x.shape[2:], w.shape[2:], stride, dilation, padding[::2], padding[1::2])]
+        return passes.empty(x, (x.shape[0], w.shape[0], *size), last)
+
+    @staticmethod
+    def gradient(ctx, g):
+        (x, w), numbers, need = ctx.saved_tensors, ctx.numbers, ctx.needs_input_grad
+        gradients = (_grad_input(g, w, x.shape, *numbers) if need[0] else None,
+                     _grad_weight(x, g, w.shape, *numbers) if need[1] else None, _grad_bias(g, numbers[-1]) if need[2] else None)
+        return (*_tied(gradients, (x, w)), *[None] * 6)
+
+    @staticmethod
+    def fold(batch, x, w, b, *numbers):
+        return (x.flatten(0, 1), w, b, *numbers)
+
+    @staticmethod
+    def products(x, w, b, stride, padding, dilation, groups, exact, last, out):
+        return math.prod(out) * math.prod(w[1:])
+
+
+class _GradInput:
+    schema = f"(Tensor grad_output, Tensor weight, SymInt[] shape, {_GEOMETRY}) -> Tensor"
+    operands = 2
+
+    @staticmethod
+    def compute(g, w, shape, *numbers):
+        return passes.grad_input(g, w, shape, *_geometry(numbers))
+
+    @staticmethod
+    def fake(g, w, shape, *numbers):
+        return passes.empty(g, shape, numbers[-1])
+
+    @staticmethod
+    def gradient(ctx, d):
+        (g, w), numbers, need = ctx.saved_tensors, ctx.numbers, ctx.needs_input_grad
+        return (_forward(d, w, None, *numbers) if need[0] else None, _grad_weight(d, g, w.shape, *numbers) if need[1] else None,
+                *[None] * 7)
+
+    @staticmethod
+    def fold(batch, g, w, shape, *numbers):
+        return (g.flatten(0, 1), w, [batch * shape[0], *shape[1:]], *numbers)
+
+    @staticmethod
+    def products(g, w, shape, *rest, **_):
+        return math.prod(g) * math.prod(w[1:])
+
+
+class _GradWeight:
+    schema = f"(Tensor input, Tensor grad_output, SymInt[] shape, {_GEOMETRY}) -> Tensor"
+    operands = 2
+
+    @staticmethod
+    def compute(x, g, shape, *numbers):
+        return passes.grad_weight(x, g, shape, *_geometry(numbers))
+
+    @staticmethod
+    def fake(x, g, shape, *numbers):
+        return passes.empty(x, shape, numbers[-1])
+
+    @staticmethod
+    def gradient(ctx, d):
+        (x, g), numbers, need = ctx.saved_tensors, ctx.numbers, ctx.needs_input_grad
+        return (_grad_input(g, d, x.shape, *numbers) if need[0] else None, _forward(x, d, None, *numbers) if need[1] else None,
+                *[None] * 7)
+
+    fold = None
+
+    @staticmethod
+    def products(x, g, shape, *rest, **_):
+        return math.prod(g) * math.prod(shape[1:])
+
+
+class _GradBias:
+    schema = "(Tensor grad_output, bool last) -> Tensor"
+    operands = 0
+
+    @staticmethod
+    def compute(g, last):
+        return passes.grad_bias(g, last)
+
+    @staticmethod
+    def fake(g, last):
+        return g.new_empty(g.shape[1])
+
+    @staticmethod
+    def gradient(ctx, d):
         return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape), None
 
+    fold = products = None
 
-class _Transpose(Function):
+
+class _Transpose:
     """The transposed convolution with its bias: the gradient of the input, as a layer of its own."""
 
-    @staticmethod
-    def forward(ctx, x, w, b, shape, geometry, last):
-        ctx.save_for_backward(x, w)
-        ctx.geometry, ctx.last = geometry, last
-        (from_x, strides), (from_w, w_last) = _images(x, last), _filters(w)
-        plan, x_shape = _plan(shape, w.shape, geometry, x.dtype, (last, w_last), (None, strides))
-        _fits("input", x, x_shape)
-        y = _empty(x, shape, last)
-        b = None if b is None else b.resolve_neg().contiguous()
-        plan.run_transpose(_at(from_x), _at(from_w), None if b is None else _at(b), _at(y))
-        return y
+    schema = f"(Tensor input, Tensor weight, Tensor? bias, SymInt[] shape, {_GEOMETRY}) -> Tensor"
+    operands = 2
 
     @staticmethod
-    def backward(ctx, g):
-        x, w = ctx.saved_tensors
-        need_x, need_w, need_b, _, _, _ = ctx.needs_input_grad
-        return (_Forward.apply(g, w, None, ctx.geometry, ctx.last) if need_x else None,
-                _GradWeight.apply(g, x, w.shape, ctx.geometry, ctx.last) if need_w else None,
-                _GradBias.apply(g, ctx.last) if need_b else None, None, None, None)
+    def compute(x, w, b, shape, *numbers):
+        return passes.transpose(x, w, b, shape, *_geometry(numbers))
 
+    @staticmethod
+    def fake(x, w, b, shape, *numbers):
+        return passes.empty(x, shape, numbers[-1])
+
+    @staticmethod
+    def gradient(ctx, g):
+        (x, w), numbers, need = ctx.saved_tensors, ctx.numbers, ctx.needs_input_grad
+        gradients = (_forward(g, w, None, *numbers) if need[0] else None, _grad_weight(g, x, w.shape, *numbers) if need[1] else None,
+                     _grad_bias(g, numbers[-1]) if need[2] else None)
+        return (*_tied(gradients, (x, w)), *[None] * 7)
+
+    @staticmethod
+    def fold(batch, x, w, b, shape, *numbers):
+        return (x.flatten(0, 1), w, b, [batch * shape[0], *shape[1:]], *numbers)
+
+    @staticmethod
+    def products(x, w, *rest, **_):
+        return math.prod(x) * math.prod(w[1:])
+
+
+_REGISTERS = hasattr(torch.library, "custom_op")  # PyTorch 2.4 and later
+
+
+def _save(operator, ctx, arguments):
+    ctx.shape = arguments[0].shape
+    ctx.numbers = arguments[-6:]
+    ctx.save_for_backward(*arguments[:operator.operands])
+
+
+def _in_memory(tensor):
+    """A tensor whose memory holds its elements."""
+    return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor._is_zerotensor() else tensor.resolve_neg()
+
+
+def _as_function(operator):
+    """An operator as a function of autograd alone, before PyTorch 2.4."""
+
+    class Operator(Function):
+        @staticmethod
+        def forward(ctx, *arguments):
+            _save(operator, ctx, arguments)
+            return operator.compute(*(_in_memory(a) if isinstance(a, Tensor) else a for a in arguments))
+
+        @staticmethod
+        def backward(ctx, g):
+            return operator.gradient(ctx, g)
+
+    return Operator.apply
+
+
+def _as_transformed(operator, called):
+    """A registered operator as torch.func's derivatives want it."""
+
+    class Operator(Function):
+        @staticmethod
+        def forward(*arguments):
+            return called(*arguments)
+
+        @staticmethod
+        def setup_context(ctx, arguments, output):
+            _save(operator, ctx, arguments)
+
+        @staticmethod
+        def backward(ctx, g):
+            return operator.gradient(ctx, g)
+
+        @staticmethod
+        def vmap(info, axes, *arguments):
+            return _over_a_batch(operator, called, info, axes, *arguments)
+
+    return Operator.apply
+
+
+def _over_a_batch(operator, called, info, axes, *arguments):
+    """The rule of vmap: along one more axis of some operands."""
+    axes = [axis if isinstance(axis, int) else None for axis in axes]  # shapes have none
+    first, *others = axes
+    if operator.fold and first is not None and all(axis is None for axis in others):
+        folded = operator.fold(info.batch_size, arguments[0].movedim(first, 0), *arguments[1:])
+        return called(*folded).unflatten(0, (info.batch_size, -1)), 0
+    each = [called(*(a if axis is None else a.select(axis, i) for a, axis in zip(arguments, axes))) for i in range(info.batch_size)]
+    return torch.stack(each), 0
+
+
+def _as_registered(name, operator):
+    """An operator as PyTorch's dispatcher knows it."""
+    made = torch.library.custom_op(f"convgrad::{name}", operator.compute, mutates_args=(), device_types="cpu", schema=operator.schema)
+    called = getattr(torch.ops.convgrad, name).default
+    transformed = _as_transformed(operator, called)
+    made.register_fake(operator.fake)
+    made.register_autograd(operator.gradient, setup_context=lambda ctx, inputs, output: _save(operator, ctx, inputs))
+    torch.library.register_vmap(made, functools.partial(_over_a_batch, operator, called))
+    if hasattr(torch.library, "register_autocast"):
+        torch.library.register_autocast(made, "cpu", torch.float32)
+    if operator.products:
+        from torch.utils.flop_counter import register_flop_formula
+        register_flop_formula(getattr(torch.ops.convgrad, name))(lambda *shapes, out_shape=None, **_: 2 * operator.products(
+            *shapes, **({"out": out_shape} if operator is _Forward else {})))
+    return lambda *arguments: (transformed if _transforms() else called)(*arguments)
+
+
+_forward, _grad_input, _grad_weight, _grad_bias, _transpose = (
+    _as_registered(name, operator) if _REGISTERS else _as_function(operator)
+    for name, operator in (("forward", _Forward), ("grad_input", _GradInput), ("grad_weight", _GradWeight), ("grad_bias", _GradBias),
+                           ("transpose", _Transpose)))
 
 # How many modes are on that see each operation below autograd.
 _recorded = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
 
 
+def _at_least_plain(tensor):
+    """Refuses, before PyTorch 2.4, what has no memory of its own."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        raise RuntimeError("a tensor has no memory of its own: batched gradients and torch.func do not go through convgrad before "
+                           "PyTorch 2.4; compute forward within patch(), or one gradient at a time") from None
+
+
+def _autocast() -> bool:
+    try:
+        return torch.is_autocast_enabled("cpu")  # type: ignore[call-arg]
+    except TypeError:  # PyTorch before 2.4
+        return torch.is_autocast_cpu_enabled()
+
+
 def _checked(dims, x, w, b):
-    """The input with its batch axis, and whether that was added."""
-    if _recorded():
-        raise RuntimeError("a dispatch mode of PyTorch is on (make_fx, FakeTensorMode...), which does not see what convgrad computes")
+    """The operands, the input with its batch axis, and whether that was added."""
+    if _autocast():
+        x, w, b = (t.float() if isinstance(t, Tensor) and t.dtype in (torch.bfloat16, torch.float16) else t for t in (x, w, b))
     for name, tensor in (("input", x), ("weight", w), ("bias", b)):
         if tensor is None and name == "bias":
             continue
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}; must be a torch.Tensor")
-        if tensor.device.type != "cpu" or tensor.dtype not in _DTYPES or tensor.layout != torch.strided:
+        if tensor.device.type != "cpu" or tensor.dtype not in passes.DTYPES or tensor.layout != torch.strided:
             raise TypeError(f"{name} is {tensor.dtype}, {tensor.layout} on {tensor.device}; must be torch.float32 or torch.float64, "
                             "torch.strided on cpu")
         if tensor.dtype != x.dtype:
             raise TypeError(f"{name} has dtype {tensor.dtype}; input has {x.dtype}")
+        if not _REGISTERS:
+            _at_least_plain(tensor)
+    if not _REGISTERS and _recorded():
+        raise RuntimeError("a dispatch mode of PyTorch is on (make_fx, FakeTensorMode...), which does not see what convgrad computes "
+                           "before PyTorch 2.4")
+    if getattr(forward_ad, "_current_level", -1) >= 0:
+        raise RuntimeError("forward-mode derivatives do not go through convgrad's functions; torch's own within patch() have them")
     single = x.dim() == dims + 1
     if single:
         x = x.unsqueeze(0)
     if x.dim() != dims + 2 or w.dim() != dims + 2:
         raise ValueError(f"input has shape {tuple(x.shape)} and weight {tuple(w.shape)}; must have {dims + 2} axes")
-    return x, single
+    return x, w, b, single
 
 
 def _check_bias(bias, channels):
@@ -308,23 +344,29 @@ def _check_bias(bias, channels):
         raise ValueError(f"bias has shape {tuple(bias.shape)}; must be ({channels},)")
 
 
+def _flag(exact):
+    if not isinstance(exact, bool):
+        raise TypeError(f"exact is {exact!r}; must be True or False")
+    return exact
+
+
 def _conv(dims, x, w, b, stride, padding, dilation, groups, exact):
-    x, single = _checked(dims, x, w, b)
+    x, w, b, single = _checked(dims, x, w, b)
     _check_bias(b, w.shape[0])
     stride, dilation, groups = per_axis("stride", stride, dims), per_axis("dilation", dilation, dims), one("groups", groups)
     pairs = tuple(zip(*padding_of(padding, x.shape[2:], w.shape[2:], stride, dilation)))
-    y = _Forward.apply(x, w, b, (stride, pairs, dilation, groups, exact), _format(x, w))
+    y = _forward(x, w, b, *_numbers((stride, pairs, dilation, groups, _flag(exact)), passes.format_of(x, w)))
     return y.squeeze(0) if single else y
 
 
 def _conv_transpose(dims, x, w, b, stride, padding, output_padding, groups, dilation, exact):
-    x, single = _checked(dims, x, w, b)
+    x, w, b, single = _checked(dims, x, w, b)
     groups = one("groups", groups)
     _check_bias(b, w.shape[1] * groups)
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if any(more):
         x = torch.nn.functional.pad(x, [n for extra in reversed(more) for n in (0, extra)])
-    y = _Transpose.apply(x, w, b, shape, (stride, padding, dilation, groups, exact), _format(x, w))
+    y = _transpose(x, w, b, shape, *_numbers((stride, padding, dilation, groups, _flag(exact)), passes.format_of(x, w)))
     return y.squeeze(0) if single else y
 
 
@@ -390,8 +432,8 @@ class _Layer:
         Raises TypeError if the other layer is of another class, computes in its own way, or has no weights yet.
         """
         theirs = cls._theirs
-        if not isinstance(layer, theirs) or not {type(layer).forward, type(layer)._conv_forward} <= {
-                theirs.forward, theirs._conv_forward, cls._conv_forward}:
+        if not isinstance(layer, theirs) or any(getattr(type(layer), name, None) not in (getattr(theirs, name, None), getattr(cls, name))
+                                                for name in ("forward", "_conv_forward")):
             raise TypeError(f"layer is a {type(layer).__name__}; must be a torch.nn.{theirs.__name__} that computes as such")
         if {"forward", "_conv_forward"} & layer.__dict__.keys():
             raise TypeError("layer has a forward of its own, put there by other code; that would run instead of convgrad")
@@ -431,101 +473,140 @@ class Conv3d(_Layer, torch.nn.Conv3d):
     _function, _theirs = staticmethod(conv3d), torch.nn.Conv3d
 
 
-_FUNCTIONS = {function.__name__: function
-              for function in (conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d)}
-_PLACES = tuple((place, name) for place in (torch.nn.functional, torch) for name in _FUNCTIONS)
+class _Transposed(_Layer):
+    """The same of a transposed layer, which has no function between its forward and torch's."""
+
+    def forward(self, input: Tensor, output_size: Optional[List[int]] = None) -> Tensor:
+        if self.padding_mode != "zeros":
+            raise ValueError(f"padding_mode is {self.padding_mode!r}; must be 'zeros'")
+        dims = self.weight.dim() - 2
+        extra = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, dims, self.dilation)
+        return type(self)._function(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation,
+                                    exact=self.exact)
 
 
-def _autocast() -> bool:
-    try:
-        return torch.is_autocast_enabled("cpu")  # type: ignore[call-arg]
-    except TypeError:  # PyTorch before 2.4
-        return torch.is_autocast_cpu_enabled()
+class ConvTranspose1d(_Transposed, torch.nn.ConvTranspose1d):
+    """torch.nn.ConvTranspose1d on convgrad's kernels."""
+
+    _function, _theirs = staticmethod(conv_transpose1d), torch.nn.ConvTranspose1d
 
 
-# Whether PyTorch is asked to do more than compute: to convert, to record, or to transform.
-_MODES = (_autocast, _recorded, torch.jit.is_tracing, lambda: getattr(forward_ad, "_current_level", -1) >= 0,
-          getattr(getattr(torch, "compiler", None), "is_compiling", lambda: False))  # the last of PyTorch 2
+class ConvTranspose2d(_Transposed, torch.nn.ConvTranspose2d):
+    """torch.nn.ConvTranspose2d on convgrad's kernels."""
+
+    _function, _theirs = staticmethod(conv_transpose2d), torch.nn.ConvTranspose2d
 
 
-def _plain(tensor) -> bool:
-    """Whether a tensor is what the kernels work on: no subclass, and memory of its own."""
-    if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        return False
-    try:
-        there = tensor.data_ptr() != 0 or tensor.numel() == 0  # zeros may be without memory
-    except RuntimeError:  # a wrapper of functorch
-        return False
-    return there and tensor.dtype in _DTYPES
+class ConvTranspose3d(_Transposed, torch.nn.ConvTranspose3d):
+    """torch.nn.ConvTranspose3d on convgrad's kernels."""
+
+    _function, _theirs = staticmethod(conv_transpose3d), torch.nn.ConvTranspose3d
 
 
-def _instead(ours, theirs):
-    @functools.wraps(theirs)
-    def function(input, weight, bias=None, *arguments, **named):
-        operands = (input, weight) if bias is None else (input, weight, bias)
-        takes = not any(mode() for mode in _MODES) and all(map(_plain, operands)) and input.dtype == weight.dtype and weight.numel() > 0
-        if takes:
-            with contextlib.suppress(TypeError, ValueError):  # a wrong call: PyTorch says so, by the exceptions that the model knows
-                return ours(input, weight, bias, *arguments, exact=_Patched.exact > 0, **named)
-        return theirs(input, weight, bias, *arguments, **named)
-    return function
+# ---- patch()
+
+# The operators of PyTorch that compute; from the redispatch of 2.x on, the one that traced graphs call, too.
+_REDISPATCHES = hasattr(torch.ops.aten.convolution.default, "redispatch")
+_CONVOLUTION = "_convolution" if _REDISPATCHES else "convolution"
+_PATCHED = {_CONVOLUTION: ("forward", lambda *arguments: passes.convolution(*arguments[:9])),
+            "convolution_backward": ("gradients", passes.convolution_backward)}
+
+
+def _theirs(name, arguments):
+    """What PyTorch itself makes of a call that came to us."""
+    if _REDISPATCHES:  # its code for every device that has none of its own, as is the case for the CPU
+        return getattr(torch.ops.aten, name).default.redispatch(torch._C.DispatchKeySet(torch._C.DispatchKey.PrivateUse3), *arguments)
+    if name == _CONVOLUTION:
+        return torch.ops.aten._convolution.default(*arguments, False, False, True, True)
+    kind = arguments[1].dtype  # an old PyTorch does not let us call the gradient that it had
+    results = passes.convolution_backward(*(tensor.float() for tensor in arguments[:3]), *arguments[3:])
+    return tuple(None if result is None else result.to(kind) for result in results)
+
+
+def _instead(name, label, ours):
+    """The code for the CPU of one of PyTorch's operators."""
+
+    def run(*arguments):
+        if not _REDISPATCHES and torch.jit.is_tracing():  # which records what this calls
+            return _theirs(name, arguments)
+        try:
+            return ours(*arguments)
+        except (TypeError, ValueError) as error:  # of a wrong call PyTorch says so, by the exceptions that the model knows
+            passes.count(label, str(error))
+        return _theirs(name, arguments)
+
+    return run
 
 
 class _Patched:
-    """How many `patch()` are open, and what stood there before the first."""
+    """The patch() that are open, and what they have put into PyTorch."""
 
-    lock = threading.RLock()  # an abandoned patch() may be collected, and left, at any time
-    depth = 0
-    exact = 0  # so many of them ask for it
-    before: Dict[Tuple[Any, str], Any] = {}
-    ours: Dict[Tuple[Any, str], Any] = {}
+    open: List["patch"] = []
+    library: Any = None
+
+    @classmethod
+    def settle(cls):
+        """Puts ours in place, or takes them out again; and settles what is asked for."""
+        options: Dict[str, Any] = {}
+        passes.settings.last = None
+        for one_open in cls.open:
+            options.update(one_open.options)
+            passes.settings.last = one_open.last if one_open.last is not None else passes.settings.last
+        if any(one_open.options.get("exact") for one_open in cls.open):
+            options["exact"] = True
+            options.pop("error_growth", None)
+        passes.settings.options = tuple(sorted(options.items()))
+        if cls.open and cls.library is None:
+            cls.library = torch.library.Library("aten", "IMPL")
+            for name, (label, ours) in _PATCHED.items():
+                cls.library.impl(name, _instead(name, label, ours), "CPU")
+        elif not cls.open and cls.library is not None:
+            if hasattr(cls.library, "_destroy"):
+                cls.library._destroy()
+            cls.library = None
 
 
 def _forked():
-    _Patched.lock = threading.RLock()  # a thread that is not here may have held it
-    _memory.forked()
+    passes.lock = threading.RLock()  # a thread that is not here may have held it
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-@contextlib.contextmanager
-def patch(exact: bool = False) -> Iterator[None]:
-    """Within it, torch's convolutions of plain CPU tensors of float32 and float64 run on convgrad, and their gradients.
+class patch(contextlib.ContextDecorator):
+    """Within it, all convolutions of CPU tensors of float32 and float64 run on convgrad, and their gradients.
 
-    All others stay as they were: other devices and types, subclasses of Tensor, what runs under autocast, tracing, functorch,
-    dispatch modes or forward-mode derivatives, and what TorchScript or torch.compile has compiled.  Script and compile before:
-    within it the one is refused, and the other's graphs break at convolutions.  Batched gradients (is_grads_batched) of
-    what ran on convgrad are refused.  What convgrad refuses as wrong, PyTorch gets, so that errors are its own.  A name that
-    was imported before (`from torch.nn.functional import conv2d`) and graphs of torch.fx call PyTorch; modes of
-    __torch_function__ see what runs on convgrad no more.
+    A context, which may be entered again, or a decorator of a function.  It takes the place of PyTorch's own operators
+    aten::_convolution and aten::convolution_backward on the CPU, so models, torch.compile, torch.func, TorchScript and what else
+    calls them need not know.  Other types, and what convgrad refuses, go to PyTorch as before; errors are PyTorch's own.  See
+    `counting` for what ran where.
 
-    It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is
-    left.  Until then the memory of results of 1 MiB and more is kept for the next ones, so let it surround the loop that trains
-    rather than a step; such results cannot be resized in place.
+    It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is left.
+    Of several, exact=True of any counts; of what else they ask for, the last one's.
 
-    exact    only algorithms that keep structure (see `convgrad.Plan`), as long as a patch() that asks for it is open
+    error_growth  how much more than direct sums an algorithm may err, see `convgrad.Plan`
+    exact         only algorithms that keep structure, see there
+    algo          one algorithm, or a dict of them by pass, see there; what it does not do goes to PyTorch
+    threads       instead of torch.get_num_threads()
+    layout        'channels_last' or 'channels_first': the memory format of all results, instead of PyTorch's rules
     """
-    if not isinstance(exact, bool):
-        raise TypeError(f"exact is {exact!r}; must be True or False")
-    with _Patched.lock:
-        if _Patched.depth == 0:
-            _Patched.before = {(place, name): getattr(place, name) for place, name in _PLACES}
-            _Patched.ours = {(place, name): _instead(_FUNCTIONS[name], theirs) for (place, name), theirs in _Patched.before.items()}
-            for (place, name), ours in _Patched.ours.items():
-                setattr(place, name, ours)
-            _memory.open = True
-        _Patched.depth += 1
-        _Patched.exact += exact
-    try:
-        yield
-    finally:
-        with _Patched.lock:
-            _Patched.depth -= 1
-            _Patched.exact -= exact
-            if _Patched.depth == 0:
-                for (place, name), theirs in _Patched.before.items():
-                    if getattr(place, name) is _Patched.ours[place, name]:  # else somebody put another one there
-                        setattr(place, name, theirs)
-                _memory.close()
+
+    def __init__(self, exact: bool = False, error_growth: Optional[float] = None, algo: Any = None, threads: Optional[int] = None,
+                 layout: Optional[str] = None):
+        asked = {"exact": _flag(exact) or None, "error_growth": error_growth, "algorithm": algo, "threads": threads}
+        words = {name: value for name, value in asked.items() if value is not None}
+        options = options_of({**words, **({} if layout is None else {"layout": layout})})  # or says what is wrong
+        self.options = {name: getattr(options, name) for name in words}
+        self.last = None if layout is None else layout == LAYOUTS[True]
+
+    def __enter__(self) -> None:
+        with passes.lock:
+            _Patched.open.append(self)
+            _Patched.settle()
+
+    def __exit__(self, *_: Any) -> None:
+        with passes.lock:
+            at = max(i for i, one_open in enumerate(_Patched.open) if one_open is self)
+            del _Patched.open[at]
+            _Patched.settle()

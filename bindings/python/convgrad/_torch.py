@@ -1,0 +1,280 @@
+"""What convgrad computes of PyTorch's tensors: plans for their formats, and the passes over their memory.
+
+Tensors here are on the CPU, strided, of float32 or float64.  A geometry is (stride, padding, dilation, groups, exact), the first
+three with a number or a pair for each axis of space; `last` says whether images and results are in channels_last.
+"""
+import collections
+import contextlib
+import functools
+import threading
+from typing import Any, Counter, Dict, Iterator, List, Tuple
+
+import numpy
+import torch
+
+from ._functional import CACHED_PLANS, plan_for
+from ._geometry import LAYOUTS, WEIGHT_LAYOUTS, bias_problem, channels_second, placed, transposed, view_strides
+from ._plan import options_of
+
+DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
+
+# ---- memory formats
+
+
+def _is_last(tensor):
+    """Whether PyTorch takes a tensor's format as channels_last (its is_channels_last_strides_2d); not where that is ambiguous."""
+    sizes, strides, least = tuple(tensor.shape), tensor.stride(), 0
+    if len(sizes) == 3:
+        sizes, strides = (*sizes[:2], 1, sizes[2]), (*strides[:2], sizes[2] * strides[2], strides[2])  # as its convolutions do
+    if strides[1] == 0:
+        return False
+    for axis in (1, *range(len(sizes) - 1, 1, -1), 0):
+        if sizes[axis] == 0 or strides[axis] < least or (axis == 0 and least == strides[1]):
+            return False
+        least = strides[axis] * sizes[axis]
+    return True
+
+
+def format_of(x, w):
+    """Whether a convolution's results are channels_last; along one axis the weight alone says so."""
+    return (x.dim() > 3 and _is_last(x)) or _is_last(w)
+
+
+def empty(like, shape, last):
+    """Memory for a result, in channels_last or contiguous."""
+    if not last:
+        return like.new_empty(shape)
+    made = like.new_empty(placed(shape, LAYOUTS[last]))
+    return made.permute(0, -1, *range(1, made.dim() - 1))
+
+
+def _channels_inside(tensor):
+    """A tensor with its channels as the last axis."""
+    return tensor.permute(0, *range(2, tensor.dim()), 1)
+
+
+def images(tensor, last):
+    """Images in a format, the same memory where that can be read, and the strides of a view with gaps, or None."""
+    seen = _channels_inside(tensor) if last else tensor
+    if seen.is_contiguous():
+        return seen, None
+    size = seen.element_size()
+    strides = view_strides(seen.shape, [stride * size for stride in seen.stride()], size) if seen.numel() else None
+    return (seen, strides) if strides else (seen.contiguous(), None)
+
+
+def filters(tensor):
+    """A weight in one of the two formats, and whether that is channels_last."""
+    if tensor.is_contiguous():
+        return tensor, False
+    inside = _channels_inside(tensor)
+    return (inside, True) if inside.is_contiguous() else (tensor.contiguous(), False)
+
+
+# ---- settings and counts of patch()
+
+
+class Settings:
+    """What the patch() that are open ask for: words of options_of, and the format of results, or None."""
+
+    options: Tuple[Tuple[str, Any], ...] = ()
+    last = None
+
+
+settings = Settings()
+lock = threading.RLock()  # an abandoned patch() may be collected, and left, at any time
+
+
+class Counts:
+    """What ran on convgrad, by pass, and what went to PyTorch, by pass and reason."""
+
+    def __init__(self):
+        self.here: Counter[str] = collections.Counter()
+        self.elsewhere: Counter[Tuple[str, str]] = collections.Counter()
+
+    def __str__(self):
+        lines = [f"{n} {name} on convgrad" for name, n in sorted(self.here.items())]
+        lines += [f"{n} {name} in PyTorch: {why}" for (name, why), n in sorted(self.elsewhere.items())]
+        return "\n".join(lines) or "no convolutions"
+
+
+_counting: List[Counts] = []
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[Counts]:
+    """Counts the passes of convolutions of CPU tensors while it is open, in all threads: on convgrad, and in PyTorch within `patch()`.
+
+    >>> with convgrad.torch.patch(), convgrad.torch.counting() as counts:   # doctest: +SKIP
+    ...     model(x).sum().backward()
+    >>> print(counts)                                                       # doctest: +SKIP
+    2 forward on convgrad
+    1 forward in PyTorch: input is torch.bfloat16
+    """
+    counts = Counts()
+    with lock:
+        _counting.append(counts)
+    try:
+        yield counts
+    finally:
+        with lock:
+            _counting[:] = [other for other in _counting if other is not counts]
+
+
+def count(name, why=None):
+    """Counts one pass, here or, with a reason, elsewhere."""
+    if _counting:
+        with lock:
+            for counts in _counting:
+                if why is None:
+                    counts.here[name] += 1
+                else:
+                    counts.elsewhere[name, why] += 1
+
+
+# ---- the passes
+
+
+@functools.lru_cache(maxsize=CACHED_PLANS, typed=True)
+def _cached(input_shape, weight_shape, geometry, dtype, last, weight_last, threads, options, *strides):
+    stride, padding, dilation, groups, exact = geometry
+    words: Dict[str, Any] = {"threads": threads, "layout": LAYOUTS[last], "weight_layout": WEIGHT_LAYOUTS[weight_last], **dict(options)}
+    if exact:
+        words["exact"] = True
+        words.pop("error_growth", None)
+    plan = plan_for(placed(input_shape, LAYOUTS[last]), placed(weight_shape, LAYOUTS[weight_last]), stride, padding, dilation, groups,
+                    DTYPES[dtype], options_of(words), *strides)
+    return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
+
+
+def _plan(input_shape, weight_shape, geometry, dtype, last, weight_last, *strides):
+    """A plan, and the shape of its output, for tensors whose formats (of images, of the weight) are channels_last or not."""
+    return _cached(input_shape, weight_shape, geometry, dtype, last, weight_last, torch.get_num_threads(), settings.options, *strides)
+
+
+def _fits(name, tensor, shape):
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; must be {shape}")
+
+
+def _address(bias):
+    return None if bias is None else bias.data_ptr()
+
+
+def forward(x, w, b, geometry, last):
+    """The output of a convolution."""
+    (from_x, strides), (from_w, w_last) = images(x, last), filters(w)
+    plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, w_last, strides)
+    y = empty(x, shape, last)
+    b = None if b is None else b.contiguous()
+    plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
+    count("forward")
+    return y
+
+
+def grad_input(g, w, input_shape, geometry, last):
+    """The gradient of its input."""
+    (from_g, strides), (from_w, w_last) = images(g, last), filters(w)
+    plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, w_last, None, strides)
+    _fits("grad_output", g, shape)
+    dx = empty(g, input_shape, last)
+    plan.run_grad_input(from_g.data_ptr(), from_w.data_ptr(), dx.data_ptr())
+    count("grad_input")
+    return dx
+
+
+def grad_weight(x, g, weight_shape, geometry, last):
+    """The gradient of its weight."""
+    (from_x, x_strides), (from_g, g_strides) = images(x, last), images(g, last)
+    plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, last, x_strides, g_strides)
+    _fits("grad_output", g, shape)
+    dw = empty(x, weight_shape, last)
+    plan.run_grad_weight(from_x.data_ptr(), from_g.data_ptr(), dw.data_ptr())
+    count("grad_weight")
+    return dw
+
+
+def grad_bias(g, last):
+    """The gradient of its bias."""
+    from_g, strides = images(g, last)
+    plan, _ = _cached(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, False, torch.get_num_threads(), (), None, strides)
+    db = g.new_empty(g.shape[1])
+    plan.run_grad_bias(from_g.data_ptr(), db.data_ptr())
+    count("grad_bias")
+    return db
+
+
+def transpose(x, w, b, shape, geometry, last):
+    """The output, of this shape, of the transposed convolution: the gradient of the input, as a layer of its own."""
+    (from_x, strides), (from_w, w_last) = images(x, last), filters(w)
+    plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, w_last, None, strides)
+    _fits("input", x, x_shape)
+    y = empty(x, shape, last)
+    b = None if b is None else b.contiguous()
+    plan.run_transpose(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
+    count("transpose")
+    return y
+
+
+# ---- PyTorch's own operators, aten::convolution and its gradient
+
+
+def _refused(*named):
+    """Why tensors are not for convgrad; None: they are."""
+    kind = named[0][1].dtype
+    for name, tensor in named:
+        if tensor is None:
+            continue
+        if tensor.dtype not in DTYPES or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            return f"{name} is {tensor.dtype}, {tensor.layout} on {tensor.device}"
+        if tensor.dtype != kind or not 1 <= tensor.dim() <= 5:
+            return f"{name} has dtype {tensor.dtype} and {tensor.dim()} axes"
+    return None if named[1][1].numel() else "weight is empty"
+
+
+def _last(x, w):
+    return format_of(x, w) if settings.last is None else settings.last
+
+
+def _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups):
+    stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
+    if any(more):
+        raise ValueError(f"output_padding is {tuple(output_padding)}, past the stride")
+    return (stride, padding, dilation, groups, False), shape
+
+
+def _plain_geometry(stride, padding, dilation, groups):
+    return tuple(stride), tuple((p, p) for p in padding), tuple(dilation), groups, False
+
+
+def convolution(x, w, b, stride, padding, dilation, is_transposed, output_padding, groups):
+    """aten::convolution; raises TypeError or ValueError with the reason where it is not for convgrad."""
+    why = _refused(("input", x), ("weight", w), ("bias", b))
+    if why:
+        raise TypeError(why)
+    if x.dim() != w.dim() or x.dim() < 3 or (b is not None and tuple(b.shape) != (w.shape[1] * groups if is_transposed else w.shape[0],)):
+        raise ValueError("shapes do not fit")
+    last = _last(x, w)
+    if is_transposed:
+        geometry, shape = _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups)
+        return transpose(x, w, b, shape, geometry, last)
+    return forward(x, w, b, _plain_geometry(stride, padding, dilation, groups), last)
+
+
+def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_transposed, output_padding, groups, mask):
+    """aten::convolution_backward; raises as `convolution` does."""
+    why = _refused(("input", x), ("weight", w), ("grad_output", g))
+    if why:
+        raise TypeError(why)
+    if not x.dim() == w.dim() == g.dim() >= 3:
+        raise ValueError("shapes do not fit")
+    last = _last(x, w)
+    need_x, need_w, need_b = mask
+    if is_transposed:
+        geometry, shape = _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups)
+        _fits("grad_output", g, shape)
+        return (forward(g, w, None, geometry, last) if need_x else None,
+                grad_weight(g, x, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)
+    geometry = _plain_geometry(stride, padding, dilation, groups)
+    return (grad_input(g, w, x.shape, geometry, last) if need_x else None,
+            grad_weight(x, g, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)
