@@ -83,6 +83,9 @@ version = _function("cvg_version", c_char_p)
 algo_name = _function("cvg_algo_name", c_char_p, c_int)
 output_size = _function("cvg_output_size", c_int, _p, _p, _p)
 plan_create = _function("cvg_plan_create", c_int, _p, _p, _p, _p)
+plan_measure = _function("cvg_plan_measure", c_int, _p, _p, _p, c_double, _p)
+plan_export = _function("cvg_plan_export", c_size_t, _p, c_char_p, c_size_t)
+plan_import = _function("cvg_plan_import", c_int, _p, c_char_p, c_size_t, _p, _p, _p)
 plan_destroy = _function("cvg_plan_destroy", None, _p)
 plan_workspace_size = _function("cvg_plan_workspace_size", c_size_t, _p, c_int)
 plan_algo = _function("cvg_plan_algo", c_int, _p, c_int)
@@ -128,19 +131,39 @@ def output_size_of(conv):
     return tuple(out[:conv.spatial_dims])
 
 
-def plan_of(conv, options):
-    """A plan's handle."""
+def _told(options):
+    """A cvg_options."""
     algorithms = (c_int * 3)(*(ALGORITHMS[name] for name in options.algorithm))
-    told = Options(ctypes.sizeof(Options), algorithms, options.error_growth, options.gradient_scale, options.workspace_limit,
+    return Options(ctypes.sizeof(Options), algorithms, options.error_growth, options.gradient_scale, options.workspace_limit,
                    options.threads, isa=os.environ.get("CVG_ISA", "").encode())
-    handle, error = c_void_p(), Text()
-    refuse(plan_create(byref(handle), byref(conv), byref(told), byref(error)), error.text.decode())
+
+
+def plan_of(conv, options, measure=None, text=None):
+    """A plan's handle; its algorithms timed for so many seconds, or those of an exported text."""
+    handle, error, told = c_void_p(), Text(), _told(options)
+    if text is not None:
+        status = plan_import(byref(handle), text, len(text), byref(conv), byref(told), byref(error))
+    elif measure is not None:
+        status = plan_measure(byref(handle), byref(conv), byref(told), measure, byref(error))
+    else:
+        status = plan_create(byref(handle), byref(conv), byref(told), byref(error))
+    refuse(status, error.text.decode())
     return handle.value
+
+
+def _text(function, handle):
+    """What a function like snprintf writes of a plan."""
+    size = function(handle, None, 0) + 1
+    text = ctypes.create_string_buffer(size)
+    function(handle, text, size)
+    return text.value.decode()
 
 
 def describe(handle):
     """A plan's description."""
-    size = plan_describe(handle, None, 0) + 1
-    text = ctypes.create_string_buffer(size)
-    plan_describe(handle, text, size)
-    return text.value.decode()
+    return _text(plan_describe, handle)
+
+
+def exported(handle):
+    """A plan's choices."""
+    return _text(plan_export, handle)

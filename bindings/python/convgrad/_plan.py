@@ -203,6 +203,9 @@ class Plan:
     weight_layout    'kcrs'; 'krsc', (K, [T, [R,]] S, C / groups), the standard with channels last; or 'rsck',
                      ([T, [R,]] S, C / groups, K), which is TensorFlow's
 
+    measure          so many seconds to time algorithms, where algorithm is 'auto', and take the fastest; None: choose by a model.
+                     The choice depends on the moment: keep it with `export`
+
     input_strides, output_strides   of arrays like the input and like the output, as numpy.ndarray.strides (bytes), where they
                      are views with gaps: a slice of channels, a crop, a part of a concatenated array.  The last axis must
                      have none.  None: C-contiguous
@@ -236,7 +239,7 @@ class Plan:
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
                  gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False,
                  layout: str = LAYOUTS[0], weight_layout: Optional[str] = None, input_strides: Optional[Sequence[int]] = None,
-                 output_strides: Optional[Sequence[int]] = None):
+                 output_strides: Optional[Sequence[int]] = None, measure: Optional[float] = None):
         self._handle = None
         own = self.__dict__  # public attributes are only set here
         own["input_shape"] = sizes("input", input_shape)
@@ -267,6 +270,10 @@ class Plan:
         self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
                           "dtype": self.dtype}
         self._make()
+        if measure is not None:
+            if not isinstance(measure, numbers.Real):
+                raise TypeError(f"measure is {measure!r}; must be a number of seconds")
+            self._choose(measure=float(measure))
         mixing = [name for name, growth in self.error_growths.items() if exact and growth > 1]
         if mixing:
             raise ValueError(f"algorithm of {mixing[0]} is {self.algorithms[mixing[0]]} and exact True; it mixes neighbours")
@@ -290,6 +297,37 @@ class Plan:
         if not name.startswith("_"):
             raise AttributeError(f"{name} of a plan cannot be set; a plan never changes")
         object.__setattr__(self, name, value)
+
+    def _choose(self, **how):
+        """Takes the algorithms that were timed, or exported; from then on they are those of the options."""
+        chosen = library.plan_of(self._conv, self._options, **how)
+        self._options = self._options._replace(algorithm=tuple(library.algo_name(library.plan_algo(chosen, p)).decode() for p in library.PASSES))
+        library.plan_destroy(chosen)
+        self._make()
+
+    def export(self) -> str:
+        """The plan's choices as readable text, for `import_`; see cvg_plan_export() in convgrad.h."""
+        return library.exported(self._live())
+
+    @classmethod
+    def import_(cls, text: str, input_shape: Sequence[int], weight_shape: Sequence[int], **words: Any) -> "Plan":
+        """A plan with the choices of an exported text, so with the same bits; words are those of `Plan`.
+
+        Raises convgrad.Error for the text of another problem, type, limit or version of the library, and for a damaged one.
+
+        >>> import convgrad
+        >>> plan = convgrad.Plan((1, 64, 28, 28), (64, 64, 3, 3), padding=1, measure=0.01)
+        >>> again = convgrad.Plan.import_(plan.export(), (1, 64, 28, 28), (64, 64, 3, 3), padding=1)
+        >>> again.algorithms == plan.algorithms
+        True
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text is a {type(text).__name__}; must be what export() returned")
+        if words.get("measure") is not None:
+            raise ValueError("measure and an exported text are two ways to choose; give one")
+        plan = cls(input_shape, weight_shape, **words)
+        plan._choose(text=text.encode())
+        return plan
 
     def _make(self):
         born, old = _forks, self._handle

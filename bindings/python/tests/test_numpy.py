@@ -6,6 +6,8 @@ import json
 import os
 import pathlib
 import pickle
+import subprocess
+import sys
 import threading
 
 import numpy
@@ -462,3 +464,35 @@ def test_example_of_the_readme(tmp_path, monkeypatch):
     assert blocks
     exec(blocks[0], {})  # the others want PyTorch
 
+
+def test_measured_and_exported_plans(tmp_path):
+    problem, words = ((2, 16, 20, 20), (16, 16, 3, 3)), {"padding": 1}
+    measured = convgrad.Plan(*problem, **words, measure=0.05)
+    assert all(name in ("reference", "direct", "im2col") or name.startswith("winograd") for name in measured.algorithms.values())
+    text = measured.export()
+    again = convgrad.Plan.import_(text, *problem, **words)
+    read = pickle.loads(pickle.dumps(measured))
+    x, w = numpy.ones(problem[0], numpy.float32), numpy.ones(problem[1], numpy.float32)
+    assert measured.algorithms == again.algorithms == read.algorithms and again.export() == text
+    assert measured.forward(x, w).tobytes() == again.forward(x, w).tobytes()
+    for wrong, other, error, why in ((text, ((2, 16, 21, 20), problem[1]), convgrad.Error, ""), (text[:-9], problem, convgrad.Error, ""),
+                                     (3, problem, TypeError, "text is a int")):
+        with pytest.raises(error, match=why):
+            convgrad.Plan.import_(wrong, *other, **words)
+    for measure, error, why in (("1", TypeError, "measure is '1'"), (-1, convgrad.Error, "seconds"), (float("nan"), convgrad.Error, "seconds")):
+        with pytest.raises(error, match=why):
+            convgrad.Plan(*problem, **words, measure=measure)
+    with pytest.raises(ValueError, match="two ways"):
+        convgrad.Plan.import_(text, *problem, **words, measure=1)
+    assert set(convgrad.Plan(*problem, **words, exact=True, measure=0.01).algorithms.values()) <= {"direct", "im2col", "reference"}
+
+
+def test_torch_is_found_by_name():
+    torch = pytest.importorskip("torch", reason="PyTorch is not here: convgrad.torch was not tested")
+    assert in_a_process("import convgrad; print(convgrad.torch.conv2d.__name__)") == "conv2d" and torch
+    with pytest.raises(AttributeError, match="no attribute 'tensorflow'"):
+        convgrad.tensorflow
+
+
+def in_a_process(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
