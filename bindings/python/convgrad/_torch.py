@@ -63,12 +63,20 @@ def images(tensor, last):
     return (seen, strides) if strides else (seen.contiguous(), None)
 
 
+@functools.lru_cache(maxsize=None)
+def _filter_axes(layout, dims):
+    """Of a weight K, C / groups and space, the axes in the order of a layout."""
+    space = range(2, dims)
+    return {"kcrs": (0, 1, *space), "krsc": (0, *space, 1), "rsck": (*space, 1, 0)}[layout]
+
+
 def filters(tensor):
-    """A weight in one of the two formats, and whether that is channels_last."""
-    if tensor.is_contiguous():
-        return tensor, False
-    inside = _channels_inside(tensor)
-    return (inside, True) if inside.is_contiguous() else (tensor.contiguous(), False)
+    """A weight as it lies in memory, or a copy, and its layout."""
+    for layout in WEIGHT_LAYOUTS:
+        seen = tensor.permute(_filter_axes(layout, tensor.dim()))
+        if seen.is_contiguous():
+            return seen, layout
+    return tensor.contiguous(), WEIGHT_LAYOUTS[0]
 
 
 # ---- settings and counts of patch()
@@ -136,20 +144,20 @@ def count(name, why=None):
 
 
 @functools.lru_cache(maxsize=CACHED_PLANS, typed=True)
-def _cached(input_shape, weight_shape, geometry, dtype, last, weight_last, threads, options, *strides):
+def _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, threads, options, *strides):
     stride, padding, dilation, groups, exact = geometry
-    words: Dict[str, Any] = {"threads": threads, "layout": LAYOUTS[last], "weight_layout": WEIGHT_LAYOUTS[weight_last], **dict(options)}
+    words: Dict[str, Any] = {"threads": threads, "layout": LAYOUTS[last], "weight_layout": weight_layout, **dict(options)}
     if exact:
         words["exact"] = True
         words.pop("error_growth", None)
-    plan = plan_for(placed(input_shape, LAYOUTS[last]), placed(weight_shape, LAYOUTS[weight_last]), stride, padding, dilation, groups,
-                    DTYPES[dtype], options_of(words), *strides)
+    plan = plan_for(placed(input_shape, LAYOUTS[last]), [weight_shape[axis] for axis in _filter_axes(weight_layout, len(weight_shape))],
+                    stride, padding, dilation, groups, DTYPES[dtype], options_of(words), *strides)
     return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
 
 
-def _plan(input_shape, weight_shape, geometry, dtype, last, weight_last, *strides):
-    """A plan, and the shape of its output, for tensors whose formats (of images, of the weight) are channels_last or not."""
-    return _cached(input_shape, weight_shape, geometry, dtype, last, weight_last, torch.get_num_threads(), settings.options, *strides)
+def _plan(input_shape, weight_shape, geometry, dtype, last, weight_layout, *strides):
+    """A plan, and the shape of its output, for images in channels_last or not."""
+    return _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, torch.get_num_threads(), settings.options, *strides)
 
 
 def _fits(name, tensor, shape):
@@ -163,8 +171,8 @@ def _address(bias):
 
 def forward(x, w, b, geometry, last):
     """The output of a convolution."""
-    (from_x, strides), (from_w, w_last) = images(x, last), filters(w)
-    plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, w_last, strides)
+    (from_x, strides), (from_w, layout) = images(x, last), filters(w)
+    plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, strides)
     y = empty(x, shape, last)
     b = None if b is None else b.contiguous()
     plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
@@ -174,8 +182,8 @@ def forward(x, w, b, geometry, last):
 
 def grad_input(g, w, input_shape, geometry, last):
     """The gradient of its input."""
-    (from_g, strides), (from_w, w_last) = images(g, last), filters(w)
-    plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, w_last, None, strides)
+    (from_g, strides), (from_w, layout) = images(g, last), filters(w)
+    plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, layout, None, strides)
     _fits("grad_output", g, shape)
     dx = empty(g, input_shape, last)
     plan.run_grad_input(from_g.data_ptr(), from_w.data_ptr(), dx.data_ptr())
@@ -186,7 +194,7 @@ def grad_input(g, w, input_shape, geometry, last):
 def grad_weight(x, g, weight_shape, geometry, last):
     """The gradient of its weight."""
     (from_x, x_strides), (from_g, g_strides) = images(x, last), images(g, last)
-    plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, last, x_strides, g_strides)
+    plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, WEIGHT_LAYOUTS[last], x_strides, g_strides)
     _fits("grad_output", g, shape)
     dw = empty(x, weight_shape, last)
     plan.run_grad_weight(from_x.data_ptr(), from_g.data_ptr(), dw.data_ptr())
@@ -197,7 +205,7 @@ def grad_weight(x, g, weight_shape, geometry, last):
 def grad_bias(g, last):
     """The gradient of its bias."""
     from_g, strides = images(g, last)
-    plan, _ = _cached(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, False, torch.get_num_threads(), (), None, strides)
+    plan, _ = _cached(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, WEIGHT_LAYOUTS[0], torch.get_num_threads(), (), None, strides)
     db = g.new_empty(g.shape[1])
     plan.run_grad_bias(from_g.data_ptr(), db.data_ptr())
     count("grad_bias")
@@ -206,8 +214,8 @@ def grad_bias(g, last):
 
 def transpose(x, w, b, shape, geometry, last):
     """The output, of this shape, of the transposed convolution: the gradient of the input, as a layer of its own."""
-    (from_x, strides), (from_w, w_last) = images(x, last), filters(w)
-    plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, w_last, None, strides)
+    (from_x, strides), (from_w, layout) = images(x, last), filters(w)
+    plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, layout, None, strides)
     _fits("input", x, x_shape)
     y = empty(x, shape, last)
     b = None if b is None else b.contiguous()
