@@ -1,18 +1,24 @@
 """Times convgrad beside PyTorch, in one process and in turn: layers of a table, or whole networks.
 
-    python3 bench/compare_torch.py SHAPES.csv [--threads N]          each pass of each layer
-    python3 bench/compare_torch.py resnet50 vgg16 [--threads N]      forward + backward, through convgrad.torch.patch()
+    python3 bench/compare_torch.py SHAPES.csv [--threads N]              each pass of each layer
+    python3 bench/compare_torch.py resnet50 unet [--batch N]             forward + backward, through convgrad.torch.patch()
+    python3 bench/compare_torch.py resnet50 --layers                     its convolutions, layer by layer and pass by pass
 
-A network is one of ours (resnet50, vgg16) or, where torchvision is, any of its classifiers by name; contiguous and
-channels_last, in PyTorch and through patch().  Needs the Python package (pip install .) and PyTorch (Debian:
-python3-torch).  Layers NCHW in and out; f32; weight packing included.  Prints milliseconds (least of repeated runs; for
-networks the median, too) and ratios, then geometric means.
+A network is one of ours (bench/networks.py) or, where torchvision is, any of its classifiers by name (r3d_18 for three
+dimensions).  Contiguous and channels_last, in PyTorch and through patch(); with --compile, torch.compile of PyTorch's better
+format, too.  For each: seconds, least and median of the rounds; the largest memory of the process meanwhile (Linux); the share
+of convolutions in the step.  --json FILE adds a record for each mode, --chart FILE.svg draws them (matplotlib).
+
+Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  f32; weight packing included.
 """
 import argparse
 import contextlib
 import copy
 import csv
+import json
 import math
+import pathlib
+import platform
 import statistics
 import time
 
@@ -80,58 +86,189 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="for each layer and pass")
     parser.add_argument("--batch", type=int, default=4, help="images of a network")
     parser.add_argument("--rounds", type=int, default=5, help="of a network")
+    parser.add_argument("--layers", action="store_true", help="of networks: each convolution, in channels_last")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, too; needs a C++ compiler")
+    parser.add_argument("--json", help="a file to which records of networks are added, one a line")
+    parser.add_argument("--chart", help="a file for a chart of networks (.svg, .png); needs matplotlib")
     args = parser.parse_args()
+    for name in ("threads", "batch", "rounds"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} is {getattr(args, name)}; must be at least 1")
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    records, ratios = [], []
+    print(f"PyTorch {torch.__version__}, convgrad {convgrad.__version__}, {processor()}, {args.threads} threads")
     for what in args.what:
         if what.endswith(".csv"):
             compare_layers(what, args)
             continue
-        model = network(what)
-        if model is None:
+        found = networks.network(what)
+        if found is None:
             parser.error(f"{what} is no table (.csv), none of {', '.join(networks.NETWORKS)} and no network of torchvision")
-        compare_network(what, model, args)
+        if args.layers:
+            network_layers(what, *found, args)
+        else:
+            made = compare_network(what, *found, args)
+            records += made
+            ratios.append(made[0]["ratio"])
+    if len(ratios) > 1:
+        print(f"{len(ratios)} networks: {statistics.geometric_mean(ratios):.2f} in the geometric mean, at worst {min(ratios):.2f}")
+    if args.json:
+        with open(args.json, "a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+    if args.chart and records:
+        chart(records, args.chart)
 
 
-def network(name):
-    """A network by its name; None: there is none."""
-    if name in networks.NETWORKS:
-        return networks.NETWORKS[name]()
+def processor():
+    """The processor's name."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory(begin):
+    """Begins to look for the process's largest memory, or says how many MiB it was; None where that is not to be had."""
     try:
-        import torchvision
-    except ImportError:
+        if begin:
+            pathlib.Path("/proc/self/clear_refs").write_text("5")
+            return None
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    except OSError:
         return None
-    make = getattr(torchvision.models, name, None) if name.islower() else None
-    return make(weights=None) if callable(make) else None
 
 
-def compare_network(name, model, args):
-    """Forward and backward of a whole network, both memory formats, ours and PyTorch's convolutions in turn."""
-    models = {torch.contiguous_format: model.train()}
-    models[torch.channels_last] = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    images = torch.rand(args.batch, 3, 224, 224) - 0.5
-    formats = {"": torch.contiguous_format, " channels_last": torch.channels_last}
+def in_format(tensor, last):
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return tensor.contiguous(memory_format=formats.get(tensor.dim(), torch.contiguous_format) if last else torch.contiguous_format)
 
-    def iteration(memory_format):
-        model, x = models[memory_format], images.contiguous(memory_format=memory_format)
-        model.zero_grad()
-        begin = time.perf_counter()
-        y = model(x)
-        (y if isinstance(y, torch.Tensor) else y[0]).square().mean().backward()
-        return time.perf_counter() - begin
 
-    times = {who + memory: [] for who in ("PyTorch", "patch()") for memory in formats}
-    for _ in range(args.rounds):
-        for who, convolutions in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch)):
-            for memory, memory_format in formats.items():
-                with convolutions():
-                    iteration(memory_format)  # as the one before in a loop that trains
-                    times[who + memory].append(iteration(memory_format))
-    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward, ms, least (median):")
+def in_formats(model, last):
+    """A copy of a model whose filters are in a format."""
+    made = copy.deepcopy(model)
+    for parameter in made.parameters():
+        parameter.data = in_format(parameter.data, last)
+    return made
+
+
+def step(model, images):
+    """Seconds of forward and backward."""
+    model.zero_grad()
+    begin = time.perf_counter()
+    y = model(images)
+    (y if isinstance(y, torch.Tensor) else y[0]).square().mean().backward()
+    return time.perf_counter() - begin
+
+
+def convolutions_share(model, images):
+    """The part of a step that convolutions take."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        seconds = step(model, images)
+    names = "aten::convolution", "aten::convolution_backward"
+    return sum(event.cpu_time_total for event in profile.key_averages() if event.key in names) / 1e6 / seconds
+
+
+def compare_network(name, model, shape, args):
+    """Forward and backward of a whole network, all modes in turn; their records."""
+    images = torch.rand(args.batch, *shape) - 0.5
+    modes = {}
+    for last in (False, True):
+        pair = in_formats(model.train(), last), in_format(images, last)
+        for who, door in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch)):
+            modes[f"{who}{' channels_last' if last else ''}"] = (door, *pair)
+    if args.compile:
+        best = min((mode for mode in modes if mode.startswith("PyTorch")), key=lambda mode: [step(*modes[mode][1:]) for _ in range(2)][1])
+        modes[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(modes[best][1]), modes[best][2])
+    times, peaks, shares = {mode: [] for mode in modes}, {}, {}
+    for n in range(args.rounds):
+        for mode, (door, made, x) in modes.items():
+            with door():
+                step(made, x)  # as the one before in a loop that trains
+                peak_memory(begin=True)
+                times[mode].append(step(made, x))
+                peaks[mode] = peak_memory(begin=False)
+                if n + 1 == args.rounds:
+                    shares[mode] = convolutions_share(made, x)
+                made.zero_grad()  # so that the next mode has as much memory left
+    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward, ms: least (median), MiB at most, % in convolutions")
     for mode, seconds in times.items():
-        print(f"  {mode:24s} {min(seconds) * 1e3:8.0f} ({statistics.median(seconds) * 1e3:.0f})")
-    best = [min(min(seconds) for mode, seconds in times.items() if mode.startswith(who)) for who in ("PyTorch", "patch()")]
+        memory = "" if peaks[mode] is None else f"{peaks[mode]:.0f}"
+        print(f"  {mode:32s} {min(seconds) * 1e3:8.0f} ({statistics.median(seconds) * 1e3:.0f}) {memory:>8s} {100 * shares[mode]:5.0f}")
+    best = [min(min(seconds) for mode, seconds in times.items() if mode in (who, f"{who} channels_last")) for who in ("PyTorch", "patch()")]
     print(f"  {best[0] / best[1]:.2f} times as fast as PyTorch {torch.__version__} in its better format", flush=True)
+    return [{"network": name, "batch": args.batch, "threads": args.threads, "mode": mode, "seconds_min": min(seconds),
+             "seconds_median": statistics.median(seconds), "peak_mib": peaks[mode], "convolutions": shares[mode],
+             "ratio": best[0] / best[1], "torch": torch.__version__, "convgrad": convgrad.__version__, "processor": processor()}
+            for mode, seconds in times.items()]
+
+
+def chart(records, path):
+    """Bars of the least seconds of each mode."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SystemExit("--chart needs matplotlib, which is not here") from None
+    figure = Figure(figsize=(8, 1 + 0.3 * len(records)), layout="constrained")
+    axes = figure.subplots()
+    labels = [f"{r['network']}, {r['mode']}" for r in records]
+    axes.barh(labels, [r["seconds_min"] for r in records], color=["C1" if "patch" in label else "C0" for label in labels])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"seconds a step, batch {records[0]['batch']}, {records[0]['threads']} threads, {records[0]['processor']}")
+    figure.savefig(path)
+
+
+def network_layers(name, model, shape, args):
+    """Each convolution of a network by itself, channels_last, ours and PyTorch's in turn; first those that cost the most."""
+    found = {}
+
+    def seen(layer, inputs, _):
+        key = tuple(inputs[0].shape), tuple(layer.weight.shape), layer.stride, layer.padding, layer.dilation, layer.groups
+        found[key] = found.get(key, 0) + 1
+
+    for layer in model.train().modules():
+        if isinstance(layer, (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)):
+            layer.register_forward_hook(seen)
+    with torch.no_grad():
+        model(torch.rand(args.batch, *shape))
+    lines, totals = [], [0.0, 0.0]
+    for (x_shape, w_shape, stride, padding, dilation, groups), times in found.items():
+        x, w = in_format(torch.rand(x_shape) - 0.5, True), in_format(torch.rand(w_shape) - 0.5, True)
+        zeros = [0] * len(stride)
+        y = torch.convolution(x, w, None, stride, padding, dilation, False, zeros, groups)
+        backward = lambda mask: torch.ops.aten.convolution_backward(  # noqa: E731
+            y, x, w, None, stride, padding, dilation, False, zeros, groups, mask)  # noqa: B023
+        calls = {"forward": lambda: torch.convolution(x, w, None, stride, padding, dilation, False, zeros, groups),  # noqa: B023
+                 "grad_input": lambda: backward((True, False, False)), "grad_weight": lambda: backward((False, True, False))}  # noqa: B023
+        if x_shape[1:] == (shape[0], *x_shape[2:]) and x_shape[2:] == shape[1:]:
+            del calls["grad_input"]  # of the images, which nobody asks for
+
+        def patched(call):
+            with convgrad.torch.patch():
+                begin = time.perf_counter()
+                call()
+                return time.perf_counter() - begin
+
+        def plain(call):
+            begin = time.perf_counter()
+            call()
+            return time.perf_counter() - begin
+
+        with torch.no_grad():
+            for pass_name, call in calls.items():
+                least, end, runs = [math.inf, math.inf], time.perf_counter() + args.seconds, 0
+                while runs < 3 or time.perf_counter() < end:
+                    least = [min(a, run(call)) for a, run in zip(least, (patched, plain))]
+                    runs += 1
+                totals = [total + times * seconds for total, seconds in zip(totals, least)]
+                text = f"{pass_name:11s} {x_shape} with {w_shape}, stride {stride}, groups {groups}"
+                lines.append((times * (least[0] - least[1]), f"{least[1] / least[0]:5.2f} {times:3d} x {least[0] * 1e3:8.3f} ms  {text}"))
+    print(f"{name}, batch {args.batch}, {args.threads} threads, channels_last: convolutions {totals[0] * 1e3:.0f} ms, PyTorch's "
+          f"{totals[1] * 1e3:.0f} ms.  PyTorch's time over ours, where most is lost first:")
+    for _, line in sorted(lines, reverse=True):
+        print(f"  {line}", flush=True)
 
 
 def compare_layers(path, args):

@@ -1,4 +1,5 @@
-"""ResNet-50 and VGG-16 in PyTorch's layers, without weights: what compare_torch.py times."""
+"""Networks in PyTorch's layers, without weights, and the shapes of their inputs: what compare_torch.py times."""
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -38,4 +39,60 @@ def vgg16():
                          nn.Linear(4096, 1000))
 
 
-NETWORKS = {"resnet50": resnet50, "vgg16": vgg16}
+class UNet(nn.Module):
+    """Five levels of 32 to 512 channels."""
+
+    def __init__(self, widths=(32, 64, 128, 256, 512)):
+        super().__init__()
+        self.down = nn.ModuleList(self.pair(a, b) for a, b in zip((3, *widths), widths))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in zip(widths, widths[1:]))
+        self.across = nn.ModuleList(self.pair(2 * a, a) for a in widths[:-1])
+        self.last = nn.Conv2d(widths[0], 2, 1)
+
+    @staticmethod
+    def pair(a, b):
+        return nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.Conv2d(b, b, 3, padding=1), nn.ReLU())
+
+    def forward(self, x):
+        kept = []
+        for level in self.down:
+            x = level(functional.max_pool2d(x, 2) if kept else x)
+            kept.append(x)
+        for up, across, left in reversed(list(zip(self.up, self.across, kept))):
+            x = across(torch.cat([left, up(x)], 1))
+        return self.last(x)
+
+
+class WaveNet(nn.Module):
+    """Gated, dilated convolutions along time: three stacks of ten, 64 channels."""
+
+    def __init__(self, channels=64, stacks=3, depth=10):
+        super().__init__()
+        self.first = nn.Conv1d(1, channels, 1)
+        self.gates = nn.ModuleList(nn.Conv1d(channels, 2 * channels, 2, dilation=2**i) for _ in range(stacks) for i in range(depth))
+        self.mixes = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in self.gates)
+        self.last = nn.Conv1d(channels, 256, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        for gate, mix in zip(self.gates, self.mixes):
+            value, opened = gate(functional.pad(x, (gate.dilation[0], 0))).chunk(2, 1)
+            x = x + mix(torch.tanh(value) * torch.sigmoid(opened))
+        return self.last(functional.relu(x))
+
+
+NETWORKS = {"resnet50": resnet50, "vgg16": vgg16, "unet": UNet, "wavenet": WaveNet}
+INPUTS = {"wavenet": (1, 4096), "r3d_18": (3, 8, 112, 112), "mc3_18": (3, 8, 112, 112)}  # of one image; others (3, 224, 224)
+
+
+def network(name):
+    """A network by its name, one of ours or torchvision's, and the shape of one image; or None."""
+    if name in NETWORKS:
+        return NETWORKS[name](), INPUTS.get(name, (3, 224, 224))
+    try:
+        import torchvision
+    except ImportError:
+        return None
+    places = torchvision.models, torchvision.models.video
+    make = next((getattr(place, name) for place in places if name.islower() and callable(getattr(place, name, None))), None)
+    return make and (make(weights=None), INPUTS.get(name, (3, 224, 224)))
