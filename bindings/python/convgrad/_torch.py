@@ -244,15 +244,17 @@ def _last(x, w):
     return format_of(x, w) if settings.last is None else settings.last
 
 
-def _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups):
+def _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups):
+    """The geometry of a convolution, whose numbers may be one for all axes, and the shape of a transposed one's output."""
+    dims = x.dim() - 2
+    stride, padding, dilation, output_padding = (tuple(n) * dims if len(n) == 1 else tuple(n)
+                                                 for n in (stride, padding, dilation, output_padding))
+    if not is_transposed:
+        return (stride, tuple((p, p) for p in padding), dilation, groups, False), None
     stride, padding, dilation, shape, more = transposed(x.shape, w.shape, stride, padding, output_padding, groups, dilation)
     if any(more):
-        raise ValueError(f"output_padding is {tuple(output_padding)}, past the stride")
+        raise ValueError(f"output_padding is {output_padding}, past the stride")
     return (stride, padding, dilation, groups, False), shape
-
-
-def _plain_geometry(stride, padding, dilation, groups):
-    return tuple(stride), tuple((p, p) for p in padding), tuple(dilation), groups, False
 
 
 def convolution(x, w, b, stride, padding, dilation, is_transposed, output_padding, groups):
@@ -262,11 +264,10 @@ def convolution(x, w, b, stride, padding, dilation, is_transposed, output_paddin
         raise TypeError(why)
     if x.dim() != w.dim() or x.dim() < 3 or (b is not None and tuple(b.shape) != (w.shape[1] * groups if is_transposed else w.shape[0],)):
         raise ValueError("shapes do not fit")
-    last = _last(x, w)
+    geometry, shape = _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups)
     if is_transposed:
-        geometry, shape = _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups)
-        return transpose(x, w, b, shape, geometry, last)
-    return forward(x, w, b, _plain_geometry(stride, padding, dilation, groups), last)
+        return transpose(x, w, b, shape, geometry, _last(x, w))
+    return forward(x, w, b, geometry, _last(x, w))
 
 
 def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_transposed, output_padding, groups, mask):
@@ -278,11 +279,10 @@ def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_tran
         raise ValueError("shapes do not fit")
     last = _last(x, w)
     need_x, need_w, need_b = mask
+    geometry, shape = _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups)
     if is_transposed:
-        geometry, shape = _transposed_geometry(x, w, stride, padding, dilation, output_padding, groups)
         _fits("grad_output", g, shape)
         return (forward(g, w, None, geometry, last) if need_x else None,
                 grad_weight(g, x, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)
-    geometry = _plain_geometry(stride, padding, dilation, groups)
     return (grad_input(g, w, x.shape, geometry, last) if need_x else None,
             grad_weight(x, g, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)

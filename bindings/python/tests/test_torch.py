@@ -388,6 +388,19 @@ def test_an_algorithm_that_does_not_do_a_layer_leaves_it_to_pytorch():
     assert counts.here == {"forward": 1} and list(counts.elsewhere.values()) == [2] and "has gaps" in str(counts)
 
 
+def test_pytorchs_own_operators_by_name():
+    x, w = drawn((2, 4, 7, 6), (4, 3, 3, 2))
+    calls = (lambda: torch.convolution(x, w.transpose(0, 1), None, [2], [1], [1], False, [0], 1),
+             lambda: torch.convolution(x, w, None, [2], [1], [1], True, [0], 1),
+             lambda: torch.nn.grad.conv2d_input(x.shape, w.transpose(0, 1), torch.ones(2, 3, 5, 5, dtype=x.dtype)),
+             lambda: torch.nn.grad.conv2d_weight(x, (3, 4, 3, 2), torch.ones(2, 3, 5, 5, dtype=x.dtype)))
+    for call in calls:
+        wanted = call()
+        with convgrad.torch.patch(), convgrad.torch.counting() as counts:
+            agree([call()], [wanted])
+        assert sum(counts.here.values()) == 1 and not counts.elsewhere
+
+
 def test_a_result_is_resized_as_in_pytorch():
     with convgrad.torch.patch():
         y = F.conv2d(torch.ones(2, 3, 300, 300), torch.ones(4, 3, 3, 3))
