@@ -129,16 +129,19 @@ def processor():
     return platform.processor() or platform.machine()
 
 
-def peak_memory(begin):
-    """Begins to look for the process's largest memory, or says how many MiB it was; None where that is not to be had."""
+def forget_peak():
+    """Begins to look for the process's largest memory anew; whether that can be done here."""
     try:
-        if begin:
-            pathlib.Path("/proc/self/clear_refs").write_text("5")
-            return None
-        status = pathlib.Path("/proc/self/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+        return True
     except OSError:
-        return None
+        return False
+
+
+def peak_memory():
+    """The process's largest memory since then, MiB."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def in_format(tensor, last):
@@ -187,9 +190,9 @@ def compare_network(name, model, shape, args):
         for mode, (door, made, x) in modes.items():
             with door():
                 step(made, x)  # as the one before in a loop that trains
-                peak_memory(begin=True)
+                known = forget_peak()
                 times[mode].append(step(made, x))
-                peaks[mode] = peak_memory(begin=False)
+                peaks[mode] = peak_memory() if known else None
                 if n + 1 == args.rounds:
                     shares[mode] = convolutions_share(made, x)
                 made.zero_grad()  # so that the next mode has as much memory left
@@ -221,7 +224,7 @@ def chart(records, path):
 
 
 def network_layers(name, model, shape, args):
-    """Each convolution of a network by itself, channels_last, ours and PyTorch's in turn; first those that cost the most."""
+    """Each convolution of a network (not the transposed) by itself, channels_last, ours and PyTorch's in turn; first those that cost the most."""
     found = {}
 
     def seen(layer, inputs, _):
@@ -242,25 +245,20 @@ def network_layers(name, model, shape, args):
             y, x, w, None, stride, padding, dilation, False, zeros, groups, mask)  # noqa: B023
         calls = {"forward": lambda: torch.convolution(x, w, None, stride, padding, dilation, False, zeros, groups),  # noqa: B023
                  "grad_input": lambda: backward((True, False, False)), "grad_weight": lambda: backward((False, True, False))}  # noqa: B023
-        if x_shape[1:] == (shape[0], *x_shape[2:]) and x_shape[2:] == shape[1:]:
+        if x_shape[1:] == shape:
             del calls["grad_input"]  # of the images, which nobody asks for
 
-        def patched(call):
-            with convgrad.torch.patch():
+        def timed(door, call):
+            with door():
                 begin = time.perf_counter()
                 call()
                 return time.perf_counter() - begin
-
-        def plain(call):
-            begin = time.perf_counter()
-            call()
-            return time.perf_counter() - begin
 
         with torch.no_grad():
             for pass_name, call in calls.items():
                 least, end, runs = [math.inf, math.inf], time.perf_counter() + args.seconds, 0
                 while runs < 3 or time.perf_counter() < end:
-                    least = [min(a, run(call)) for a, run in zip(least, (patched, plain))]
+                    least = [min(a, timed(door, call)) for a, door in zip(least, (convgrad.torch.patch, contextlib.nullcontext))]
                     runs += 1
                 totals = [total + times * seconds for total, seconds in zip(totals, least)]
                 text = f"{pass_name:11s} {x_shape} with {w_shape}, stride {stride}, groups {groups}"

@@ -16,11 +16,9 @@ import convgrad
 LAYOUT = {"layout": "channels_last", "weight_layout": "rsck"}
 
 
+@functools.lru_cache(maxsize=None)
 def _plan(x_shape, w_shape, dtype, stride, padding, groups):
     return convgrad.Plan(x_shape, w_shape, stride=stride, padding=padding, groups=groups, dtype=dtype, **LAYOUT)
-
-
-_plan = functools.lru_cache(maxsize=None)(_plan)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

@@ -69,6 +69,8 @@ MUTANTS = [
     ("algo/direct/weight.c", "x->there[x->b[j]]", "x->there[j]", "grad_output is read in place at positions that a tap does not have"),
     ("algo/direct/channels.c", "&& width == lanes && !b->job", "&& !b->job", "sums of a rest of channels grow over their neighbours"),
     ("algo/direct/groups.c", "b->region.n = region->n + done;", "b->region.n = region->n;", "turned planes are all those of the first image"),
+    ("algo/direct/groups.c", "const int even = M == 1 || weight.g == M * weight.m;", "const int even = 1;", "weights of all groups are the first one's"),
+    ("kernels/body_lanes.h", "at[i] = ((first + l + i) / m - group) * copies;", "at[i] = ((first + l + i) / m - group) * m;", "a copy holds other groups' channels"),
     ("algo/direct/groups.c", "turned.row = at.step;", "turned.row = at.row;", "a border is written along the wrong axis"),
     ("kernels/body_lanes.h", "f->biased ? bias : dst + i * dst_step", "f->biased ? bias : dst", "channels last, depthwise adds the first old value to all"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),

@@ -11,7 +11,6 @@ from ._library import Error, WrongResult, version
 from ._plan import Plan, Verified, verify
 
 
-
 def __getattr__(name):
     """convgrad.torch, where PyTorch is."""
     if name == "torch":

@@ -271,7 +271,7 @@ class Plan:
                           "dtype": self.dtype}
         self._make()
         if measure is not None:
-            if not isinstance(measure, numbers.Real):
+            if isinstance(measure, bool) or not isinstance(measure, numbers.Real):
                 raise TypeError(f"measure is {measure!r}; must be a number of seconds")
             self._choose(measure=float(measure))
         mixing = [name for name, growth in self.error_growths.items() if exact and growth > 1]

@@ -7,7 +7,7 @@ import collections
 import contextlib
 import functools
 import threading
-from typing import Any, Counter, Dict, Iterator, List, Tuple
+from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 import torch
@@ -82,14 +82,14 @@ def filters(tensor):
 # ---- settings and counts of patch()
 
 
-class Settings:
-    """What the patch() that are open ask for: words of options_of, and the format of results, or None."""
+class Asked(NamedTuple):
+    """What the patch() that are open ask for: words of options_of, and the format of results, or None; never half of two."""
 
     options: Tuple[Tuple[str, Any], ...] = ()
-    last = None
+    last: Optional[bool] = None
 
 
-settings = Settings()
+asked = Asked()
 lock = threading.RLock()  # an abandoned patch() may be collected, and left, at any time
 
 
@@ -155,9 +155,10 @@ def _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, thr
     return plan, tuple(channels_second(plan.output_shape, LAYOUTS[last]))
 
 
-def _plan(input_shape, weight_shape, geometry, dtype, last, weight_layout, *strides):
-    """A plan, and the shape of its output, for images in channels_last or not."""
-    return _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, torch.get_num_threads(), settings.options, *strides)
+def _plan(input_shape, weight_shape, geometry, dtype, last, weight_layout, options, *strides):
+    """A plan, and the shape of its output, for images in channels_last or not; options of `Asked`, or None: those of now."""
+    return _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, torch.get_num_threads(),
+                   asked.options if options is None else options, *strides)
 
 
 def _fits(name, tensor, shape):
@@ -169,10 +170,10 @@ def _address(bias):
     return None if bias is None else bias.data_ptr()
 
 
-def forward(x, w, b, geometry, last):
+def forward(x, w, b, geometry, last, options=None):
     """The output of a convolution."""
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
-    plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, strides)
+    plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, options, strides)
     y = empty(x, shape, last)
     b = None if b is None else b.contiguous()
     plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
@@ -180,10 +181,10 @@ def forward(x, w, b, geometry, last):
     return y
 
 
-def grad_input(g, w, input_shape, geometry, last):
+def grad_input(g, w, input_shape, geometry, last, options=None):
     """The gradient of its input."""
     (from_g, strides), (from_w, layout) = images(g, last), filters(w)
-    plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, layout, None, strides)
+    plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, layout, options, None, strides)
     _fits("grad_output", g, shape)
     dx = empty(g, input_shape, last)
     plan.run_grad_input(from_g.data_ptr(), from_w.data_ptr(), dx.data_ptr())
@@ -191,10 +192,10 @@ def grad_input(g, w, input_shape, geometry, last):
     return dx
 
 
-def grad_weight(x, g, weight_shape, geometry, last):
+def grad_weight(x, g, weight_shape, geometry, last, options=None):
     """The gradient of its weight."""
     (from_x, x_strides), (from_g, g_strides) = images(x, last), images(g, last)
-    plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, WEIGHT_LAYOUTS[last], x_strides, g_strides)
+    plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, WEIGHT_LAYOUTS[last], options, x_strides, g_strides)
     _fits("grad_output", g, shape)
     dw = empty(x, weight_shape, last)
     plan.run_grad_weight(from_x.data_ptr(), from_g.data_ptr(), dw.data_ptr())
@@ -205,17 +206,18 @@ def grad_weight(x, g, weight_shape, geometry, last):
 def grad_bias(g, last):
     """The gradient of its bias."""
     from_g, strides = images(g, last)
-    plan, _ = _cached(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, WEIGHT_LAYOUTS[0], torch.get_num_threads(), (), None, strides)
+    threads = tuple(word for word in asked.options if word[0] == "threads")  # algorithms are for the others
+    plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, WEIGHT_LAYOUTS[0], threads, None, strides)
     db = g.new_empty(g.shape[1])
     plan.run_grad_bias(from_g.data_ptr(), db.data_ptr())
     count("grad_bias")
     return db
 
 
-def transpose(x, w, b, shape, geometry, last):
+def transpose(x, w, b, shape, geometry, last, options=None):
     """The output, of this shape, of the transposed convolution: the gradient of the input, as a layer of its own."""
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
-    plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, layout, None, strides)
+    plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, layout, options, None, strides)
     _fits("input", x, x_shape)
     y = empty(x, shape, last)
     b = None if b is None else b.contiguous()
@@ -240,10 +242,6 @@ def _refused(*named):
     return None if named[1][1].numel() else "weight is empty"
 
 
-def _last(x, w):
-    return format_of(x, w) if settings.last is None else settings.last
-
-
 def _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups):
     """The geometry of a convolution, whose numbers may be one for all axes, and the shape of a transposed one's output."""
     dims = x.dim() - 2
@@ -265,24 +263,25 @@ def convolution(x, w, b, stride, padding, dilation, is_transposed, output_paddin
     if x.dim() != w.dim() or x.dim() < 3 or (b is not None and tuple(b.shape) != (w.shape[1] * groups if is_transposed else w.shape[0],)):
         raise ValueError("shapes do not fit")
     geometry, shape = _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups)
-    if is_transposed:
-        return transpose(x, w, b, shape, geometry, _last(x, w))
-    return forward(x, w, b, geometry, _last(x, w))
+    options, last = asked
+    last = format_of(x, w) if last is None else last
+    return transpose(x, w, b, shape, geometry, last, options) if is_transposed else forward(x, w, b, geometry, last, options)
 
 
-def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_transposed, output_padding, groups, mask):
-    """aten::convolution_backward; raises as `convolution` does."""
+def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_transposed, output_padding, groups, mask, wanted=None):
+    """aten::convolution_backward; raises as `convolution` does.  wanted: what is asked for, if not what the patch() do."""
     why = _refused(("input", x), ("weight", w), ("grad_output", g))
     if why:
         raise TypeError(why)
     if not x.dim() == w.dim() == g.dim() >= 3:
         raise ValueError("shapes do not fit")
-    last = _last(x, w)
-    need_x, need_w, need_b = mask
     geometry, shape = _geometry(x, w, stride, padding, dilation, is_transposed, output_padding, groups)
+    options, last = asked if wanted is None else wanted
+    last = format_of(x, w) if last is None else last
+    need_x, need_w, need_b = mask
     if is_transposed:
         _fits("grad_output", g, shape)
-        return (forward(g, w, None, geometry, last) if need_x else None,
-                grad_weight(g, x, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)
-    return (grad_input(g, w, x.shape, geometry, last) if need_x else None,
-            grad_weight(x, g, w.shape, geometry, last) if need_w else None, grad_bias(g, last) if need_b else None)
+        return (forward(g, w, None, geometry, last, options) if need_x else None,
+                grad_weight(g, x, w.shape, geometry, last, options) if need_w else None, grad_bias(g, last) if need_b else None)
+    return (grad_input(g, w, x.shape, geometry, last, options) if need_x else None,
+            grad_weight(x, g, w.shape, geometry, last, options) if need_w else None, grad_bias(g, last) if need_b else None)

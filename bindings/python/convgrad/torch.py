@@ -16,6 +16,7 @@ by them; `patch` has these, too.
 """
 import contextlib
 import functools
+import inspect
 import math
 import os
 import threading
@@ -51,7 +52,7 @@ def _geometry(numbers):
 
 
 class _Tied(Function):
-    """A gradient that requires gradients where an operand does, on which it does not depend: so are PyTorch's."""
+    """Marks a gradient as one that requires gradients where an operand does, though it does not depend on it; so does PyTorch."""
 
     @staticmethod
     def forward(ctx, gradient, *operands):
@@ -85,6 +86,8 @@ class _Forward:
     def fake(x, w, b, stride, padding, dilation, groups, exact, last):
         size = [(n + begin + end - d * (f - 1) - 1) // s + 1 for n, f, s, d, begin, end in
                 zip(x.shape[2:], w.shape[2:], stride, dilation, padding[::2], padding[1::2])]
+        if x.shape[1] != w.shape[1] * groups or any(n < 1 for n in size):
+            raise ValueError(f"input has shape {tuple(x.shape)} and weight {tuple(w.shape)}, groups {groups}; they do not fit")
         return passes.empty(x, (x.shape[0], w.shape[0], *size), last)
 
     @staticmethod
@@ -209,7 +212,7 @@ _REGISTERS = hasattr(torch.library, "custom_op")  # PyTorch 2.4 and later
 
 def _save(operator, ctx, arguments):
     ctx.shape = arguments[0].shape
-    ctx.numbers = arguments[-6:]
+    ctx.numbers = arguments[-6:] if operator.operands else ()
     ctx.save_for_backward(*arguments[:operator.operands])
 
 
@@ -234,8 +237,8 @@ def _as_function(operator):
     return Operator.apply
 
 
-def _as_transformed(operator, called):
-    """A registered operator as torch.func's derivatives want it."""
+def _as_transformed(operator, called, call):
+    """A registered operator as torch.func's derivatives want it; call takes one of both."""
 
     class Operator(Function):
         @staticmethod
@@ -252,7 +255,7 @@ def _as_transformed(operator, called):
 
         @staticmethod
         def vmap(info, axes, *arguments):
-            return _over_a_batch(operator, called, info, axes, *arguments)
+            return _over_a_batch(operator, call, info, axes, *arguments)
 
     return Operator.apply
 
@@ -262,8 +265,11 @@ def _over_a_batch(operator, called, info, axes, *arguments):
     axes = [axis if isinstance(axis, int) else None for axis in axes]  # shapes have none
     first, *others = axes
     if operator.fold and first is not None and all(axis is None for axis in others):
-        folded = operator.fold(info.batch_size, arguments[0].movedim(first, 0), *arguments[1:])
-        return called(*folded).unflatten(0, (info.batch_size, -1)), 0
+        images = arguments[0].movedim(first, 0)
+        return called(*operator.fold(info.batch_size, images, *arguments[1:])).unflatten(0, images.shape[:2]), 0
+    if info.batch_size == 0:
+        one_of_them = called(*(a if axis is None else torch.zeros_like(a.movedim(axis, 0).sum(0)) for a, axis in zip(arguments, axes)))
+        return one_of_them.new_empty(0, *one_of_them.shape), 0
     each = [called(*(a if axis is None else a.select(axis, i) for a, axis in zip(arguments, axes))) for i in range(info.batch_size)]
     return torch.stack(each), 0
 
@@ -272,17 +278,21 @@ def _as_registered(name, operator):
     """An operator as PyTorch's dispatcher knows it."""
     made = torch.library.custom_op(f"convgrad::{name}", operator.compute, mutates_args=(), device_types="cpu", schema=operator.schema)
     called = getattr(torch.ops.convgrad, name).default
-    transformed = _as_transformed(operator, called)
+
+    def call(*arguments):
+        return (transformed if _transforms() else called)(*arguments)
+
+    transformed = _as_transformed(operator, called, call)
     made.register_fake(operator.fake)
     made.register_autograd(operator.gradient, setup_context=lambda ctx, inputs, output: _save(operator, ctx, inputs))
-    torch.library.register_vmap(made, functools.partial(_over_a_batch, operator, called))
+    torch.library.register_vmap(made, functools.partial(_over_a_batch, operator, call))
     if hasattr(torch.library, "register_autocast"):
         torch.library.register_autocast(made, "cpu", torch.float32)
     if operator.products:
         from torch.utils.flop_counter import register_flop_formula
         register_flop_formula(getattr(torch.ops.convgrad, name))(lambda *shapes, out_shape=None, **_: 2 * operator.products(
             *shapes, **({"out": out_shape} if operator is _Forward else {})))
-    return lambda *arguments: (transformed if _transforms() else called)(*arguments)
+    return call
 
 
 _forward, _grad_input, _grad_weight, _grad_bias, _transpose = (
@@ -519,7 +529,8 @@ def _theirs(name, arguments):
     if name == _CONVOLUTION:
         return torch.ops.aten._convolution.default(*arguments, False, False, True, True)
     kind = arguments[1].dtype  # an old PyTorch does not let us call the gradient that it had
-    results = passes.convolution_backward(*(tensor.float() for tensor in arguments[:3]), *arguments[3:])
+    operands = (tensor if tensor.dtype in passes.DTYPES else tensor.float() for tensor in arguments[:3])
+    results = passes.convolution_backward(*operands, *arguments[3:], wanted=passes.Asked())
     return tuple(None if result is None else result.to(kind) for result in results)
 
 
@@ -527,7 +538,7 @@ def _instead(name, label, ours):
     """The code for the CPU of one of PyTorch's operators."""
 
     def run(*arguments):
-        if not _REDISPATCHES and torch.jit.is_tracing():  # which records what this calls
+        if not _Patched.open or (not _REDISPATCHES and torch.jit.is_tracing()):  # which records what this calls
             return _theirs(name, arguments)
         try:
             return ours(*arguments)
@@ -545,24 +556,28 @@ class _Patched:
     library: Any = None
 
     @classmethod
-    def settle(cls):
-        """Puts ours in place, or takes them out again; and settles what is asked for."""
+    def settle(cls, now):
+        """Settles what is asked for, and puts ours in place.
+
+        There it stays, and passes on what comes while no patch() is open: PyTorch looks its operators up without a lock, so another
+        thread may be in them.  An old PyTorch, whose gradient we cannot call, gets it back.
+        """
+        if now and cls.library is None:
+            library = torch.library.Library("aten", "IMPL")
+            for name, (label, ours) in _PATCHED.items():
+                library.impl(name, _instead(name, label, ours), "CPU")
+            cls.library = library
         options: Dict[str, Any] = {}
-        passes.settings.last = None
-        for one_open in cls.open:
+        last = None
+        for one_open in now:
             options.update(one_open.options)
-            passes.settings.last = one_open.last if one_open.last is not None else passes.settings.last
-        if any(one_open.options.get("exact") for one_open in cls.open):
+            last = one_open.last if one_open.last is not None else last
+        if any(one_open.options.get("exact") for one_open in now):
             options["exact"] = True
             options.pop("error_growth", None)
-        passes.settings.options = tuple(sorted(options.items()))
-        if cls.open and cls.library is None:
-            cls.library = torch.library.Library("aten", "IMPL")
-            for name, (label, ours) in _PATCHED.items():
-                cls.library.impl(name, _instead(name, label, ours), "CPU")
-        elif not cls.open and cls.library is not None:
-            if hasattr(cls.library, "_destroy"):
-                cls.library._destroy()
+        passes.asked = passes.Asked(tuple(sorted(options.items())), last)
+        cls.open = now
+        if not now and not _REDISPATCHES:
             cls.library = None
 
 
@@ -583,7 +598,8 @@ class patch(contextlib.ContextDecorator):
     `counting` for what ran where.
 
     It holds for all threads of the process, until the last of the patch() that are open, nested or in several threads, is left.
-    Of several, exact=True of any counts; of what else they ask for, the last one's.
+    Of several, exact=True of any counts; of what else they ask for, the last one's.  Enter the first one while no other thread
+    convolves (before PyTorch 2.1: each).  From then on, a convolution outside passes through Python, for a few microseconds.
 
     error_growth  how much more than direct sums an algorithm may err, see `convgrad.Plan`
     exact         only algorithms that keep structure, see there
@@ -602,11 +618,16 @@ class patch(contextlib.ContextDecorator):
 
     def __enter__(self) -> None:
         with passes.lock:
-            _Patched.open.append(self)
-            _Patched.settle()
+            _Patched.settle([*_Patched.open, self])
 
     def __exit__(self, *_: Any) -> None:
         with passes.lock:
-            at = max(i for i, one_open in enumerate(_Patched.open) if one_open is self)
-            del _Patched.open[at]
-            _Patched.settle()
+            mine = [i for i, one_open in enumerate(_Patched.open) if one_open is self]
+            if not mine:
+                raise RuntimeError("a patch() is left that is not open")
+            _Patched.settle([one_open for i, one_open in enumerate(_Patched.open) if i != mine[-1]])
+
+    def __call__(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__} returns before it has run; enter patch() within it instead")
+        return super().__call__(function)

@@ -67,7 +67,7 @@ def test_distributed(tmp_path, processes, layout):
     """Processes keep the same weights, in every run, as torchrun starts them; nothing goes to PyTorch."""
     needs("torch")
     import torch
-    if torch.__version__ < "2":
+    if not hasattr(torch, "compile"):
         pytest.skip("gloo of PyTorch 1.13 may hang when a process ends, without convgrad, too")
     command = EXAMPLES / "distributed.py", digits(tmp_path), "--images", 96, "--epochs", 3, "--layout", layout
     runs = []

@@ -333,10 +333,19 @@ def test_patch_within_patch_and_in_threads():
     first, second = convgrad.torch.patch(), convgrad.torch.patch()
     first.__enter__()
     second.__enter__()
+    for _ in range(3):
+        with first:  # again
+            pass
     first.__exit__(None, None, None)  # left in the order in which they were entered, as threads may
     assert patched()
     second.__exit__(None, None, None)
     assert not patched()
+    with pytest.raises(RuntimeError, match="not open"):
+        second.__exit__(None, None, None)
+    with pytest.raises(TypeError, match="returns before it has run"):
+        @convgrad.torch.patch()
+        def steps():
+            yield
     wrong, x, w = [], torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)
 
     def work():
@@ -347,6 +356,25 @@ def test_patch_within_patch_and_in_threads():
 
     together(work, 8)
     assert not wrong and not patched()
+    if VERSION >= (2, 4):  # one that convolves all the while, forward and backward
+        ended = []
+
+        def convolve():
+            while not ended:
+                a = x.clone().requires_grad_()
+                y = F.conv2d(a, w)
+                y.sum().backward()
+                if y[0, 0, 0, 0] != 18 or a.grad.sum() != 16 * 54:
+                    wrong.append(1)
+
+        others = [threading.Thread(target=convolve) for _ in range(2)]
+        for other in others:
+            other.start()
+        work()
+        ended.append(1)
+        for other in others:
+            other.join()
+        assert not wrong
 
 
 @pytest.mark.parametrize("words, wanted", [
@@ -360,7 +388,7 @@ def test_what_patch_asks_for(words, wanted):
     def run():
         return F.conv2d(x, w, padding=1)
 
-    for _ in range(2):
+    for _ in range(2):  # entered again
         assert run().numpy().tobytes() == plan.forward(x.numpy(), w.numpy()).tobytes()
     with convgrad.torch.patch(**words):
         with convgrad.torch.patch():  # which asks for nothing
@@ -386,6 +414,12 @@ def test_an_algorithm_that_does_not_do_a_layer_leaves_it_to_pytorch():
         agree([F.conv2d(x, w, stride=(2, 1), dilation=3)], [F.conv2d(x, w, stride=(2, 1), dilation=3)])
         F.conv2d(x, w)
     assert counts.here == {"forward": 1} and list(counts.elsewhere.values()) == [2] and "has gaps" in str(counts)
+    for kind in (torch.float64, torch.bfloat16):
+        a, b = (t.to(kind).requires_grad_() for t in (x, w))
+        wanted = torch.autograd.grad(F.conv2d(a, b, stride=2).sum(), (a, b))
+        with convgrad.torch.patch(algo="winograd4", layout="channels_last"):
+            got = torch.autograd.grad(F.conv2d(a, b, stride=2).sum(), (a, b))
+        agree(got, wanted, 1e-9 if kind == torch.float64 else 1e-1)
 
 
 def test_pytorchs_own_operators_by_name():
@@ -459,6 +493,12 @@ def test_what_wraps_a_convolution(conv):
             assert torch.func.grad(lambda x: function(x, w).sum())(x).shape == x.shape
             assert torch.func.jacrev(lambda w: function(x, w).sum((0, 2, 3)))(w).shape == (3, 3, 2, 3, 3)
             each = torch.func.vmap(torch.func.grad(lambda w, x: function(x[None], w).square().sum()), (None, 0))
+            cubes = lambda w: function(x, w).pow(3).sum()  # noqa: E731
+            agree([torch.func.jacrev(torch.func.jacrev(cubes))(w)], [torch.func.hessian(lambda w: F.conv2d(x, w).pow(3).sum())(w)], 1e-4)
+            for axes in ((0, None), (None, 0), (0, 0)):
+                none = [t[None][:0] if axis == 0 else t for t, axis in zip((x, w), axes)]
+                if not inside:  # PyTorch's rule loses an axis
+                    assert torch.func.vmap(function, axes)(*none).shape == (0, 1, 3, 4, 4)
             two = torch.stack([x[0], 2 * x[0]])
             agree(each(w, two), torch.func.vmap(torch.func.grad(lambda w, x: F.conv2d(x[None], w).square().sum()), (None, 0))(w, two))
             from torch.fx.experimental.proxy_tensor import make_fx
@@ -466,6 +506,9 @@ def test_what_wraps_a_convolution(conv):
             from torch._subclasses.fake_tensor import FakeTensorMode
             with FakeTensorMode():
                 assert function(torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)).shape == (1, 3, 4, 4)
+                for wrong in ((1, 3, 6, 6), (1, 2, 2, 2)):
+                    with pytest.raises((RuntimeError, ValueError)):
+                        function(torch.ones(wrong), torch.ones(3, 2, 3, 3))
             from torch.utils.flop_counter import FlopCounterMode
             with FlopCounterMode(display=False) as flops:
                 function(x.clone().requires_grad_(), w.clone().requires_grad_()).sum().backward()
@@ -506,8 +549,7 @@ def test_the_operators_are_as_pytorch_wants_them():
 
 
 @pytest.mark.skipif(not hasattr(torch.library, "custom_op"), reason="PyTorch 2.4")
-@pytest.mark.parametrize("backend", ["aot_eager"])
-def test_compiled_and_exported(backend):
+def test_compiled_and_exported():
     """One graph, and the same bits."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3, padding=1), torch.nn.ReLU(), torch.nn.ConvTranspose2d(6, 4, 2, 2))
@@ -515,7 +557,7 @@ def test_compiled_and_exported(backend):
     x = torch.randn(2, 4, 8, 8)
     for some, door in ((model, convgrad.torch.patch), (mine, contextlib.nullcontext)):
         results = []
-        for run in (some, torch.compile(some, fullgraph=True, backend=backend)):
+        for run in (some, torch.compile(some, fullgraph=True, backend="aot_eager")):
             model.zero_grad()
             with door(), convgrad.torch.counting() as counts:
                 y = run(x)
@@ -528,7 +570,7 @@ def test_compiled_and_exported(backend):
 
 
 def test_gradients_are_recorded_where_pytorch_records_them():
-    for function in (F.conv2d, convgrad.torch.conv2d):
+    for function in (F.conv2d, convgrad.torch.patch()(lambda *operands: F.conv2d(*operands)), convgrad.torch.conv2d):
         x, w = drawn((1, 2, 5, 5), (3, 2, 3, 3))
         grad, = torch.autograd.grad(function(x.detach(), w).sum(), w, create_graph=True)  # which does not depend on w
         assert grad.requires_grad

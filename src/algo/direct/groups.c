@@ -42,6 +42,7 @@ enum {
 struct cut {
     struct cvg_gather view; /* by these names, grad_weight is like forward */
     struct cvg_regions regions;
+    int many;                  /* channels in or out of a group */
     int copied, turned;        /* the source, and the destination, to lanes of a job */
     int clip[3];               /* in place, borders are classes of their own */
     int64_t channels;          /* of the destination */
@@ -71,7 +72,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const int gradient = pass == CVG_GRAD_INPUT, turned = turns(s, pass), many = s->Cg * s->Kg > 1;
-    struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .copied = turned || many};
+    struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .many = many, .copied = turned || many};
     cut.channels = s->G * cut.view.M;
     cut.turned = turned && s->layout == CVG_CHANNELS_FIRST;
     const int64_t positions =
@@ -80,7 +81,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t *part = cut.regions.part;
     int64_t most = CHANNELS;
     if (many)
-        most = COPIED_ELEMENTS / (cut.view.L * cvg_window_size(&cut.regions, 1));
+        most = COPIED_ELEMENTS / cvg_times(cut.view.L, cvg_window_size(&cut.regions, 1));
     else if (turned)
         most = cvg_max(LEAST_CHANNELS, cvg_min(TURNED_CHANNELS, TURNED_ELEMENTS / (part[0] * part[1] * part[2])));
     for (int i = 0; i < 3; i++)
@@ -188,7 +189,7 @@ static int64_t open_images(struct block *b, const struct cvg_region *region, int
     b->region.images = 1;
     if (w->count[0] * w->count[1] * w->count[2] == 0)
         return 1;
-    if (cut->view.M * cut->view.L > 1)
+    if (cut->many)
         cvg_read_copies(&b->from, kernels, b->region.n, b->channel, b->width, w->first, w->count, cut->view.M,
                         cut->view.L, cut->c_count, to);
     else
@@ -242,7 +243,6 @@ static void filter_images(const struct block *b)
     const struct cut *cut = b->cut;
     const struct cvg_finish finish = cvg_finish_of(t, b->channel);
     int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
-    const int many = cut->view.M * cut->view.L > 1;
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
         const struct cvg_run *run = c.now.run;
         const struct cvg_terms terms = {
@@ -252,7 +252,7 @@ static void filter_images(const struct block *b)
         for (int64_t n = 0; n < b->region.images; n++)
             for (int64_t d = 0; d < run[0].count; d++) {
                 const struct place at = place_of(b, &c.now, n, d);
-                const int64_t columns = many ? COLUMNS : at.count, size = b->to.size;
+                const int64_t columns = cut->many ? COLUMNS : at.count, size = b->to.size;
                 for (int64_t i = 0; i < at.count; i += columns)
                     t->kernels->filter_lanes(at.rows, cvg_min(columns, at.count - i), b->width, &terms,
                                              cvg_at(t, b->job->base, b->channel), at.source + i * at.source_step * size,
@@ -331,13 +331,22 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                       cvg_parts_finish(job));
 }
 
+/* Whether copies of a region's window cost no more than the products of its destinations, nearly. */
+static int copies_pay(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
+    const int64_t positions = regions.part[0] * regions.part[1] * regions.part[2];
+    return cvg_times(3, cvg_window_size(&regions, 1)) <= cvg_times(cvg_max(15, s->filter_size), positions);
+}
+
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const int64_t pairs = s->Cg * s->Kg;
     const int weighed = pass == CVG_GRAD_WEIGHT && s->filter_size > 1;
     if (pairs == 1)
         return s->layout == CVG_CHANNELS_LAST || turns(s, pass);
-    return s->layout == CVG_CHANNELS_LAST && s->G > 1 && pairs <= (weighed ? MOST_WEIGHED : MOST_PAIRS);
+    return s->layout == CVG_CHANNELS_LAST && s->G > 1 && pairs <= (weighed ? MOST_WEIGHED : MOST_PAIRS) &&
+           copies_pay(s, pass);
 }
 
 /* As the form that has channels first: both are bound by memory. */
@@ -351,9 +360,9 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "lanes of channels of many groups: %" PRId64 " channels and %" PRId64 " places a job, %s",
               cut->c_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
-              cut->view.M * cut->view.L > 1 ? "a copy for each channel of a sum"
-              : cut->copied                 ? "turned"
-                                            : "in place");
+              cut->many     ? "a copy for each channel of a sum"
+              : cut->copied ? "turned"
+                            : "in place");
 }
 
 /* Lays out scratch; enough for any batch. */
@@ -365,7 +374,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->c_count) : 0;
     cvg_work_piece(work, cvg_times(cut->view.L, window), kernels->size);
     cvg_work_piece(work, region, kernels->size);
-    cvg_work_piece(work, cut->view.M * cut->view.L > 1 ? 0 : window, kernels->size);
+    cvg_work_piece(work, cut->many ? 0 : window, kernels->size);
     cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(terms, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
