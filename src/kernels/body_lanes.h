@@ -5,7 +5,7 @@ enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 #else
 enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 14 };
 #endif
-enum { LANE_CHANNELS = 128 };
+enum { LANE_CHANNELS = 128 }; /* that go through all rows before the next */
 
 /* Keeps compilers from taking an address apart: they would add up that of each element by itself. */
 #ifdef __GNUC__

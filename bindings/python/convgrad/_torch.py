@@ -45,17 +45,12 @@ def empty(like, shape, last):
     if not last:
         return like.new_empty(shape)
     made = like.new_empty(placed(shape, LAYOUTS[last]))
-    return made.permute(0, -1, *range(1, made.dim() - 1))
-
-
-def _channels_inside(tensor):
-    """A tensor with its channels as the last axis."""
-    return tensor.permute(0, *range(2, tensor.dim()), 1)
+    return made.permute(tuple(channels_second(range(made.dim()), LAYOUTS[last])))
 
 
 def images(tensor, last):
     """Images in a format, the same memory where that can be read, and the strides of a view with gaps, or None."""
-    seen = _channels_inside(tensor) if last else tensor
+    seen = tensor.permute(tuple(placed(range(tensor.dim()), LAYOUTS[last]))) if last else tensor
     if seen.is_contiguous():
         return seen, None
     size = seen.element_size()
@@ -147,7 +142,7 @@ def count(name, why=None):
 def _cached(input_shape, weight_shape, geometry, dtype, last, weight_layout, threads, options, *strides):
     stride, padding, dilation, groups, exact = geometry
     words: Dict[str, Any] = {"threads": threads, "layout": LAYOUTS[last], "weight_layout": weight_layout, **dict(options)}
-    if exact:
+    if exact or "exact" in words:  # stricter than any growth
         words["exact"] = True
         words.pop("error_growth", None)
     plan = plan_for(placed(input_shape, LAYOUTS[last]), [weight_shape[axis] for axis in _filter_axes(weight_layout, len(weight_shape))],

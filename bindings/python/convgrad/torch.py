@@ -74,13 +74,35 @@ def _tied(gradients, operands):
 _transforms = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 
 
-class _Forward:
-    schema = f"(Tensor input, Tensor weight, Tensor? bias, {_GEOMETRY}) -> Tensor"
+class _Operator:
+    """What registration needs of one: its function in `passes`, its schema, and rules."""
+
     operands = 2  # which gradients need
+    fold: Any = None  # the arguments of a whole batch, where only the first operand has one
+    products: Any = None  # by shapes
+
+    @classmethod
+    def compute(cls, *arguments):
+        return getattr(passes, cls.name)(*arguments[:-6], *_geometry(arguments[-6:]))
+
+
+class _Shaped(_Operator):
+    """One whose result has the shape that stands before the geometry."""
 
     @staticmethod
-    def compute(x, w, b, *numbers):
-        return passes.forward(x, w, b, *_geometry(numbers))
+    def fake(like, *arguments):
+        *_, shape = arguments[:-6]
+        return passes.empty(like, shape, arguments[-1])
+
+    @staticmethod
+    def fold(batch, first, *arguments):
+        *others, shape = arguments[:-6]
+        return (first.flatten(0, 1), *others, [batch * shape[0], *shape[1:]], *arguments[-6:])
+
+
+class _Forward(_Operator):
+    name = "forward"
+    schema = f"(Tensor input, Tensor weight, Tensor? bias, {_GEOMETRY}) -> Tensor"
 
     @staticmethod
     def fake(x, w, b, stride, padding, dilation, groups, exact, last):
@@ -106,17 +128,9 @@ class _Forward:
         return math.prod(out) * math.prod(w[1:])
 
 
-class _GradInput:
+class _GradInput(_Shaped):
+    name = "grad_input"
     schema = f"(Tensor grad_output, Tensor weight, SymInt[] shape, {_GEOMETRY}) -> Tensor"
-    operands = 2
-
-    @staticmethod
-    def compute(g, w, shape, *numbers):
-        return passes.grad_input(g, w, shape, *_geometry(numbers))
-
-    @staticmethod
-    def fake(g, w, shape, *numbers):
-        return passes.empty(g, shape, numbers[-1])
 
     @staticmethod
     def gradient(ctx, d):
@@ -125,25 +139,14 @@ class _GradInput:
                 *[None] * 7)
 
     @staticmethod
-    def fold(batch, g, w, shape, *numbers):
-        return (g.flatten(0, 1), w, [batch * shape[0], *shape[1:]], *numbers)
-
-    @staticmethod
     def products(g, w, shape, *rest, **_):
         return math.prod(g) * math.prod(w[1:])
 
 
-class _GradWeight:
+class _GradWeight(_Shaped):
+    name = "grad_weight"
     schema = f"(Tensor input, Tensor grad_output, SymInt[] shape, {_GEOMETRY}) -> Tensor"
-    operands = 2
-
-    @staticmethod
-    def compute(x, g, shape, *numbers):
-        return passes.grad_weight(x, g, shape, *_geometry(numbers))
-
-    @staticmethod
-    def fake(x, g, shape, *numbers):
-        return passes.empty(x, shape, numbers[-1])
+    fold = None  # a batch of images is summed over
 
     @staticmethod
     def gradient(ctx, d):
@@ -151,14 +154,13 @@ class _GradWeight:
         return (_grad_input(g, d, x.shape, *numbers) if need[0] else None, _forward(x, d, None, *numbers) if need[1] else None,
                 *[None] * 7)
 
-    fold = None
-
     @staticmethod
     def products(x, g, shape, *rest, **_):
         return math.prod(g) * math.prod(shape[1:])
 
 
-class _GradBias:
+class _GradBias(_Operator):
+    name = "grad_bias"
     schema = "(Tensor grad_output, bool last) -> Tensor"
     operands = 0
 
@@ -174,22 +176,12 @@ class _GradBias:
     def gradient(ctx, d):
         return d.reshape(1, -1, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape), None
 
-    fold = products = None
 
-
-class _Transpose:
+class _Transpose(_Shaped):
     """The transposed convolution with its bias: the gradient of the input, as a layer of its own."""
 
+    name = "transpose"
     schema = f"(Tensor input, Tensor weight, Tensor? bias, SymInt[] shape, {_GEOMETRY}) -> Tensor"
-    operands = 2
-
-    @staticmethod
-    def compute(x, w, b, shape, *numbers):
-        return passes.transpose(x, w, b, shape, *_geometry(numbers))
-
-    @staticmethod
-    def fake(x, w, b, shape, *numbers):
-        return passes.empty(x, shape, numbers[-1])
 
     @staticmethod
     def gradient(ctx, g):
@@ -197,10 +189,6 @@ class _Transpose:
         gradients = (_forward(g, w, None, *numbers) if need[0] else None, _grad_weight(g, x, w.shape, *numbers) if need[1] else None,
                      _grad_bias(g, numbers[-1]) if need[2] else None)
         return (*_tied(gradients, (x, w)), *[None] * 7)
-
-    @staticmethod
-    def fold(batch, x, w, b, shape, *numbers):
-        return (x.flatten(0, 1), w, b, [batch * shape[0], *shape[1:]], *numbers)
 
     @staticmethod
     def products(x, w, *rest, **_):
@@ -274,8 +262,9 @@ def _over_a_batch(operator, called, info, axes, *arguments):
     return torch.stack(each), 0
 
 
-def _as_registered(name, operator):
+def _as_registered(operator):
     """An operator as PyTorch's dispatcher knows it."""
+    name = operator.name
     made = torch.library.custom_op(f"convgrad::{name}", operator.compute, mutates_args=(), device_types="cpu", schema=operator.schema)
     called = getattr(torch.ops.convgrad, name).default
 
@@ -296,9 +285,8 @@ def _as_registered(name, operator):
 
 
 _forward, _grad_input, _grad_weight, _grad_bias, _transpose = (
-    _as_registered(name, operator) if _REGISTERS else _as_function(operator)
-    for name, operator in (("forward", _Forward), ("grad_input", _GradInput), ("grad_weight", _GradWeight), ("grad_bias", _GradBias),
-                           ("transpose", _Transpose)))
+    (_as_registered if _REGISTERS else _as_function)(operator)
+    for operator in (_Forward, _GradInput, _GradWeight, _GradBias, _Transpose))
 
 # How many modes are on that see each operation below autograd.
 _recorded = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
@@ -538,7 +526,7 @@ def _instead(name, label, ours):
     """The code for the CPU of one of PyTorch's operators."""
 
     def run(*arguments):
-        if not _Patched.open or (not _REDISPATCHES and torch.jit.is_tracing()):  # which records what this calls
+        if not _Patched.open or (not _REDISPATCHES and torch.jit.is_tracing()):  # an old tracer records what we call
             return _theirs(name, arguments)
         try:
             return ours(*arguments)
@@ -572,9 +560,6 @@ class _Patched:
         for one_open in now:
             options.update(one_open.options)
             last = one_open.last if one_open.last is not None else last
-        if any(one_open.options.get("exact") for one_open in now):
-            options["exact"] = True
-            options.pop("error_growth", None)
         passes.asked = passes.Asked(tuple(sorted(options.items())), last)
         cls.open = now
         if not now and not _REDISPATCHES:

@@ -6,7 +6,7 @@
  * Groups of one channel in and out: channels last, nothing is copied but the weight; the destinations fall into classes
  * that sum the same taps (window.h), so that nothing outside the source is read.  Channels first, planes that are too
  * small to fill lanes of pixels are turned to lanes of channels and back, image after image; the turned source has its
- * padding.  So has a copy that grad_weight makes channels last, where a large filter meets a small image.
+ * padding.  So has a copy that is made channels last, where a large filter meets a small image.
  *
  * Groups of M channels that sum L others, channels last: the source is copied L times, so that lane m of a group finds
  * channel l of its group in copy l.  Then it is a filter of one channel with L times as many taps.
@@ -92,7 +92,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     return cut;
 }
 
-/* Pieces of a worker's scratch: turned source and destination, room for turning, sums of grad_weight, terms. */
+/* Pieces of a worker's scratch: copied source, turned destination, room for turning, sums of grad_weight, terms. */
 enum { SOURCE, DESTINATION, ROWS, SUMS, A, B };
 
 /* Packs the weight to [l][tap][channel]; job = block of channels. */
