@@ -5,7 +5,9 @@ three with a number or a pair for each axis of space; `last` says whether images
 """
 import collections
 import contextlib
+import ctypes
 import functools
+import mmap
 import threading
 from typing import Any, Counter, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -17,7 +19,6 @@ from ._geometry import LAYOUTS, WEIGHT_LAYOUTS, bias_problem, channels_second, p
 from ._plan import options_of
 
 DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
-
 # ---- memory formats
 
 
@@ -46,6 +47,25 @@ def empty(like, shape, last):
         return like.new_empty(shape)
     made = like.new_empty(placed(shape, LAYOUTS[last]))
     return made.permute(tuple(channels_second(range(made.dim()), LAYOUTS[last])))
+
+
+HUGE = 4 << 20  # bytes; NumPy's number
+_STORAGE = "untyped_storage" if hasattr(torch.Tensor, "untyped_storage") else "storage"  # before PyTorch 2
+_advise = getattr(ctypes.CDLL(None), "madvise", None) if hasattr(mmap, "MADV_HUGEPAGE") else None
+if _advise:
+    _advise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
+
+def _result(like, shape, last):
+    """Memory for a result that is written now.  As NumPy does, large ones ask the system for huge pages: to make 77 MB of small
+    ones takes longer than many a convolution.  It is advice; a system that does not follow it loses nothing.
+    """
+    made = empty(like, shape, last)
+    size = getattr(made, _STORAGE)().nbytes()  # a number, traced or not
+    if _advise and size >= HUGE:
+        begin = made.data_ptr() & -mmap.PAGESIZE
+        _advise(begin, (made.data_ptr() + size & -mmap.PAGESIZE) - begin, mmap.MADV_HUGEPAGE)
+    return made
 
 
 def images(tensor, last):
@@ -169,7 +189,7 @@ def forward(x, w, b, geometry, last, options=None):
     """The output of a convolution."""
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
     plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, options, strides)
-    y = empty(x, shape, last)
+    y = _result(x, shape, last)
     b = None if b is None else b.contiguous()
     plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
     count("forward")
@@ -181,7 +201,7 @@ def grad_input(g, w, input_shape, geometry, last, options=None):
     (from_g, strides), (from_w, layout) = images(g, last), filters(w)
     plan, shape = _plan(tuple(input_shape), w.shape, geometry, g.dtype, last, layout, options, None, strides)
     _fits("grad_output", g, shape)
-    dx = empty(g, input_shape, last)
+    dx = _result(g, input_shape, last)
     plan.run_grad_input(from_g.data_ptr(), from_w.data_ptr(), dx.data_ptr())
     count("grad_input")
     return dx
@@ -192,7 +212,7 @@ def grad_weight(x, g, weight_shape, geometry, last, options=None):
     (from_x, x_strides), (from_g, g_strides) = images(x, last), images(g, last)
     plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, WEIGHT_LAYOUTS[last], options, x_strides, g_strides)
     _fits("grad_output", g, shape)
-    dw = empty(x, weight_shape, last)
+    dw = _result(x, weight_shape, last)
     plan.run_grad_weight(from_x.data_ptr(), from_g.data_ptr(), dw.data_ptr())
     count("grad_weight")
     return dw
@@ -214,7 +234,7 @@ def transpose(x, w, b, shape, geometry, last, options=None):
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
     plan, x_shape = _plan(tuple(shape), w.shape, geometry, x.dtype, last, layout, options, None, strides)
     _fits("input", x, x_shape)
-    y = empty(x, shape, last)
+    y = _result(x, shape, last)
     b = None if b is None else b.contiguous()
     plan.run_transpose(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
     count("transpose")
