@@ -139,7 +139,7 @@ CVG_API size_t cvg_network_workspace_size(const cvg_network *network, cvg_use us
 
 typedef enum cvg_init {
     CVG_HE = 0,    /* weights uniform in +-sqrt(6 / fan_in); fan_in = C/G x filter */
-    CVG_XAVIER = 1 /* in +-sqrt(6 / (fan_in + fan_out)); fan_out = K/G x filter */
+    CVG_XAVIER = 1 /* in +-sqrt(6 / (fan_in + fan_out)); fan_out = K x filter */
 } cvg_init;
 
 /* Fills parameters: weights at random, biases 0; batch norm: weight 1, bias 0, mean 0, variance 1. */
