@@ -72,15 +72,16 @@ static cvg_status read_list(struct cvt_line *line, const char *text, const char 
     const char *at = text, *end = "";
     if (!text)
         return CVG_OK;
+    int good = 1;
     for (;; at = end + 1) {
         const double value = cvt_parse_number(at, &end);
-        if (end == at || count == channels || !(value - value == 0))
-            break;
-        to[count++] = value;
-        if (*end != ',')
+        good = end != at && count < channels && value - value == 0;
+        if (good)
+            to[count++] = value;
+        if (!good || *end != ',')
             break;
     }
-    if (*end || end == at || (count != 1 && count != channels))
+    if (!good || *end || (count != 1 && count != channels))
         return cvt_line_fail(line, "%s is \"%.60s\"; must be one number, or %lld with commas", what, text,
                              (long long)channels);
     for (int64_t c = count; c < channels; c++)
