@@ -206,7 +206,7 @@ typedef struct cvg_note {
 
 /*
  * Writes parameters with their names and the model text; notes are the caller's metadata.  Keys "model", "recipe",
- * "step" and "convgrad" are taken.
+ * "step", "mark" and "convgrad" are taken.
  */
 CVG_API cvg_status cvg_network_save(const cvg_network *network, const void *parameters, const cvg_note *notes,
                                     int note_count, cvg_writer *write, void *context, cvg_error *error);
@@ -248,7 +248,7 @@ typedef struct cvg_recipe {
     cvg_schedule schedule;        /* of the learning rate, after warm-up: */
     int64_t warmup;               /* steps, in which it rises evenly to learning_rate */
     int64_t step_epochs;          /* of CVG_STEP: after so many epochs it is multiplied by step_factor; */
-    double step_factor;           /* CVG_COSINE: down to 0 at the last step */
+    double step_factor;           /* CVG_COSINE: down towards 0 at the end */
     double clip;                  /* most that the norm of the whole gradient may be; 0 = no limit */
     int flip;                     /* 1: every other sample, at random, is reversed along its last axis */
     int64_t crop;                 /* samples are padded by so many zeros, and cut at random places */
@@ -341,7 +341,8 @@ CVG_API cvg_status cvg_evaluate(const cvg_trainer *trainer, const void *paramete
 /*
  * cvg_trainer_save() writes a checkpoint: what cvg_network_save() writes, and the optimiser's moments, the steps done
  * and the recipe.  No clock, no host, no number of threads: equal states give equal files.
- * cvg_trainer_load() fills state from such a file; model, recipe and version must be the same.
+ * cvg_trainer_load() fills state from such a file; model, options, recipe (but
+ * epochs, which may grow) and version must be the same.
  */
 CVG_API cvg_status cvg_trainer_save(const cvg_trainer *trainer, const void *state, const cvg_note *notes,
                                     int note_count, cvg_writer *write, void *context, cvg_error *error);

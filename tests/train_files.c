@@ -33,7 +33,7 @@ static int get(void *context, int index, struct cvg_tensor *tensor)
     if (index >= 4)
         return 0;
     snprintf(tensor->name, sizeof tensor->name, "%s", all[index].name);
-    tensor->element = cvg_element_of(all[index].element);
+    tensor->element = cvg_element_named(all[index].element);
     tensor->rank = all[index].rank;
     memcpy(tensor->shape, all[index].shape, sizeof all[index].shape);
     tensor->data = all[index].data;

@@ -201,7 +201,7 @@ static int read_tensor(struct reader *r, struct cvg_tensor *tensor, int64_t offs
         if (k == 0) {
             if (!read_string(r, &key))
                 return 0;
-            tensor->element = key.length < sizeof text ? cvg_element_of(text) : NULL;
+            tensor->element = key.length < sizeof text ? cvg_element_named(text) : NULL;
             if (!tensor->element)
                 return refuse(r, "\"%.80s\" has the dtype \"%s\", which is not known", tensor->name, text);
         } else if (k == 1) {

@@ -18,7 +18,7 @@ struct cvg_element {
 };
 
 /* The type of that name; NULL if there is none. */
-const struct cvg_element *cvg_element_of(const char *name);
+const struct cvg_element *cvg_element_named(const char *name);
 
 struct cvg_tensor {
     char name[CVG_TENSOR_NAME];

@@ -10,7 +10,7 @@ static const struct cvg_element elements[] = {
     {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"BOOL", 1},
 };
 
-const struct cvg_element *cvg_element_of(const char *name)
+const struct cvg_element *cvg_element_named(const char *name)
 {
     for (size_t i = 0; i < sizeof elements / sizeof *elements; i++)
         if (!strcmp(elements[i].name, name))
