@@ -4,7 +4,15 @@
 
 #include <string.h>
 
-enum { WINDOW = 65536 }; /* places are kept in 16 bits */
+enum {
+    WINDOW = 65536, /* places are kept in 16 bits */
+    SOME = 64,      /* results at a time */
+    OFFSETS = 64,   /* of places, that are worked out once */
+};
+
+/* As wide as float, and as double. */
+typedef int32_t mask_f32;
+typedef int64_t mask_f64;
 
 /* Any rank as three axes. */
 struct pool {
@@ -148,21 +156,64 @@ static void OF(max_window)(const struct pool *p, const struct window *w, const r
     *place = (uint16_t)found;
 }
 
-/* place NULL: nobody asks for them. */
+/* Bits of a where m is -1, of b where it is 0: no branch, which random data would make the processor guess. */
+static inline real OF(choose)(OF(mask) m, real a, real b)
+{
+    OF(mask) x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x = (x & m) | (y & ~m);
+    memcpy(&a, &x, sizeof a);
+    return a;
+}
+
+/* Of 2x2 windows side by side, some of a row. */
+static void OF(max_some)(int count, const real *restrict a, const real *restrict b, real *restrict y,
+                         OF(mask) *restrict place)
+{
+    for (int q = 0; q < count; q++) {
+        const real v0 = a[2 * q], v1 = a[2 * q + 1], v2 = b[2 * q], v3 = b[2 * q + 1];
+        const OF(mask) upper = -((v1 > v0) | (v1 != v1)), lower = -((v3 > v2) | (v3 != v3));
+        const real high = OF(choose)(upper, v1, v0), low = OF(choose)(lower, v3, v2);
+        const OF(mask) below = -((low > high) | (low != low));
+        y[q] = OF(choose)(below, low, high);
+        place[q] = (below & (2 - lower)) | (~below & -upper);
+    }
+}
+
+/* A plane of them; place NULL: nobody asks. */
 static void OF(max_quarter)(const struct pool *p, const real *x, real *y, uint16_t *place)
 {
-    for (int64_t row = 0; row < p->out[1]; row++) {
+    OF(mask) some[SOME];
+    for (int64_t row = 0; row < p->out[1]; row++, y += p->out[2]) {
         const real *a = x + 2 * row * p->in[2], *b = a + p->in[2];
-        for (int64_t q = 0; q < p->out[2]; q++) {
-            const real v0 = a[2 * q], v1 = a[2 * q + 1], v2 = b[2 * q], v3 = b[2 * q + 1];
-            const int upper = v1 > v0 || v1 != v1, lower = v3 > v2 || v3 != v3;
-            const real high = upper ? v1 : v0, low = lower ? v3 : v2;
-            const int below = low > high || low != low;
-            y[row * p->out[2] + q] = below ? low : high;
-            if (place)
-                place[row * p->out[2] + q] = (uint16_t)(below ? 2 + lower : upper);
+        for (int64_t q = 0; q < p->out[2]; q += SOME) {
+            const int count = p->out[2] - q < SOME ? (int)(p->out[2] - q) : SOME;
+            OF(max_some)(count, a + 2 * q, b + 2 * q, y + q, some);
+            for (int i = 0; place && i < count; i++)
+                *place++ = (uint16_t)some[i];
         }
     }
+}
+
+/* Its gradient, each element of dx once. */
+static void OF(quarter_back)(const struct pool *p, const real *restrict dy, const uint16_t *restrict place,
+                             real *restrict dx)
+{
+    for (int64_t row = 0; row < p->out[1]; row++, dy += p->out[2], place += p->out[2]) {
+        real *restrict a = dx + 2 * row * p->in[2], *restrict b = a + p->in[2];
+        for (int64_t q = 0; q < p->out[2]; q++) {
+            const real g = dy[q];
+            a[2 * q] = OF(choose)(-(OF(mask))(place[q] == 0), g, 0);
+            a[2 * q + 1] = OF(choose)(-(OF(mask))(place[q] == 1), g, 0);
+            b[2 * q] = OF(choose)(-(OF(mask))(place[q] == 2), g, 0);
+            b[2 * q + 1] = OF(choose)(-(OF(mask))(place[q] == 3), g, 0);
+        }
+        if (p->in[2] % 2)
+            a[p->in[2] - 1] = b[p->in[2] - 1] = 0;
+    }
+    if (p->in[1] % 2)
+        memset(dx + (p->in[1] - 1) * p->in[2], 0, (size_t)p->in[2] * sizeof *dx);
 }
 
 static void OF(max)(const struct cvt_call *c)
@@ -188,26 +239,39 @@ static void OF(max)(const struct cvt_call *c)
     }
 }
 
+/* Where a place of a window lies from its first element. */
+static int64_t OF(offset_of)(const struct pool *p, int64_t place)
+{
+    const int64_t s = place % p->window[2], above = place / p->window[2];
+    return (above / p->window[1] * p->in[1] + above % p->window[1]) * p->in[2] + s;
+}
+
 static void OF(max_back)(const struct cvt_call *c)
 {
     const struct pool p = pool_of(c);
     const real *dy = c->dy;
     const uint16_t *place = c->keep;
     real *dx = c->dx;
-    if (!dx)
-        return;
-    memset(dx, 0, (size_t)(p.planes * p.in_size) * sizeof *dx);
-    for (int64_t plane = 0; plane < p.planes; plane++, dx += p.in_size)
+    int64_t offset[OFFSETS];
+    const int64_t places = p.window[0] * p.window[1] * p.window[2];
+    for (int64_t i = 0; i < places && i < OFFSETS; i++)
+        offset[i] = OF(offset_of)(&p, i);
+    for (int64_t plane = 0; dx && plane < p.planes; plane++, dx += p.in_size) {
+        if (is_quarter(&p)) {
+            OF(quarter_back)(&p, dy, place, dx);
+            dy += p.out_size;
+            place += p.out_size;
+            continue;
+        }
+        memset(dx, 0, (size_t)p.in_size * sizeof *dx);
         for (int64_t o = 0; o < p.out[0]; o++)
             for (int64_t row = 0; row < p.out[1]; row++) {
                 const int64_t depth = o * p.stride[0] - p.padding[0], line = row * p.stride[1] - p.padding[1];
-                real *first = dx + (depth * p.in[1] + line) * p.in[2] - p.padding[2];
-                for (int64_t q = 0; q < p.out[2]; q++, dy++, place++, first += p.stride[2]) {
-                    const int64_t s = *place % p.window[2], above = *place / p.window[2];
-                    const int64_t r = above % p.window[1], t = above / p.window[1];
-                    first[(t * p.in[1] + r) * p.in[2] + s] += *dy;
-                }
+                int64_t first = (depth * p.in[1] + line) * p.in[2] - p.padding[2];
+                for (int64_t q = 0; q < p.out[2]; q++, first += p.stride[2], place++)
+                    dx[first + (*place < OFFSETS ? offset[*place] : OF(offset_of)(&p, *place))] += *dy++;
             }
+    }
 }
 
 static void OF(average)(const struct cvt_call *c)

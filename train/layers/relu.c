@@ -68,24 +68,30 @@ static void OF(relu_back)(const struct cvt_call *c)
 {
     const real *y = c->y, *dy = c->dy;
     real *dx = c->dx;
-    for (int64_t i = 0, count = OF(count)(c); i < count; i++)
-        dx[i] = y[i] > 0 ? dy[i] : 0;
+    for (int64_t i = 0, count = OF(count)(c); i < count; i++) {
+        const real g = dy[i]; /* read in any case: so the compiler may choose by masks */
+        dx[i] = y[i] > 0 ? g : 0;
+    }
 }
 
 static void OF(leaky)(const struct cvt_call *c)
 {
     const real *x = c->x, slope = (real)c->layer->value;
     real *y = c->y;
-    for (int64_t i = 0, count = OF(count)(c); i < count; i++)
-        y[i] = x[i] > 0 ? x[i] : x[i] * slope;
+    for (int64_t i = 0, count = OF(count)(c); i < count; i++) {
+        const real v = x[i], less = v * slope;
+        y[i] = v > 0 ? v : less;
+    }
 }
 
 static void OF(leaky_back)(const struct cvt_call *c)
 {
     const real *y = c->y, *dy = c->dy, slope = (real)c->layer->value;
     real *dx = c->dx;
-    for (int64_t i = 0, count = OF(count)(c); i < count; i++)
-        dx[i] = y[i] > 0 ? dy[i] : dy[i] * slope;
+    for (int64_t i = 0, count = OF(count)(c); i < count; i++) {
+        const real g = dy[i], less = g * slope;
+        dx[i] = y[i] > 0 ? g : less;
+    }
 }
 
 static void OF(relu6)(const struct cvt_call *c)
@@ -103,7 +109,7 @@ static void OF(relu6_back)(const struct cvt_call *c)
     const real *y = c->y, *dy = c->dy;
     real *dx = c->dx;
     for (int64_t i = 0, count = OF(count)(c); i < count; i++) {
-        const real above = y[i] > 0 ? dy[i] : 0;
+        const real g = dy[i], above = y[i] > 0 ? g : 0;
         dx[i] = y[i] < 6 ? above : 0;
     }
 }
