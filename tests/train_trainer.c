@@ -5,6 +5,7 @@
  */
 #include "../train/trainer.h"
 #include "check.h"
+#include "train_golden.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -361,6 +362,83 @@ static void test_optimizers(void)
     test_optimizer("AdamW", r);
 }
 
+/* ---- PyTorch ---- */
+
+static double golden_number(int64_t i, int modulus, double scale)
+{
+    return (double)(i * 37 % modulus - modulus / 2) / scale;
+}
+
+static int read_golden(void *context, int64_t index, void *input, void *target)
+{
+    (void)context;
+    for (int64_t i = 0; i < 60; i++)
+        ((double *)input)[i] = golden_number(index * 60 + i, 97, 50);
+    *(int64_t *)target = index % 3;
+    return 0;
+}
+
+/* Both round each of some thousand operations by 2^-53, in another order; what is wrong shows in the first digits. */
+static void near_golden(int index, int at, double got)
+{
+    const double want = golden[index][at];
+    check(fabs(got - want) <= 1e-10 * (1 + fabs(want)), "PyTorch's case %d, number %d: %.17g; must be %.17g", index, at,
+          got, want);
+}
+
+static void test_golden(int index)
+{
+    struct setting s = {.model = "input 2x6x5\nconv 4 3x3 padding=1 stride=1x2\nbatchnorm\nrelu\nconv_transpose 3 2x2 "
+                                 "stride=2\nmaxpool 3 stride=2 padding=1\nleaky_relu 0.1\navgpool 2x2 stride=1 "
+                                 "padding=1\nflatten\nlinear 3\ncross_entropy\n",
+                        .type = CVG_F64,
+                        .shard = GOLDEN_SAMPLES,
+                        .workers = 1,
+                        .threads = 1,
+                        .recipe = CVG_RECIPE_INIT};
+    cvg_recipe *r = &s.recipe;
+    r->samples = r->batch = GOLDEN_SAMPLES;
+    r->epochs = GOLDEN_STEPS;
+    r->learning_rate = index == 3 ? 0.01 : 0.1;
+    r->momentum = index == 1 ? 0.9 : index == 2 ? 0.8 : 0;
+    r->nesterov = index == 2;
+    r->weight_decay = index == 1 ? 0.01 : index == 2 ? 0.02 : index == 3 ? 0.1 : 0;
+    r->schedule = index == 1 || index == 3 ? CVG_COSINE : index == 2 ? CVG_STEP : CVG_CONSTANT;
+    r->step_epochs = 3;
+    r->step_factor = 0.5;
+    r->clip = index == 2 ? 0.3 : 0;
+    r->optimizer = index == 3 ? CVG_ADAMW : CVG_SGD;
+    r->beta1 = 0.8;
+    r->beta2 = 0.95;
+    r->epsilon = 1e-6;
+    struct training g = begin(&s);
+    double *p = cvg_trainer_parameters(g.t, g.state);
+    cvg_parameter parameter;
+    int64_t at = 0;
+    for (int i = 0; cvg_network_parameter(g.n, i, &parameter); i++)
+        for (int64_t j = 0; parameter.trained && j < parameter.count; j++)
+            p[parameter.offset + j] = golden_number(at++, 101, 150);
+    const cvg_samples samples = {GOLDEN_SAMPLES, read_golden, NULL};
+    for (int step = 0; step < GOLDEN_STEPS; step++) {
+        cvg_progress progress = {0};
+        check(cvg_trainer_step(g.t, g.state, &samples, &progress, g.workspace, NULL) == CVG_OK, "step");
+        near_golden(index, step, progress.loss);
+        near_golden(index, GOLDEN_STEPS + step, progress.gradient_norm);
+    }
+    int value = 2 * GOLDEN_STEPS;
+    for (int i = 0; cvg_network_parameter(g.n, i, &parameter); i++) {
+        double sum = 0, squares = 0;
+        for (int64_t j = 0; j < parameter.count; j++) {
+            sum += p[parameter.offset + j];
+            squares += p[parameter.offset + j] * p[parameter.offset + j];
+        }
+        near_golden(index, value++, sum);
+        near_golden(index, value++, squares);
+    }
+    check(value == GOLDEN_VALUES, "%d numbers", value);
+    end(&g);
+}
+
 /* ---- freezing, statistics ---- */
 
 static void test_freeze(void)
@@ -686,6 +764,8 @@ int main(void)
     }
     test_pool();
     test_optimizers();
+    for (int i = 0; i < GOLDEN_CASES; i++)
+        test_golden(i);
     test_freeze();
     test_statistics();
     test_load();
