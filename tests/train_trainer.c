@@ -362,6 +362,27 @@ static void test_optimizers(void)
     test_optimizer("AdamW", r);
 }
 
+/* ---- the order ---- */
+
+static void test_order(void)
+{
+    struct setting s = every_setting();
+    struct training g = begin(&s);
+    const uint32_t *order = (const uint32_t *)(void *)((char *)g.state + g.t->order_at);
+    uint32_t before[131] = {0};
+    for (int epoch = 0; epoch < 5; epoch++) {
+        int seen[131] = {0}, same = 0;
+        for (int i = 0; i < 131; i++) {
+            check(order[i] < 131 && seen[order[i]]++ == 0, "epoch %d has sample %u twice", epoch, (unsigned)order[i]);
+            same += order[i] == before[i] || order[i] == (uint32_t)i;
+        }
+        check(same < 15, "epoch %d has %d samples where they were", epoch, same);
+        memcpy(before, order, sizeof before);
+        go_on(&g, 3);
+    }
+    end(&g);
+}
+
 /* ---- PyTorch ---- */
 
 static double golden_number(int64_t i, int modulus, double scale)
@@ -499,6 +520,61 @@ static void test_statistics(void)
                   p[3 + c]);
         }
     }
+    end(&g);
+}
+
+/* ---- augmentation ---- */
+
+/* Elements are their own numbers. */
+static int read_numbers(void *context, int64_t index, void *input, void *target)
+{
+    (void)context;
+    (void)index;
+    for (int i = 0; i < 2 * 9 * 8; i++)
+        ((float *)input)[i] = (float)(i + 1);
+    *(int64_t *)target = 0;
+    return 0;
+}
+
+/* What a flip and a shift make of it. */
+static int is_moved(const float *x, int flip, int down, int right)
+{
+    for (int i = 0; i < 2 * 9 * 8; i++) {
+        const int row = i / 8 % 9 + down, column = (flip ? 7 - i % 8 : i % 8) + right;
+        const int inside = row >= 0 && row < 9 && column >= 0 && column < 8;
+        if (x[i] != (inside ? (float)(i / 72 * 72 + row * 8 + column + 1) : 0))
+            return 0;
+    }
+    return 1;
+}
+
+static void test_augment(void)
+{
+    struct setting s = every_setting();
+    struct training g = begin(&s);
+    const cvg_samples samples = {131, read_numbers, NULL};
+    float x[144], again[144], scratch[144];
+    int seen[50] = {0}, moved = 0;
+    int64_t target;
+    for (int64_t index = 0; index < 131; index++)
+        for (int64_t epoch = 0; epoch < 8; epoch++) {
+            int found = -1;
+            cvt_read_sample(g.t, &samples, index, epoch, 1, (char *)x, (char *)&target, (char *)scratch);
+            for (int i = 0; i < 50; i++)
+                found = is_moved(x, i / 25, i / 5 % 5 - 2, i % 5 - 2) ? i : found;
+            if (check(found >= 0, "sample %d is no flip and shift", (int)index))
+                seen[found]++;
+            cvt_read_sample(g.t, &samples, index, epoch, 1, (char *)again, (char *)&target, (char *)scratch);
+            check(memcmp(x, again, sizeof x) == 0, "one sample and epoch, two pictures");
+            cvt_read_sample(g.t, &samples, index, epoch + 1, 1, (char *)again, (char *)&target, (char *)scratch);
+            moved += memcmp(x, again, sizeof x) != 0;
+        }
+    /* 1,048 draws of 50: 21 each on average, and 3 with a chance of 10^-5 */
+    for (int i = 0; i < 50; i++)
+        check(seen[i] > 3, "flip %d, shift %d, %d: drawn %d times", i / 25, i / 5 % 5 - 2, i % 5 - 2, seen[i]);
+    check(moved > 1048 * 9 / 10, "%d of 1048 differ in the next epoch", moved);
+    cvt_read_sample(g.t, &samples, 3, 1, 0, (char *)x, (char *)&target, (char *)scratch);
+    check(is_moved(x, 0, 0, 0), "an evaluation's sample is changed");
     end(&g);
 }
 
@@ -763,6 +839,8 @@ int main(void)
         test_resume((cvg_type)type, type == CVG_F32 ? CVG_ADAMW : CVG_SGD);
     }
     test_pool();
+    test_augment();
+    test_order();
     test_optimizers();
     for (int i = 0; i < GOLDEN_CASES; i++)
         test_golden(i);

@@ -167,11 +167,3 @@ void cvt_place_blocks(cvg_network *n)
     place(n, CVG_PREDICT);
     place(n, CVG_TRAIN);
 }
-
-void *cvt_block_at(const struct cvt_run *run, int block)
-{
-    if (block == CVT_NONE)
-        return NULL;
-    const struct cvt_block *b = &run->network->block[block];
-    return b->begin[run->use] <= b->end[run->use] ? run->base + b->at[run->use] : NULL;
-}

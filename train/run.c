@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-const void *cvt_value(const struct cvt_call *call, int part)
-{
-    const cvg_network *n = call->run->network;
-    return call->run->parameters + (size_t)n->parameter[call->layer->parameter + part].offset * n->size;
-}
-
-void *cvt_gradient(const struct cvt_call *call, int part)
-{
-    const cvg_network *n = call->run->network;
-    return call->run->gradient + (size_t)n->parameter[call->layer->parameter + part].offset * n->size;
-}
-
 #define SELF "run.c"
 #include "twice.h"
 
