@@ -59,7 +59,7 @@ typedef struct cvg_network cvg_network;
 typedef struct cvg_network_options {
     size_t struct_size;             /* sizeof(cvg_network_options); set by CVG_NETWORK_OPTIONS_INIT */
     cvg_type type;                  /* of parameters, samples and results */
-    int64_t shard;                  /* samples of a shard at most, 1 to 1024; see cvg_shard_default() */
+    int64_t shard;                  /* samples of a shard at most, 1 to 256; see cvg_shard_default() */
     size_t workspace_limit;         /* as in cvg_options, of each layer's passes; it and */
     double error_growth;            /* this decide algorithms, and so bits */
     int threads;                    /* inside a layer; 0 = as many as there are; 1 for shards side by side */

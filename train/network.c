@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_LAYERS = 1000, MOST_SHARD = 256, MOST_CHANNELS = 1 << 24 /* of the input: each has a mean and a std */ };
+
 static const struct cvt_kind *const kinds[] = {
     &cvt_conv,  &cvt_conv_transpose, &cvt_linear,  &cvt_relu,           &cvt_leaky_relu,
     &cvt_relu6, &cvt_maxpool,        &cvt_avgpool, &cvt_global_avgpool, &cvt_batchnorm,
@@ -61,7 +63,7 @@ static cvg_status read_input_line(cvg_network *n, struct cvt_line *line)
         whole[count++] = (int64_t)value;
     }
     n->input = cvt_shape_of(whole[0], (int)count - 1, whole + 1);
-    if (n->input.elements >= CVT_MOST)
+    if (n->input.elements >= CVT_MOST || n->input.channels > MOST_CHANNELS)
         return cvt_line_fail(line, "the input %s is too large", size);
     if ((status = cvt_read_number(line, cvt_take_key(line, "scale"), "scale", &scale)))
         return status;
@@ -94,6 +96,8 @@ static cvg_status read_layer_line(cvg_network *n, struct cvt_line *line)
     if (n->layers > 0 && n->layer[n->layers - 1].kind->is_loss)
         return cvt_line_fail(line, "%s follows the loss %s, which must be last", kind->name,
                              n->layer[n->layers - 1].kind->name);
+    if (n->layers == MOST_LAYERS)
+        return cvt_line_fail(line, "more than %d layers", MOST_LAYERS);
     struct cvt_layer *layer = &n->layer[n->layers];
     *layer = (struct cvt_layer){.kind = kind,
                                 .index = n->layers,
@@ -222,8 +226,9 @@ static cvg_status read_options(cvg_network *n, const cvg_network_options *given,
                         sizeof *options);
     if (options->type != CVG_F32 && options->type != CVG_F64)
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "type is %d; that is no cvg_type", (int)options->type);
-    if (options->shard < 1 || options->shard > 1024)
-        return cvt_fail(error, CVG_INVALID_ARGUMENT, "shard is %lld; must be 1 to 1024", (long long)options->shard);
+    if (options->shard < 1 || options->shard > MOST_SHARD)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "shard is %lld; must be 1 to %d", (long long)options->shard,
+                        MOST_SHARD);
     n->type = options->type;
     n->size = n->type == CVG_F32 ? sizeof(float) : sizeof(double);
     n->shard = options->shard;
