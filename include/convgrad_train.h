@@ -240,7 +240,7 @@ typedef struct cvg_recipe {
     uint64_t seed;
     cvg_init init;
     cvg_optimizer optimizer;
-    double learning_rate;
+    double learning_rate;         /* moments below 2^-114, of f64 2^-1010, count as 0: subnormal numbers are slow */
     double momentum;              /* of SGD, 0 to 1 (excluded), as in torch.optim.SGD */
     int nesterov;                 /* 0 or 1 */
     double beta1, beta2, epsilon; /* of AdamW */

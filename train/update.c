@@ -1,10 +1,14 @@
 /*
  * Slices of parameters: sums of gradients, their squares, and the optimisers, as torch.optim.SGD and AdamW have them.
  * All arithmetic is elementwise, in the network's type, so that slices may be anybody's.
+ *
+ * Moments of what gets no gradient any more shrink until they are subnormal, and stay there: 0.9 times the least number
+ * is rounded to itself.  Processors take a hundred times as long for those.  So a moment that is next to nothing is 0.
  */
 #ifndef real
 #include "trainer.h"
 
+#include <float.h>
 #include <math.h>
 
 /* The part of a slice that is trained, range after range. */
@@ -81,26 +85,47 @@ static double OF(squares)(const cvg_trainer *t, const real *g, int64_t begin, in
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-static void OF(sgd)(const cvg_trainer *t, struct cvt_state *state, const real *gradient, const struct rates *rates,
-                    int64_t begin, int64_t end)
+/* 0 for what is less than 2^12 times the least normal number, so that a learning rate times it is normal, too. */
+static inline real OF(flush)(real m)
 {
-    real *restrict p = (real *)(void *)((char *)state + t->parameters_at);
-    real *restrict m = t->moments > 0 ? (real *)(void *)((char *)state + t->moment_at[0]) : NULL;
+    const real least = sizeof(real) == sizeof(float) ? (real)(FLT_MIN * 4096) : (real)(DBL_MIN * 4096);
+    const real size = m < 0 ? -m : m;
+    return size < least ? 0 : m;
+}
+
+/* kind: 0 plain, 1 momentum, 2 Nesterov's; a constant where it is inlined, so that each is a loop for the vectorizer.
+ */
+static inline void OF(sgd_some)(int kind, const cvg_trainer *t, const struct rates *rates, int64_t first, int64_t last,
+                                real *restrict p, real *restrict m, const real *restrict gradient)
+{
     const real rate = (real)rates->rate, factor = (real)rates->factor, decay = (real)t->recipe.weight_decay;
     const real momentum = (real)t->recipe.momentum;
-    EACH_RANGE(t, first, last)
     for (int64_t i = first; i < last; i++) {
         real g = gradient[i] * factor + p[i] * decay;
-        if (m) {
-            m[i] = m[i] * momentum + g;
-            g = t->recipe.nesterov ? g + m[i] * momentum : m[i];
+        if (kind > 0) {
+            m[i] = OF(flush)(m[i] * momentum + g);
+            g = kind == 2 ? g + m[i] * momentum : m[i];
         }
         p[i] -= rate * g;
     }
 }
 
-static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real *gradient, const struct rates *rates,
-                      int64_t begin, int64_t end)
+static void OF(sgd)(const cvg_trainer *t, struct cvt_state *state, const real *gradient, const struct rates *rates,
+                    int64_t begin, int64_t end)
+{
+    real *p = (real *)(void *)((char *)state + t->parameters_at);
+    real *m = (real *)(void *)((char *)state + t->moment_at[0]);
+    EACH_RANGE(t, first, last)
+    if (t->moments == 0)
+        OF(sgd_some)(0, t, rates, first, last, p, NULL, gradient);
+    else if (t->recipe.nesterov)
+        OF(sgd_some)(2, t, rates, first, last, p, m, gradient);
+    else
+        OF(sgd_some)(1, t, rates, first, last, p, m, gradient);
+}
+
+static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real *restrict gradient,
+                      const struct rates *rates, int64_t begin, int64_t end)
 {
     real *restrict p = (real *)(void *)((char *)state + t->parameters_at);
     real *restrict m = (real *)(void *)((char *)state + t->moment_at[0]);
@@ -112,8 +137,8 @@ static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real 
     EACH_RANGE(t, first, last)
     for (int64_t i = first; i < last; i++) {
         const real g = gradient[i] * factor;
-        m[i] = m[i] * beta1 + g * new1;
-        v[i] = v[i] * beta2 + g * g * new2;
+        m[i] = OF(flush)(m[i] * beta1 + g * new1);
+        v[i] = OF(flush)(v[i] * beta2 + g * g * new2);
         const real root = sizeof(real) == sizeof(float) ? (real)sqrtf((float)v[i]) : (real)sqrt((double)v[i]);
         p[i] = p[i] * keep - step * m[i] / (root * scale2 + eps);
     }
