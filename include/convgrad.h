@@ -40,7 +40,9 @@
  *
  * Same bits.  For one cvg_conv and one set of options, results are
  * bit-identical for every thread count and every run, and on every instruction
- * set with fused multiply-add.
+ * set with fused multiply-add.  What one image gives in output and grad_input does
+ * not depend on the images beside it either, by the same algorithm: pin one, since
+ * CVG_AUTO may choose another for another batch.
  *
  * The error bound of each algorithm and pass is in docs/numerics.md.
  */

@@ -14,7 +14,8 @@ rule() { # WHAT BROKEN: the lines that break it
 }
 
 includes() { grep -n '#include "' "$@" /dev/null; }
-library=$(find src -name '*.[ch]') # unquoted below: a list of files
+library=$(find src -name '*.[ch]') # unquoted below: lists of files
+train=$(find train -name '*.[ch]')
 
 # Direction: which headers each room may include.  tests/circles.sh holds the calls to it.
 room() { # ROOM FILES...: HEADERS that it may include, as a pattern
@@ -36,6 +37,9 @@ room 'algo' "$algo" src/algo/*.[ch]
 room 'algo/direct' "$algo|direct.h" src/algo/direct/*
 room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
 room 'plan' "$leaf|algo/algo.h|cpu.h|plan.h" src/plan.[ch]
+room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|random|real|safetensors|twice).h' train/*.[ch]
+room 'train/layers' '(network|random|real|twice).h' train/layers/*
+rule 'the core knows of training' "$(grep -nE 'convgrad_train|train/' $library include/convgrad.h)"
 rule 'the program looks into the library' \
     "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|geometry|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
 
@@ -54,11 +58,20 @@ rule 'element types outside kernels' \
     "$(grep -nE '\bfloat\b|sizeof\(double\)' $(echo $library | tr ' ' '\n' | grep -v '^src/kernels/') |
         grep -vE '^(src/shape.c|src/algo/grad_bias.c)' | grep -vE '/\*|^[^:]*:[0-9]+: *\*')"
 
+# Training: the same bits with every C library, and no memory but what the two create functions ask for.
+rule "training uses the C library's exp, log, cos or pow" \
+    "$(grep -nE '\b(exp2?|expm1|log(2|10|1p)?|cos|sin|tan|tanh|pow|cbrt|hypot|fma)[fl]?\(' $train)"
+rule 'allocation in training outside network.c and trainer.c' \
+    "$(grep -nE '\b(malloc|calloc|realloc|free)\(' $train | grep -vE '^train/(network|trainer).c')"
+rule 'training prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $train)"
+rule 'a global of training that is no constant' \
+    "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $train | grep -vE 'const|typedef|extern|:struct [a-z_]+;$')"
+
 # Sizes: a question in review, kept by a bound.
-rule 'a file over 450 lines' "$(wc -l $library cli/*.[ch] | awk '$1 > 450 && $2 != "total"')"
+rule 'a file over 450 lines' "$(wc -l $library $train cli/*.[ch] | awk '$1 > 450 && $2 != "total"')"
 rule 'a function over 80 lines' \
-    "$(awk 'FNR == 1 { s = 0 } /^{/ { s = FNR } /^}$/ { if (s && FNR - s > 79) print FILENAME ": " FNR; s = 0 }' $library cli/*.[ch])"
-rule 'trailing white space' "$(grep -nE '[[:space:]]+$' $library cli/*.[ch] include/*.h tests/*.[ch] tests/*.sh README.md \
+    "$(awk 'FNR == 1 { s = 0 } /^{/ { s = FNR } /^}$/ { if (s && FNR - s > 79) print FILENAME ": " FNR; s = 0 }' $library $train cli/*.[ch])"
+rule 'trailing white space' "$(grep -nE '[[:space:]]+$' $library $train cli/*.[ch] include/*.h tests/*.[ch] tests/*.sh README.md \
     docs/*.md CMakeLists.txt page/* tests/page/* cmake/*)"
 
 rule 'a line of the documents over 120 columns' \
@@ -69,7 +82,7 @@ rule 'a line of the documents over 120 columns' \
 # The C files have the form of .clang-format, as version 14 understands it; tests/mutants.py finds its places.
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
     rule 'a file that .clang-format would change' \
-        "$(find src cli include tests bench examples -name '*.[ch]' | xargs clang-format --dry-run 2>&1 | grep -o '^[^:]*:[0-9]*' |
+        "$(find src train cli include tests bench examples -name '*.[ch]' | xargs clang-format --dry-run 2>&1 | grep -o '^[^:]*:[0-9]*' |
             sort -u)"
 else
     echo 'left out: the form of the C files (needs clang-format 14)'
@@ -80,7 +93,7 @@ fi
 
 # Every source is built; every option of the program is in its man page.
 rule 'a source that CMake does not build' \
-    "$(for file in $(find src -name "*.c") cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"
+    "$(for file in $(find src train -name "*.c") cli/*.c; do grep -qF "$file" CMakeLists.txt cmake/peers.cmake || echo "$file"; done)"
 rule 'an option that the man page lacks' \
     "$(grep -oE '\[OPT_[A-Z_]+\] = \{"-[-a-z]+"' cli/args.c | cut -d'"' -f2 | while read -r option; do
         grep -qF -- "$(echo "$option" | sed 's/-/\\-/g')" man/convgrad.1 || echo "$option"

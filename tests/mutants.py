@@ -104,6 +104,39 @@ MUTANTS = [
     ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),
 ]
 
+# Faults of training: the file below train/.
+TRAIN_MUTANTS = [
+    ("layers/pool.c", "OF(offset_of)(&p, *place))] += *dy++;", "OF(offset_of)(&p, *place))] = *dy++;", "gradients of overlapping windows do not add up"),
+    ("layers/pool.c", "if (found < 0 || value > most || value != value)", "if (found < 0 || value >= most || value != value)", "the last of equal values wins"),
+    ("layers/pool.c", "a[p->in[2] - 1] = b[p->in[2] - 1] = 0;", ";", "a stale gradient in a column that no window reaches"),
+    ("layers/batchnorm.c", "const real from = (real)(sum / count)", "const real from = 0", "batch norm's mean is taken for a constant"),
+    ("layers/batchnorm.c", "(real)(squares + count * off * off)", "(real)squares", "the running variance forgets that shards have other means"),
+    ("layers/dropout.c", "shard->index ? shard->index[s] : s", "s", "dropout is keyed by the place in the shard"),
+    ("layers/loss.c", "(i == target[s])) / batch);", "(i == target[s])) / (double)c->run->count);", "a shard's mean instead of the batch's"),
+    ("layers/conv.c", "if (pass != (int)forward)", "if (pass == (int)CVG_GRAD_WEIGHT)", "no workspace for the gradient of the input"),
+    ("layers/linear.c", "for (int pass = CVG_FORWARD; pass <= CVG_GRAD_INPUT && l->trains; pass++)", "for (int pass = CVG_GRAD_WEIGHT; pass <= CVG_GRAD_WEIGHT && l->trains; pass++)", "no workspace for linear's gradients"),
+    ("place.c", "return a->begin[use] <= b->end[use] && b->begin[use] <= a->end[use];", "return a->begin[use] < b->end[use] && b->begin[use] < a->end[use];", "arrays of one step overlap"),
+    ("place.c", "!(n->layer[l->from].kind->reads_y && n->layer[l->from].trains)", "1", "a result is overwritten that backward reads"),
+    ("place.c", "l->adds[j] = written;", "l->adds[j] = 0;", "of two gradients of a shortcut the last one stays"),
+    ("update.c", "(squares > 0 ? squares : 0) / (values - 1)", "(squares > 0 ? squares : 0) / values", "a biased running variance"),
+    ("update.c", "const real g = gradient[i] * factor;\n", "const real g = gradient[i] * factor + p[i] * (real)t->recipe.weight_decay;\n", "AdamW's decay is coupled"),
+    ("update.c", "g = kind == 2 ? g + m[i] * momentum : m[i];", "g = m[i];", "Nesterov's momentum is plain"),
+    ("update.c", "return size < least ? 0 : m;", "return m;", "moments stay subnormal"),
+    ("step.c", ".batch = s->count,", ".batch = t->recipe.batch,", "the last batch is divided by the full one"),
+    ("step.c", "s.factor = t->recipe.clip > 0 && norm > t->recipe.clip ? t->recipe.clip / norm : 1;", "s.factor = 1;", "no clipping"),
+    ("step.c", "state->beta2_power *= t->recipe.beta2;", "state->beta2_power *= t->recipe.beta1;", "AdamW's second correction with the first beta"),
+    ("tree.c", "} else if (!left && stack->count > 1 && before->level == last->level && before->index == last->index - 1) {", "} else if (stack->count > 1) {", "the tree is cut by worker"),
+    ("trainer.c", "if (p->statistic || n->layer[p->layer].frozen)", "if (p->statistic)", "a frozen layer decays"),
+    ("trainer.c", "(uint32_t)(state->step / t->epoch_steps)", "0", "each epoch has the first one's order"),
+    ("run.c", "if (n->layer[n->parameter[i].layer].frozen)", "if (0)", "a stale gradient of what is frozen"),
+    ("sample.c", "cvg_random(key, (uint32_t)epoch, (uint64_t)index, 0, number);", "cvg_random(key, (uint32_t)epoch, 0, 0, number);", "all samples of an epoch flip and shift alike"),
+    ("checkpoint.c", "if (pass == 1)\n                    copy", "if (pass == 1 && array < 0)\n                    copy", "momentum is not loaded"),
+    ("checkpoint.c", "    cvt_find_order(t, s);\n", "", "the order after loading is the first epoch's"),
+    ("recipe.c", "(double)(step - r->warmup) / (double)(t->steps - r->warmup) / 2));", "(double)(step - r->warmup) / (double)t->steps / 2));", "the cosine does not end at the last step"),
+]
+MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
+TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"]]
+
 # From the quickest on.
 TESTS = [
     ["{build}/convgrad", "verify", "--random", "60", "--seed", "1"],
@@ -131,13 +164,13 @@ def run(command, seconds, **more):
 
 def build(source, out, jobs):
     targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
-    targets += ["fuzz_conv"]
+    targets += ["fuzz_conv", "train_layers", "train_trainer"]
     configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
     return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)
 
 
-def first_failure(source, out):
-    for test in TESTS:
+def first_failure(source, out, tests):
+    for test in tests:
         command = [word.format(build=out, source=source) for word in test]
         status = run(command, 1200, cwd=out)
         if status:
@@ -170,7 +203,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source, out = f"{folder}/source", f"{folder}/build"
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
-        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out)
+        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, TESTS + TRAIN_TESTS)
         if wrong:
             sys.exit(f"the sources without a fault are caught by {wrong}")
         print("| | file | fault | caught by |\n|---|---|---|---|")
@@ -182,11 +215,13 @@ def main():
             if text.count(old) != 1:
                 sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
             path.write_text(text.replace(old, new))
+            trains = name.startswith("../train/")
             caught = "the compiler" if build(source, out, arguments.jobs) else \
-                first_failure(source, out) or race(source, f"{folder}/race", arguments.jobs)
+                first_failure(source, out, TRAIN_TESTS if trains else TESTS) or \
+                (None if trains else race(source, f"{folder}/race", arguments.jobs))
             path.write_text(text)
             survived += not caught
-            print(f"| {number} | {name} | {what} | {caught or '**nothing**'} |", flush=True)
+            print(f"| {number} | {name.removeprefix('../')} | {what} | {caught or '**nothing**'} |", flush=True)
     print(f"{survived} of {len(arguments.numbers) or len(MUTANTS)} faults survived")
     return survived > 0
 
