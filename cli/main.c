@@ -34,6 +34,18 @@ static const struct command {
     {"info", INFO, command_info,
      "  info    [PROBLEM] [--algo A]     the machine, and what a plan chooses and why\n"
      "          [--measure S] [--export FILE] [--import FILE]\n"},
+    {"train", TRAIN, command_train,
+     "  train MODEL.txt --data IMAGES,LABELS [--test IMAGES,LABELS] -o DIR     trains a whole network\n"
+     "  train --demo [-o DIR]            learns drawn digits, in seconds\n"
+     "  train --resume DIR [--epochs N]  goes on as if it had never stopped\n"
+     "          [--epochs 10] [--batch 64] [--learning-rate 0.02] [--optimizer sgd|adamw] [--momentum 0.9]\n"
+     "          [--nesterov] [--weight-decay 0] [--schedule cosine|constant|step=N,F] [--warmup STEPS]\n"
+     "          [--clip NORM] [--augment flip,crop=N] [--seed 1] [--init he|xavier|FILE] [--freeze 0-5]\n"
+     "          [--shard N] [--type f32|f64] [--threads N] [--memory BYTES] [--every STEPS]\n"},
+    {"predict", PREDICT, command_predict,
+     "  predict DIR|WEIGHTS IMAGES       the classes of images [--top 3] [--format text|json]\n"},
+    {"evaluate", EVALUATE, command_evaluate,
+     "  evaluate DIR|WEIGHTS --data IMAGES,LABELS     loss, accuracy and what is taken for what\n"},
 };
 
 static const char common[] =

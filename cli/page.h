@@ -8,7 +8,7 @@ struct page {
     const char *before, *after; /* the data */
 };
 
-extern const struct page page_explain, page_bench; /* made by cmake/embed.cmake */
+extern const struct page page_explain, page_bench, page_report; /* made by cmake/embed.cmake */
 
 /*
  * Prints text, of any bytes, as a JSON string that HTML may stand around: what would be markup or is not printable

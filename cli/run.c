@@ -264,10 +264,13 @@ static cvg_conv transposed_conv(const struct args *args, const struct array *inp
     return conv;
 }
 
+#define BIT(option) ((uint64_t)1 << (option))
+_Static_assert(OPTIONS <= 64, "BIT");
+
 /* Those options that not all kinds take, by bit, and the operand beside input and weight. */
 static const struct kind {
     const char *name;
-    unsigned takes;
+    uint64_t takes;
     enum operand operand;
     int needed;
     enum like like; /* the operand */
@@ -280,11 +283,11 @@ static const struct kind {
     } result[MOST_RESULTS];
 } kinds[] = {
     /* clang-format off */
-    {"forward", 1u << OPT_BIAS, BIAS, 0, LIKE_BIAS, plain_conv, forward,
+    {"forward", BIT(OPT_BIAS), BIAS, 0, LIKE_BIAS, plain_conv, forward,
      1, {{"output", LIKE_OUTPUT}}},
-    {"backward", 1u << OPT_GRAD_OUTPUT | 1u << OPT_MEAN, GRAD_OUTPUT, 1, LIKE_OUTPUT, plain_conv, backward,
+    {"backward", BIT(OPT_GRAD_OUTPUT) | BIT(OPT_MEAN), GRAD_OUTPUT, 1, LIKE_OUTPUT, plain_conv, backward,
      3, {{"grad_input", LIKE_INPUT}, {"grad_weight", LIKE_WEIGHT}, {"grad_bias", LIKE_BIAS}}},
-    {"transpose", 1u << OPT_BIAS | 1u << OPT_OUTPUT_PADDING, BIAS, 0, LIKE_INPUT_BIAS, transposed_conv, transpose,
+    {"transpose", BIT(OPT_BIAS) | BIT(OPT_OUTPUT_PADDING), BIAS, 0, LIKE_INPUT_BIAS, transposed_conv, transpose,
      1, {{"output", LIKE_INPUT}}},
     /* clang-format on */
 };
