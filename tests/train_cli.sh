@@ -52,7 +52,7 @@ good train --demo -o demo --threads 2
 for file in checkpoint.safetensors best.safetensors history.csv report.html; do
     [ -s demo/$file ] && result 1 || result 0 "train -o leaves $file"
 done
-[ "$(wc -l <demo/history.csv)" = 6 ] && result 1 || result 0 'history has a row for each epoch'
+[ "$(wc -l <demo/history.csv)" = 13 ] && result 1 || result 0 'history has a row for each epoch'
 for threads in 1 3 7; do
     good train --demo -o "demo$threads" --threads $threads
     same demo/checkpoint.safetensors demo$threads/checkpoint.safetensors "$threads threads, the same checkpoint"
@@ -61,7 +61,7 @@ good train --demo -o less --threads 2 --memory 2000000
 same demo/checkpoint.safetensors less/checkpoint.safetensors 'one shard at a time, the same checkpoint'
 bad 'holds a training' train --demo -o demo
 bad 'the checkpoint has' train --resume demo --batch 32
-bad 'cosine' train --resume demo --epochs 9
+bad 'cosine' train --resume demo --epochs 20
 good train --resume demo
 same demo/checkpoint.safetensors demo1/checkpoint.safetensors 'to resume what is done changes nothing'
 

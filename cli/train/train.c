@@ -247,7 +247,7 @@ static void begin_new(struct training *t, const struct args *args)
     char path[4200];
     t->recipe = (cvg_recipe)CVG_RECIPE_INIT;
     t->recipe.schedule = CVG_COSINE;
-    t->recipe.epochs = demo ? 5 : 10;
+    t->recipe.epochs = demo ? 12 : 10;
     t->settings.error_growth = CVG_ERROR_GROWTH;
     t->recipe.init = init && !strcmp(init, "xavier") ? CVG_XAVIER : CVG_HE;
     settings_of_options(args, &t->recipe, &t->settings, 0);
