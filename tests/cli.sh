@@ -196,7 +196,7 @@ bad 2 '--weight-layout is "hwio"; must be some of kcrs krsc rsck' verify --weigh
 bad 2 '--dtag is "abx"; input and output have one layout' verify --stag axb --dtag abx
 bad 2 'explain does not take --layout' explain simple --layout channels_last
 # ---- bad usage ----
-bad 2 'no command "trian"' trian
+bad 2 'no command "tune"' tune
 bad 2 'no option --frobnicate' verify --frobnicate
 bad 2 'verify does not take --mean' verify --mean
 bad 2 '--algo needs a value' verify --algo

@@ -114,11 +114,13 @@ static int is_picture(int rank, const int64_t *shape)
 static void put_mistakes(const struct training *t, const struct answers *a, FILE *out)
 {
     const struct dataset *d = a->data;
-    const int draws = is_picture(d->rank, d->shape);
+    const int64_t plane[3] = {1, d->shape[0], d->shape[1]}; /* IDX files leave the channel out */
+    const int64_t *shape = d->rank == 2 ? plane : d->shape;
+    const int draws = is_picture(d->rank == 2 ? 3 : d->rank, shape);
     double *values = cli_alloc((size_t)d->elements, sizeof *values);
     void *input = cli_alloc((size_t)d->elements, sizeof *values);
-    fprintf(out, ",\n\"picture\": [%" PRId64 ", %" PRId64 ", %" PRId64 "], \"mistakes\": [", draws ? d->shape[0] : 0,
-            draws ? d->shape[1] : 0, draws ? d->shape[2] : 0);
+    fprintf(out, ",\n\"picture\": [%" PRId64 ", %" PRId64 ", %" PRId64 "], \"mistakes\": [", draws ? shape[0] : 0,
+            draws ? shape[1] : 0, draws ? shape[2] : 0);
     for (int i = 0; i < a->count; i++) {
         const struct mistake *m = &a->mistakes[i];
         fprintf(out,
