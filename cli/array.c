@@ -108,8 +108,7 @@ typedef FILE *stream;
 static const int reads_gzip = 0;
 #endif
 
-/* The value of a key in a header such as {'descr': '<f4', ...}; NULL if it is not there. */
-static const char *header_value(const char *header, const char *key)
+const char *npy_value(const char *header, const char *key)
 {
     const char *at = strstr(header, key);
     if (!at)
@@ -120,30 +119,26 @@ static const char *header_value(const char *header, const char *key)
     return at;
 }
 
-/* Reads "(2, 3)" or "(4,)" or "()" into shape. */
-static int header_shape(const char *text, struct array *array)
+int npy_shape(const char *text, int64_t *shape, int most)
 {
     if (*text++ != '(')
-        return 0;
-    for (array->rank = 0;;) {
+        return -1;
+    for (int rank = 0;;) {
         char *end;
-        while (*text == ' ')
-            text++;
+        text += strspn(text, " ");
         if (*text == ')')
-            return 1;
-        if (array->rank == ARRAY_MOST_AXES || *text < '0' || *text > '9')
-            return 0;
+            return rank;
+        if (rank == most || *text < '0' || *text > '9')
+            return -1;
         errno = 0;
-        array->shape[array->rank++] = strtoll(text, &end, 10);
+        shape[rank++] = strtoll(text, &end, 10);
         if (errno)
-            return 0;
-        text = end;
-        while (*text == ' ')
-            text++;
+            return -1;
+        text = end + strspn(end, " ");
         if (*text == ',')
             text++;
         else if (*text != ')')
-            return 0;
+            return -1;
     }
 }
 
@@ -206,9 +201,9 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
         return cli_fail(error, "%.100s: is truncated in its header", path);
     header[length] = 0;
 
-    const char *descr = header_value(header, "'descr'");
-    const char *order = header_value(header, "'fortran_order'");
-    const char *shape = header_value(header, "'shape'");
+    const char *descr = npy_value(header, "'descr'");
+    const char *order = npy_value(header, "'fortran_order'");
+    const char *shape = npy_value(header, "'shape'");
     if (!descr || !order || !shape)
         return cli_fail(error, "%.100s: its header lacks descr, fortran_order or shape", path);
     if (!strncmp(descr, "'<f4'", 5))
@@ -220,7 +215,8 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
                         descr);
     if (strncmp(order, "False", 5))
         return cli_fail(error, "%.100s: is in Fortran order; must be in C order", path);
-    if (!header_shape(shape, array))
+    array->rank = npy_shape(shape, array->shape, ARRAY_MOST_AXES);
+    if (array->rank < 0)
         return cli_fail(error, "%.100s: its shape %.40s cannot be read", path, shape);
 
     const struct array said = *array;

@@ -33,6 +33,12 @@ int array_convert(struct array *array, cvg_type type, cvg_error *error);
  */
 int array_read(struct array *array, const char *path, cvg_error *error);
 
+/* Of .npy headers: the value of a key such as 'descr', with its quotes, or NULL if it is not there; */
+const char *npy_value(const char *header, const char *key);
+
+/* and the rank of a shape such as "(2, 3)" or "(4,)" or "()", whose sizes go to shape; -1 if it is none, or longer. */
+int npy_shape(const char *text, int64_t *shape, int most);
+
 /* Keeps [begin, end) of the first axis; 0 with a sentence if they are not there. */
 int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error);
 

@@ -27,6 +27,14 @@ same() { # WHAT FOLDER FOLDER: all files are equal, and there is no other
     done
 }
 
+wait_for() { # FILE, up to 5 seconds
+    tries=0
+    while [ ! -e "$1" ] && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+}
+
 says() { # STATUS WORDS COMMAND...: it fails with one sentence that has the words, and makes nothing
     want=$1 words=$2
     shift 2
@@ -95,11 +103,7 @@ while [ $# -gt 0 ]; do
     [ "$1" = INT ] && default='env --default-signal=INT' || default=
     $default "$program" train --demo --epochs 100 -o stop >out 2>err &
     pid=$!
-    tries=0
-    while [ ! -e stop/best.safetensors ] && [ $tries -lt 100 ]; do
-        tries=$((tries + 1))
-        sleep 0.05
-    done
+    wait_for stop/best.safetensors
     kill "-$1" $pid
     wait $pid
     status=$?
@@ -112,11 +116,7 @@ done
 # Two trainings in one folder: the second is refused, the first goes on.
 "$program" train --demo --epochs 40 -o lock >out 2>err &
 pid=$!
-tries=0
-while [ ! -e lock/best.safetensors ] && [ $tries -lt 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.05
-done
+wait_for lock/best.safetensors
 "$program" train --resume lock >out2 2>err2
 status=$?
 grep -q "another training is writing there (process $pid)" err2 && [ $status = 2 ]

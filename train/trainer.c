@@ -119,7 +119,6 @@ static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
     t->pairs_at = t->square_at + round_up(slices * sizeof(double));
     t->workspace_size = t->pairs_at + round_up(sums * 2 * sizeof(char *)) +
                         round_up((size_t)t->workers * sizeof(struct cvt_stack)) + 64;
-    t->worker_at = 0;
     return CVG_OK;
 }
 

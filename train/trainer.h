@@ -72,7 +72,7 @@ struct cvg_trainer {
     int ranges, moments; /* moments: arrays of them, 0 to 2 */
     size_t parameters_at, moment_at[2], order_at, state_size;
     /* workspace */
-    size_t worker_at, worker_size, input_at, target_at, index_at, output_at, sample_at; /* of a worker: within it */
+    size_t worker_size, input_at, target_at, index_at, output_at, sample_at; /* of a worker: within it */
     size_t sums_at, sum_size, square_at, pairs_at, workspace_size;
     int *first_sum; /* of each worker; and of all, behind them */
 };

@@ -130,42 +130,6 @@ static int parse_idx(struct elements *e, const char *path, size_t size, cvg_erro
     return count_elements(e, path, size - 4 - 4 * (size_t)e->rank, error);
 }
 
-/* What follows 'key': in the header; NULL if it is not there. */
-static const char *value_of(const char *header, const char *key)
-{
-    const char *at = strstr(header, key);
-    if (!at)
-        return NULL;
-    at += strlen(key);
-    while (*at == ' ' || *at == ':')
-        at++;
-    return at;
-}
-
-/* "(60000, 1, 28, 28)" */
-static int parse_shape(const char *text, struct elements *e)
-{
-    if (*text++ != '(')
-        return 0;
-    for (e->rank = 0;;) {
-        char *end;
-        text += strspn(text, " ");
-        if (*text == ')')
-            return e->rank > 0;
-        if (e->rank == 6 || *text < '0' || *text > '9')
-            return 0;
-        errno = 0;
-        e->shape[e->rank++] = strtoll(text, &end, 10);
-        if (errno)
-            return 0;
-        text = end + strspn(end, " ");
-        if (*text == ',')
-            text++;
-        else if (*text != ')')
-            return 0;
-    }
-}
-
 static int parse_npy(struct elements *e, const char *path, size_t size, cvg_error *error)
 {
     const unsigned char *bytes = e->bytes;
@@ -183,8 +147,8 @@ static int parse_npy(struct elements *e, const char *path, size_t size, cvg_erro
                         path, bytes[6], length, sizeof header - 1);
     memcpy(header, bytes + start, length);
     header[length] = 0;
-    const char *descr = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'");
-    const char *shape = value_of(header, "'shape'");
+    const char *descr = npy_value(header, "'descr'"), *order = npy_value(header, "'fortran_order'");
+    const char *shape = npy_value(header, "'shape'");
     if (!descr || !order || !shape)
         return cli_fail(error, "%.150s: its header lacks descr, fortran_order or shape", path);
     const int good = descr[0] == '\'' && strchr("|<", descr[1]) && descr[1] && strchr("uif", descr[2]) && descr[2] &&
@@ -194,7 +158,8 @@ static int parse_npy(struct elements *e, const char *path, size_t size, cvg_erro
                         (int)(strcspn(descr, ",}") < 20 ? strcspn(descr, ",}") : 20), descr);
     if (strncmp(order, "False", 5))
         return cli_fail(error, "%.150s: is in Fortran order; must be in C order", path);
-    if (!parse_shape(shape, e))
+    e->rank = npy_shape(shape, e->shape, 6);
+    if (e->rank < 1)
         return cli_fail(error, "%.100s: its shape %.40s cannot be read, or has no axis or over 6", path, shape);
     e->kind = descr[2];
     e->size = descr[3] - '0';

@@ -17,8 +17,6 @@ struct model {
     void *parameters;
 };
 
-static size_t size_of(cvg_type type) { return type == CVG_F32 ? sizeof(float) : sizeof(double); }
-
 /* From a file of weights, or a training's folder: its best ones, if it was tested, or the last. */
 static struct model model_read(const char *path)
 {
@@ -34,7 +32,7 @@ static struct model model_read(const char *path)
         die(EXIT_BAD_INPUT, "%s: is no file of convgrad train, or is damaged: it has no model", weights.path);
     m.network = network_make(text, &m.settings, 64, 1);
     cvg_network_get_facts(m.network, &m.facts);
-    m.parameters = cli_alloc((size_t)m.facts.parameters, size_of(m.settings.type));
+    m.parameters = cli_alloc((size_t)m.facts.parameters, type_size(m.settings.type));
     if (cvg_network_load(m.network, m.parameters, weights.bytes, weights.size, 1, NULL, &error))
         die(EXIT_BAD_INPUT, "%s: %s", weights.path, error.text);
     free(text);
@@ -49,11 +47,6 @@ static void model_free(struct model *m)
     free(m->parameters);
 }
 
-static double value_of(const struct model *m, const void *values, int64_t index)
-{
-    return m->settings.type == CVG_F32 ? (double)((const float *)values)[index] : ((const double *)values)[index];
-}
-
 /* ---- predict ---- */
 
 /* Prints the classes of one sample with the largest probabilities, or its outputs. */
@@ -65,7 +58,7 @@ static void print_sample(const struct model *m, const void *outputs, int64_t ind
     if (!m->facts.classifies) {
         printf(json ? ", \"outputs\": [" : "");
         for (int64_t i = 0; i < count; i++)
-            printf(json ? "%s%.9g" : "%s %.6g", i && json ? ", " : "", value_of(m, outputs, i));
+            printf(json ? "%s%.9g" : "%s %.6g", i && json ? ", " : "", value_of(m->facts.type, outputs, i));
         printf(json ? "]}\n" : "\n");
         free(taken);
         return;
@@ -74,14 +67,14 @@ static void print_sample(const struct model *m, const void *outputs, int64_t ind
     for (int64_t n = 0; n < top && n < count; n++) {
         int64_t best = -1;
         for (int64_t i = 0; i < count; i++)
-            if (!taken[i] && (best < 0 || value_of(m, outputs, i) > value_of(m, outputs, best)))
+            if (!taken[i] && (best < 0 || value_of(m->facts.type, outputs, i) > value_of(m->facts.type, outputs, best)))
                 best = i;
         taken[best] = 1;
         if (json)
             printf("%s{\"class\": %" PRId64 ", \"probability\": %.9g}", n ? ", " : "", best,
-                   value_of(m, outputs, best));
+                   value_of(m->facts.type, outputs, best));
         else
-            printf("%s %" PRId64 " (%.2f %%)", n ? "," : "", best, 100 * value_of(m, outputs, best));
+            printf("%s %" PRId64 " (%.2f %%)", n ? "," : "", best, 100 * value_of(m->facts.type, outputs, best));
     }
     printf(json ? "]}\n" : "\n");
     free(taken);
@@ -102,7 +95,7 @@ int command_predict(const struct args *args)
     if (!dataset_read(&data, args->word[1], 0, &error) || !dataset_fits(&data, &m.facts, 0, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
     const int64_t shard = m.facts.shard;
-    const size_t size = size_of(m.settings.type);
+    const size_t size = type_size(m.settings.type);
     char *input = cli_alloc((size_t)(shard * m.facts.input_elements), size);
     char *output = cli_alloc((size_t)(shard * m.facts.output_elements), size);
     void *workspace = cli_alloc(cvg_network_workspace_size(m.network, CVG_PREDICT), 1);
@@ -133,11 +126,7 @@ static void print_confusion(const struct model *m, const struct dataset *data, c
     const int64_t classes = m->facts.output_elements;
     int64_t *table = cli_alloc((size_t)(classes * classes), sizeof *table);
     for (int64_t i = 0; i < data->count; i++) {
-        int64_t best = 0;
-        for (int64_t c = 1; c < classes; c++)
-            if (value_of(m, outputs, i * classes + c) > value_of(m, outputs, i * classes + best))
-                best = c;
-        table[data->label[i] * classes + best]++;
+        table[data->label[i] * classes + class_of(&m->facts, outputs, i)]++;
     }
     if (classes <= 20) {
         printf("\nclass   taken for");
@@ -177,7 +166,7 @@ int command_evaluate(const struct args *args)
     const struct dataset_reader reader = {&data, m.settings.type};
     const cvg_samples samples = dataset_samples(&reader);
     void *workspace = cli_alloc(cvg_trainer_workspace_size(trainer), 1);
-    void *outputs = cli_alloc((size_t)(data.count * m.facts.output_elements), size_of(m.settings.type));
+    void *outputs = cli_alloc((size_t)(data.count * m.facts.output_elements), type_size(m.settings.type));
     if (cvg_evaluate(trainer, m.parameters, &samples, &loss, outputs, workspace, &error))
         die(EXIT_WRONG, "%s", error.text);
     printf("%" PRId64 " samples: loss %.6g", loss.count, loss.sum / (double)loss.count);

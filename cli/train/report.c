@@ -25,11 +25,6 @@ struct answers {
     int count; /* of them, the surest first */
 };
 
-static double value_of(const struct training *t, const void *values, int64_t index)
-{
-    return t->settings.type == CVG_F32 ? (double)((const float *)values)[index] : ((const double *)values)[index];
-}
-
 static void add_mistake(struct answers *a, int64_t index, int64_t taken_for, double probability)
 {
     int at = a->count;
@@ -48,7 +43,7 @@ static void ask(const struct training *t, struct answers *a)
     const struct dataset_reader reader = {a->data, t->settings.type};
     const cvg_samples samples = dataset_samples(&reader);
     const int64_t classes = a->classes = t->facts.output_elements;
-    void *outputs = cli_alloc((size_t)(a->data->count * classes), t->settings.type == CVG_F32 ? 4 : 8);
+    void *outputs = cli_alloc((size_t)(a->data->count * classes), type_size(t->facts.type));
     cvg_error error;
     if (cvg_evaluate(t->trainer, cvg_trainer_parameters(t->trainer, t->state), &samples, &a->loss, outputs,
                      t->workspace, &error))
@@ -58,13 +53,10 @@ static void ask(const struct training *t, struct answers *a)
         a->table = cli_alloc((size_t)(classes * classes), sizeof *a->table);
     }
     for (int64_t i = 0; a->table && i < a->data->count; i++) {
-        int64_t best = 0;
-        for (int64_t c = 1; c < classes; c++)
-            if (value_of(t, outputs, i * classes + c) > value_of(t, outputs, i * classes + best))
-                best = c;
+        const int64_t best = class_of(&t->facts, outputs, i);
         a->table[a->data->label[i] * classes + best]++;
         if (best != a->data->label[i])
-            add_mistake(a, i, best, value_of(t, outputs, i * classes + best));
+            add_mistake(a, i, best, value_of(t->facts.type, outputs, i * classes + best));
     }
     free(outputs);
 }
@@ -129,7 +121,7 @@ static void put_mistakes(const struct training *t, const struct answers *a, FILE
         json_number(out, m->probability);
         dataset_sample(d, m->index, t->settings.type, input, NULL);
         for (int64_t k = 0; k < d->elements; k++)
-            values[k] = value_of(t, input, k);
+            values[k] = value_of(t->facts.type, input, k);
         fprintf(out, ", \"pixels\": ");
         put_picture(out, values, draws ? d->elements : 0);
         fprintf(out, "}");
@@ -152,7 +144,7 @@ static void put_filters(const struct training *t, FILE *out)
             there ? p.shape[2] : 0, there ? p.shape[3] : 0);
     for (int64_t k = 0; there && k < p.shape[0] && k < MOST_FILTERS; k++) {
         for (int64_t i = 0; i < each; i++)
-            values[i] = value_of(t, parameters, p.offset + k * each + i);
+            values[i] = value_of(t->facts.type, parameters, p.offset + k * each + i);
         fprintf(out, "%s\n", k ? "," : "");
         put_picture(out, values, each);
     }

@@ -230,7 +230,7 @@ static void *init_read(struct training *t, const char *text)
     if (!text || !strcmp(text, "he") || !strcmp(text, "xavier"))
         return NULL;
     weights_read(&weights, text, "best.safetensors");
-    void *start = cli_alloc((size_t)t->facts.parameters, t->settings.type == CVG_F32 ? 4 : 8);
+    void *start = cli_alloc((size_t)t->facts.parameters, type_size(t->settings.type));
     if (cvg_network_init(t->network, t->recipe.init, t->recipe.seed, start) ||
         cvg_network_load(t->network, start, weights.bytes, weights.size, 0, &fitted, &error))
         die(EXIT_BAD_INPUT, "--init: %s: %s", weights.path, error.text);

@@ -5,6 +5,23 @@
 #include <string.h>
 #include <unistd.h>
 
+size_t type_size(cvg_type type) { return type == CVG_F32 ? sizeof(float) : sizeof(double); }
+
+double value_of(cvg_type type, const void *values, int64_t index)
+{
+    return type == CVG_F32 ? (double)((const float *)values)[index] : ((const double *)values)[index];
+}
+
+int64_t class_of(const cvg_network_facts *facts, const void *outputs, int64_t sample)
+{
+    const int64_t first = sample * facts->output_elements;
+    int64_t best = 0;
+    for (int64_t c = 1; c < facts->output_elements; c++)
+        if (value_of(facts->type, outputs, first + c) > value_of(facts->type, outputs, first + best))
+            best = c;
+    return best;
+}
+
 cvg_network *network_make(const char *model, const struct settings *settings, int64_t batch, int threads)
 {
     cvg_network_options options = CVG_NETWORK_OPTIONS_INIT;

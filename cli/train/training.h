@@ -22,6 +22,14 @@ struct training {
     struct history history;
 };
 
+/* ---- numbers of the network's type (training.c) ---- */
+
+size_t type_size(cvg_type type);
+double value_of(cvg_type type, const void *values, int64_t index);
+
+/* The class that a sample's outputs say: the first of the largest. */
+int64_t class_of(const cvg_network_facts *facts, const void *outputs, int64_t sample);
+
 /* ---- making (training.c); these die with a sentence ---- */
 
 /* A network of model text for settings, with so many threads inside its layers. */
