@@ -41,7 +41,7 @@ static const struct command {
      "          [--epochs 10] [--batch 64] [--learning-rate 0.02] [--optimizer sgd|adamw] [--momentum 0.9]\n"
      "          [--nesterov] [--weight-decay 0] [--schedule cosine|constant|step=N,F] [--warmup STEPS]\n"
      "          [--clip NORM] [--augment flip,crop=N] [--seed 1] [--init he|xavier|FILE] [--freeze 0-5]\n"
-     "          [--shard N] [--type f32|f64] [--threads N] [--memory BYTES] [--every STEPS]\n"},
+     "          [--shard N] [--layout L] [--type f32|f64] [--threads N] [--memory BYTES] [--every STEPS]\n"},
     {"predict", PREDICT, command_predict,
      "  predict DIR|WEIGHTS IMAGES       the classes of images [--top 3] [--format text|json]\n"},
     {"evaluate", EVALUATE, command_evaluate,

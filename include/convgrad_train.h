@@ -29,6 +29,9 @@
  * count; of equal values in maxpool the first one wins; a pool's stride is its size if it is not given.  mean and std
  * may be lists with commas, one number a channel.  The network sees (value * scale - mean) / std.
  *
+ * Samples, predictions and parameters are as PyTorch's: channels first.  Between layers the network may keep channels
+ * last (cvg_network_options.layout), which is faster where there are many; only convolutions round differently then.
+ *
  * Shards.  A batch is cut into ceil(batch / shard) parts, as even as possible, the larger ones first.  One worker runs
  * a shard whole; the gradients of shards are added in one fixed binary tree over their numbers.  Batch norm takes its
  * statistics from each shard (ghost batch norm).  Threads only decide who runs a shard.
@@ -67,11 +70,12 @@ typedef struct cvg_network_options {
     void *pool;
     const char *isa;    /* as in cvg_options */
     const char *freeze; /* layers that are not trained, such as "0-5,7"; NULL or "" = none */
+    cvg_layout layout;  /* of the arrays between layers; it decides algorithms, and so bits */
 } cvg_network_options;
 
-#define CVG_NETWORK_OPTIONS_INIT                                                                 \
-    {                                                                                            \
-        sizeof(cvg_network_options), CVG_F32, 16, 0, CVG_ERROR_GROWTH, 1, NULL, NULL, NULL, NULL \
+#define CVG_NETWORK_OPTIONS_INIT                                                                                     \
+    {                                                                                                                \
+        sizeof(cvg_network_options), CVG_F32, 16, 0, CVG_ERROR_GROWTH, 1, NULL, NULL, NULL, NULL, CVG_CHANNELS_FIRST \
     }
 
 /* The largest of 32, 16 and 8 that leaves at least 4 shards in a batch; 8 or the batch, if none does. */

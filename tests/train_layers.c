@@ -1,7 +1,7 @@
 /*
- * Layers of networks.  Each one alone against its definition, written down once more in double: exact on small
- * integers.  Whole networks by central differences in double.  Identities of batch norm and softmax, a sample's bits
- * beside others, and mistakes in model text.
+ * Layers of networks, in both layouts.  Each one alone against its definition, written down once more in double: exact
+ * on small integers.  Whole networks by central differences in double.  Identities of batch norm and softmax, a
+ * sample's bits beside others, and mistakes in model text.
  */
 #include "../train/network.h"
 #include "check.h"
@@ -21,6 +21,8 @@ static int whole(int least, int most)
 
 static double uniform(void) { return whole(-1000000, 1000000) / 1000000.0; }
 
+static cvg_layout layout; /* of every network that is made here */
+
 static cvg_network *network_of(const char *text, cvg_type type, int64_t shard)
 {
     cvg_network_options options = CVG_NETWORK_OPTIONS_INIT;
@@ -28,6 +30,7 @@ static cvg_network *network_of(const char *text, cvg_type type, int64_t shard)
     cvg_error error;
     options.type = type;
     options.shard = shard;
+    options.layout = layout;
     if (!check(cvg_network_create(&n, text, strlen(text), &options, &error) == CVG_OK, "%s\n%s", error.text, text))
         exit(check_summary());
     return n;
@@ -204,10 +207,32 @@ static void compare(const char *line, const char *what, cvg_type type, int64_t c
 
 enum { KEEP = 1 << 20 };
 
-/* Runs one layer of a network, forward and backward, on given operands. */
+/* A copy of count arrays that have channels first, as the network has them; and back, over the copy's original. */
+static void *as_inside(const cvg_network *n, const struct cvt_shape *s, int64_t count, const void *from)
+{
+    const size_t size = (size_t)(count * s->elements) * n->size;
+    void *to = zeros(size, 1);
+    if (cvt_turned(n, s))
+        cvt_turn(n, s, count, 1, from, to);
+    else
+        memcpy(to, from, size);
+    return to;
+}
+
+static void back_outside(const cvg_network *n, const struct cvt_shape *s, int64_t count, void *from, void *to)
+{
+    if (cvt_turned(n, s))
+        cvt_turn(n, s, count, 0, from, to);
+    else
+        memcpy(to, from, (size_t)(count * s->elements) * n->size);
+    free(from);
+}
+
+/* Runs one layer of a network, forward and backward, on given operands, which have channels first. */
 static void run_layer(cvg_network *n, int64_t count, const void *x, const void *dy, const void *parameters, void *y,
                       void *dx, void *gradient)
 {
+    const struct cvt_layer *l = &n->layer[0];
     const cvg_shard shard = {.count = count, .batch = count};
     const struct cvt_run run = {.network = n,
                                 .parameters = parameters,
@@ -216,11 +241,17 @@ static void run_layer(cvg_network *n, int64_t count, const void *x, const void *
                                 .count = count,
                                 .shard = &shard};
     void *keep = zeros(KEEP, 1), *scratch = zeros(KEEP, 8);
-    check(n->layer[0].keep_size <= KEEP, "keep");
+    void *in[2] = {as_inside(n, &l->in, count, x), as_inside(n, &l->in, count, dx)};
+    void *out[2] = {as_inside(n, &l->out, count, y), as_inside(n, &l->out, count, dy)};
+    check(l->keep_size <= KEEP, "keep");
     struct cvt_call call = {
-        .run = &run, .layer = &n->layer[0], .x = x, .y = y, .dy = dy, .dx = dx, .keep = keep, .scratch = scratch};
-    n->layer[0].kind->forward[n->type](&call);
-    n->layer[0].kind->backward[n->type](&call);
+        .run = &run, .layer = l, .x = in[0], .y = out[0], .dy = out[1], .dx = in[1], .keep = keep, .scratch = scratch};
+    l->kind->forward[n->type](&call);
+    l->kind->backward[n->type](&call);
+    back_outside(n, &l->in, count, in[1], dx);
+    back_outside(n, &l->out, count, out[0], y);
+    free(in[0]);
+    free(out[1]);
     free(keep);
     free(scratch);
 }
@@ -503,6 +534,13 @@ static const char *const networks[] = {
     "input 7\nlinear 9\nleaky_relu 0.2\nx = linear 9\nflatten\nadd x\nlinear 2\ncross_entropy\n",
 };
 
+static const char *const without_conv[] = {
+    "input 20x9x8 mean=0.3\nbatchnorm\nshort = relu\nmaxpool 3 stride=1 padding=1\nadd short\nleaky_relu 0.1\n"
+    "avgpool 3 stride=2 padding=1\ndropout 0.4\nbatchnorm\nmaxpool 2\nflatten\nlinear 5\ncross_entropy\n",
+    "input 67x5x4x3\nbatchnorm\ndropout 0.2\navgpool 2 stride=1\nmse\n",
+    "input 130x11\nbatchnorm\nrelu6\nmaxpool 3\nbatchnorm\nglobal_avgpool\nmse\n",
+};
+
 /* Central differences with step h: their error is h^2 f''' / 6 and 2^-52 |f| / h. */
 static void test_differences(const char *text)
 {
@@ -545,6 +583,38 @@ static void test_alone(const char *text, cvg_type type)
     free(all);
     free(one);
     whole_free(&w);
+}
+
+/* Without convolutions, both layouts give the same bits; with them, sums in another order (f64: 1e-12 of the largest).
+ */
+static void test_layouts(const char *text, int exact)
+{
+    enum { COUNT = 6 };
+    struct whole first, last;
+    const uint32_t same = seed;
+    first = whole_of(text, CVG_F64, COUNT);
+    layout = CVG_CHANNELS_LAST;
+    seed = same;
+    last = whole_of(text, CVG_F64, COUNT);
+    layout = CVG_CHANNELS_FIRST;
+    const int64_t P = first.facts.parameters, out = COUNT * first.facts.output_elements;
+    const double a = loss_of(&first, COUNT, first.g), b = loss_of(&last, COUNT, last.g);
+    double most = 0, *y = zeros((size_t)(2 * out), 8);
+    for (int64_t i = 0; i < P; i++)
+        most = fmax(most, fabs(first.g[i]));
+    const double slack = exact ? 0 : 1e-12;
+    check(fabs(a - b) <= slack * fabs(a), "loss %.17g, channels last %.17g\n%s", a, b, text);
+    for (int64_t i = 0; i < P; i++)
+        check(fabs(first.g[i] - last.g[i]) <= slack * most, "gradient %lld is %.17g, channels last %.17g\n%s",
+              (long long)i, first.g[i], last.g[i], text);
+    check(cvg_predict(first.n, first.p, first.x, COUNT, y, first.workspace) == CVG_OK, "predict");
+    check(cvg_predict(last.n, last.p, last.x, COUNT, y + out, last.workspace) == CVG_OK, "predict");
+    for (int64_t i = 0; i < out; i++)
+        check(fabs(y[i] - y[out + i]) <= slack * (1 + fabs(y[i])), "output %.17g, channels last %.17g\n%s", y[i],
+              y[out + i], text);
+    free(y);
+    whole_free(&first);
+    whole_free(&last);
 }
 
 /* Larger layers, where other algorithms and forms are chosen. */
@@ -684,6 +754,11 @@ static void test_mistakes(void)
                   strncmp(error.text, "freeze is ", 10) == 0,
               "freeze=%s: %s", freezes[i], error.text);
     }
+    options.freeze = NULL;
+    options.layout = (cvg_layout)2;
+    check(cvg_network_create(&n, "input 8\nrelu\nmse\n", 19, &options, &error) == CVG_INVALID_ARGUMENT &&
+              strcmp(error.text, "layout is 2; that is no cvg_layout") == 0,
+          "%s", error.text);
     struct whole w = whole_of("input 8\nlinear 3\nbatchnorm\ncross_entropy\n", CVG_F32, 4);
     cvg_loss loss;
     w.target[1] = 3;
@@ -704,7 +779,7 @@ static void test_mistakes(void)
     whole_free(&w);
 }
 
-int main(void)
+static void test_layout(void)
 {
     for (int type = CVG_F32; type <= CVG_F64; type++) {
         for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -728,6 +803,21 @@ int main(void)
         test_scratch(larger[i], CVG_F32);
         test_scratch(larger[i], CVG_F64);
     }
+}
+
+int main(void)
+{
+    for (int i = CVG_CHANNELS_FIRST; i <= CVG_CHANNELS_LAST; i++) {
+        layout = (cvg_layout)i;
+        test_layout();
+    }
+    layout = CVG_CHANNELS_FIRST;
+    for (size_t i = 0; i < sizeof without_conv / sizeof *without_conv; i++) {
+        test_layouts(without_conv[i], 1);
+        test_differences(without_conv[i]);
+    }
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+        test_layouts(networks[i], 0);
     test_frozen();
     test_mistakes();
     return check_summary();

@@ -232,6 +232,9 @@ static cvg_status read_options(cvg_network *n, const cvg_network_options *given,
     n->type = options->type;
     n->size = n->type == CVG_F32 ? sizeof(float) : sizeof(double);
     n->shard = options->shard;
+    if (options->layout != CVG_CHANNELS_FIRST && options->layout != CVG_CHANNELS_LAST)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "layout is %d; that is no cvg_layout", (int)options->layout);
+    n->layout = options->layout;
     n->options = (cvg_options)CVG_OPTIONS_INIT;
     n->options.workspace_limit = options->workspace_limit;
     n->options.error_growth = options->error_growth;

@@ -49,6 +49,7 @@ struct cvt_layer {
     int frozen, trains;      /* trains: it or a layer before it has parameters to train */
     int parameter;           /* the number of its first one; CVT_NONE */
     int in_place;            /* its result and gradient take the place of its operand's */
+    int turns;               /* flatten, channels last: its result has another order */
     int adds[2];             /* a layer further on has written the gradient of from, and of other, before it */
     cvg_plan **plan, **back; /* by samples, 1 to the shard; back: of gradients, of linear */
     size_t keep_size, scratch_size[2]; /* bytes: from forward to backward; during either */
@@ -59,6 +60,7 @@ struct cvg_network {
     cvg_type type;
     size_t size; /* of an element */
     int64_t shard;
+    cvg_layout layout;   /* of arrays between layers */
     cvg_options options; /* of plans */
     char *text;
     size_t length;
@@ -148,6 +150,15 @@ void cvt_run_layers(const struct cvt_run *run);
 void cvt_read_input(const struct cvt_run *run, const void *input);
 
 void *cvt_block_at(const struct cvt_run *run, int block);
+
+/* Whether arrays of a shape between layers have another order than samples and predictions. */
+static inline int cvt_turned(const cvg_network *n, const struct cvt_shape *s)
+{
+    return n->layout == CVG_CHANNELS_LAST && s->pixels > 1 && s->channels > 1;
+}
+
+/* Turns count arrays of a shape from channels last to channels first, or back. */
+void cvt_turn(const cvg_network *n, const struct cvt_shape *s, int64_t count, int back, const void *from, void *to);
 
 /* A layer's parameter by its number within it, and the gradient's place. */
 const void *cvt_value(const struct cvt_call *call, int part);

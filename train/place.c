@@ -32,7 +32,7 @@ static int readers(const cvg_network *n, int layer)
 /* Whether a layer may write over its operand: nobody else reads that, not even the layer that made it. */
 static int replaces(const cvg_network *n, const struct cvt_layer *l)
 {
-    return l->kind->may_replace && l->from != CVT_NONE && readers(n, l->from) == 1 &&
+    return l->kind->may_replace && !l->turns && l->from != CVT_NONE && readers(n, l->from) == 1 &&
            !(n->layer[l->from].kind->reads_y && n->layer[l->from].trains);
 }
 

@@ -17,6 +17,12 @@ void cvt_read_input(const struct cvt_run *run, const void *input)
     run->network->type == CVG_F32 ? read_input_f32(run, input) : read_input_f64(run, input);
 }
 
+void cvt_turn(const cvg_network *n, const struct cvt_shape *s, int64_t count, int back, const void *from, void *to)
+{
+    const int64_t rows = back ? s->channels : s->pixels, columns = back ? s->pixels : s->channels;
+    n->type == CVG_F32 ? turn_f32(count, rows, columns, from, to) : turn_f64(count, rows, columns, from, to);
+}
+
 static int64_t not_finite(const struct cvt_run *run, const struct cvt_layer *l)
 {
     const int64_t count = run->count * l->out.elements;
@@ -99,7 +105,11 @@ cvg_status cvg_predict(const cvg_network *n, const void *parameters, const void 
         run.count = count - done < n->shard ? count - done : n->shard;
         cvt_read_input(&run, (const char *)input + (size_t)done * in);
         cvt_run_layers(&run);
-        memcpy((char *)output + (size_t)done * out, cvt_block_at(&run, last->y), (size_t)run.count * out);
+        const void *y = cvt_block_at(&run, last->y);
+        if (cvt_turned(n, &last->out))
+            cvt_turn(n, &last->out, run.count, 0, y, (char *)output + (size_t)done * out);
+        else
+            memcpy((char *)output + (size_t)done * out, y, (size_t)run.count * out);
     }
     return CVG_OK;
 }
@@ -206,12 +216,23 @@ static void OF(read_input)(const struct cvt_run *run, const real *input)
 {
     const cvg_network *n = run->network;
     real *x = cvt_block_at(run, n->x);
-    for (int64_t i = 0; i < run->count; i++)
+    const int64_t pixels = n->input.pixels, last = n->layout == CVG_CHANNELS_LAST;
+    const int64_t channel = last ? 1 : pixels, pixel = last ? n->input.channels : 1;
+    for (int64_t i = 0; i < run->count; i++, x += n->input.elements)
         for (int64_t c = 0; c < n->input.channels; c++) {
             const double factor = n->factor[c], shift = n->shift[c];
-            for (int64_t p = 0; p < n->input.pixels; p++)
-                *x++ = (real)((double)*input++ * factor - shift);
+            for (int64_t p = 0; p < pixels; p++)
+                x[c * channel + p * pixel] = (real)((double)*input++ * factor - shift);
         }
+}
+
+/* count matrices of rows x columns become columns x rows. */
+static void OF(turn)(int64_t count, int64_t rows, int64_t columns, const real *from, real *to)
+{
+    for (int64_t i = 0; i < count; i++, from += rows * columns, to += rows * columns)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++)
+                to[c * rows + r] = from[r * columns + c];
 }
 
 #endif

@@ -27,6 +27,7 @@ static uint64_t mark_of(const cvg_trainer *t)
     uint64_t mark = hash(0xcbf29ce484222325, text, length < sizeof text ? length : sizeof text);
     mark = hash(hash(mark, n->text, n->length), numbers, sizeof numbers);
     mark = hash(mark, &n->options.error_growth, sizeof n->options.error_growth);
+    mark = n->layout == CVG_CHANNELS_LAST ? hash(mark, "channels last", 13) : mark;
     for (int i = 0; i < n->layers; i++)
         mark = hash(mark, &n->layer[i].frozen, sizeof n->layer[i].frozen);
     return mark;

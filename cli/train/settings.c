@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As a file has them, by cvg_layout. */
+static const char *const layouts[] = {"channels_first", "channels_last"};
+
 /* ---- options ---- */
 
 enum kind { WHOLE, SEED, NUMBER, FLAG, WORD };
@@ -133,6 +136,11 @@ static void read_settings(const struct args *args, struct settings *s)
             die(EXIT_BAD_INPUT, "--type is \"%s\"; must be one type", args->option[OPT_TYPE]);
         s->type = types[0];
     }
+    if (args->option[OPT_LAYOUT]) {
+        cvg_conv conv = CVG_CONV_INIT;
+        args_layout(args, &conv);
+        s->layout = conv.layout;
+    }
     s->shard = args_count(args, OPT_SHARD, s->shard, 1);
     s->every = args_count(args, OPT_EVERY, s->every, 0);
     if (args->option[OPT_EXACT] || args->option[OPT_ERROR_GROWTH])
@@ -173,6 +181,8 @@ void settings_of_options(const struct args *args, cvg_recipe *recipe, struct set
         die(EXIT_BAD_INPUT, "--type is \"%s\"; the checkpoint has %s", args->option[OPT_TYPE], type_name(old.type));
     if (resume && settings->shard != old.shard)
         die(EXIT_BAD_INPUT, "--shard is \"%s\"; the checkpoint has %" PRId64, args->option[OPT_SHARD], old.shard);
+    if (resume && settings->layout != old.layout)
+        die(EXIT_BAD_INPUT, "--layout is \"%s\"; the checkpoint has %s", args->option[OPT_LAYOUT], layouts[old.layout]);
     if (resume && strcmp(settings->freeze, old.freeze))
         die(EXIT_BAD_INPUT, "--freeze is \"%s\"; the checkpoint has \"%s\"", args->option[OPT_FREEZE], old.freeze);
     if (resume && settings->error_growth != old.error_growth)
@@ -188,11 +198,12 @@ char *settings_text(const struct settings *s)
     const size_t size = sizeof *s + 1000;
     char *text = cli_alloc(size, 1);
     snprintf(text, size,
-             "type=%s\nshard=%" PRId64 "\nerror_growth=%.17g\nfreeze=%s\nevery=%" PRId64 "\ndata=%s\ntest=%s\n"
+             "type=%s\nlayout=%s\nshard=%" PRId64 "\nerror_growth=%.17g\nfreeze=%s\nevery=%" PRId64
+             "\ndata=%s\ntest=%s\n"
              "data_fingerprint=%016" PRIx64 "\ntest_fingerprint=%016" PRIx64 "\nepoch_loss=%.17g\nepoch_count=%" PRId64
              "\nepoch_hits=%" PRId64 "\n",
-             type_name(s->type), s->shard, s->error_growth, s->freeze, s->every, s->data, s->test, s->data_print,
-             s->test_print, s->loss, s->count, s->hits);
+             type_name(s->type), layouts[s->layout], s->shard, s->error_growth, s->freeze, s->every, s->data, s->test,
+             s->data_print, s->test_print, s->loss, s->count, s->hits);
     return text;
 }
 
@@ -213,7 +224,7 @@ static int value_of(const char *text, const char *key, char *value, size_t size)
 
 int settings_read(struct settings *s, const char *text)
 {
-    char type[8], number[9][40];
+    char type[8], layout[20], number[9][40];
     static const char *const names[9] = {
         "shard",       "error_growth", "every", "data_fingerprint", "test_fingerprint", "epoch_loss",
         "epoch_count", "epoch_hits",   "type"};
@@ -221,10 +232,12 @@ int settings_read(struct settings *s, const char *text)
     for (int i = 0; i < 9; i++)
         if (!value_of(text, names[i], number[i], sizeof *number))
             return 0;
-    if (!value_of(text, "type", type, sizeof type) || !value_of(text, "freeze", s->freeze, sizeof s->freeze) ||
-        !value_of(text, "data", s->data, sizeof s->data) || !value_of(text, "test", s->test, sizeof s->test))
+    if (!value_of(text, "type", type, sizeof type) || !value_of(text, "layout", layout, sizeof layout) ||
+        !value_of(text, "freeze", s->freeze, sizeof s->freeze) || !value_of(text, "data", s->data, sizeof s->data) ||
+        !value_of(text, "test", s->test, sizeof s->test))
         return 0;
     s->type = strcmp(type, "f64") ? CVG_F32 : CVG_F64;
+    s->layout = strcmp(layout, layouts[CVG_CHANNELS_LAST]) ? CVG_CHANNELS_FIRST : CVG_CHANNELS_LAST;
     s->shard = strtoll(number[0], NULL, 10);
     s->error_growth = strtod(number[1], NULL);
     s->every = strtoll(number[2], NULL, 10);

@@ -10,6 +10,7 @@ struct settings {
     cvg_type type;
     int64_t shard; /* 0: by the batch */
     double error_growth;
+    cvg_layout layout; /* of arrays between layers */
     char freeze[200];
     int64_t every;                   /* steps from checkpoint to checkpoint; 0: epochs alone */
     char data[4096], test[4096];     /* as --data and --test have them */

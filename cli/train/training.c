@@ -34,6 +34,7 @@ cvg_network *network_make(const char *model, const struct settings *settings, in
     options.threads = threads;
     options.isa = plans.isa;
     options.freeze = settings->freeze;
+    options.layout = settings->layout;
     if (threads > sysconf(_SC_NPROCESSORS_ONLN)) /* more would mostly wait, and OpenMP's burn time while they do */
         options.parallel_for = thread_each;
     const cvg_status status = cvg_network_create(&network, model, strlen(model), &options, &error);

@@ -1,15 +1,20 @@
 /*
  * batchnorm.  In training the mean and variance are those of the shard, in double, by two passes over lanes in a fixed
- * order.  What the running statistics need is left in their places of the gradient (convgrad_train.h): sums that are
- * taken from the old running mean, so that they add up over shards, with little cancellation.  Frozen, it uses the
- * running ones.
+ * order, which is the same in each layout.  What the running statistics need is left in their places of the gradient
+ * (convgrad_train.h): sums that are taken from the old running mean, so that they add up over shards, with little
+ * cancellation.  Frozen, it uses the running ones.
  */
 #ifndef real
 #include "../network.h"
 
 #include <math.h>
 
-enum { LANES = 8, WEIGHT = 0, BIAS = 1, MEAN = 2, VARIANCE = 3 };
+enum { LANES = 8, SOME = 16 /* channels at a time, channels last */, WEIGHT = 0, BIAS = 1, MEAN = 2, VARIANCE = 3 };
+
+/* What a backward pass keeps of a channel. */
+struct kept {
+    double mean, inverse; /* 1 / deviation */
+};
 
 static cvg_status batchnorm_make(cvg_network *n, struct cvt_layer *l, struct cvt_line *line)
 {
@@ -28,14 +33,23 @@ static cvg_status batchnorm_make(cvg_network *n, struct cvt_layer *l, struct cvt
     cvt_add_parameter(n, l, "bias", 1, &l->in.channels, 0, 0, 0, 0);
     cvt_add_parameter(n, l, "running_mean", 1, &l->in.channels, 0, 0, 0, 1);
     cvt_add_parameter(n, l, "running_var", 1, &l->in.channels, 0, 0, 1, 1);
-    l->keep_size = (size_t)l->in.channels * 2 * sizeof(double);
+    l->keep_size = (size_t)l->in.channels * sizeof(struct kept);
     return CVG_OK;
 }
 
-/* The sum of lanes, as a tree. */
-static double sum_of(const double lane[LANES])
+/* The sum of lanes, as a tree; they lie step apart. */
+static double sum_of(const double *lane, int step)
 {
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    const double a = lane[0] + lane[4 * step], b = lane[2 * step] + lane[6 * step];
+    const double c = lane[step] + lane[5 * step], d = lane[3 * step] + lane[7 * step];
+    return (a + b) + (c + d);
+}
+
+/* Channels that are worked at together: one, or channels last, some. */
+static int some(const struct cvt_call *c, int64_t channel)
+{
+    const int64_t left = c->layer->in.channels - channel;
+    return c->run->network->layout == CVG_CHANNELS_FIRST ? 1 : left < SOME ? (int)left : SOME;
 }
 
 #define SELF "layers/batchnorm.c"
@@ -67,29 +81,48 @@ static void OF(add_lanes)(const real *x, int64_t count, double from, int square,
     }
 }
 
-/* Mean, and sum of squares around it, of a channel. */
-static void OF(statistics)(const struct cvt_call *c, int64_t channel, double *mean, double *squares)
+/* The same of some channels of a sample, channels last; each has lanes of its own, in the same order. */
+static void OF(add_some)(const real *x, int64_t count, int64_t step, int some, const double *from, int square,
+                         double lane[LANES][SOME])
 {
-    const int64_t pixels = c->layer->in.pixels, step = c->layer->in.elements, count = c->run->count;
-    const real *x = (const real *)c->x + channel * pixels;
-    double sum[LANES] = {0}, square[LANES] = {0};
-    for (int64_t s = 0; s < count; s++)
-        OF(add_lanes)(x + s * step, pixels, 0, 0, sum);
-    *mean = sum_of(sum) / (double)(count * pixels);
-    for (int64_t s = 0; s < count; s++)
-        OF(add_lanes)(x + s * step, pixels, *mean, 1, square);
-    *squares = sum_of(square);
+    for (int64_t i = 0; i < count; i++, x += step)
+        for (int j = 0; j < some; j++) {
+            const double d = (double)x[j] - from[j];
+            lane[i % LANES][j] += square ? d * d : d;
+        }
+}
+
+/* Sums of x - from, or of its squares, of some channels from the first. */
+static void OF(sums)(const struct cvt_call *c, int64_t first, int some, const double *from, int square, double *sum)
+{
+    const struct cvt_shape *in = &c->layer->in;
+    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
+    const real *x = (const real *)c->x + (last ? first : first * in->pixels);
+    double one[LANES] = {0}, lane[LANES][SOME] = {{0}};
+    for (int64_t s = 0; s < c->run->count; s++, x += in->elements)
+        if (last)
+            OF(add_some)(x, in->pixels, in->channels, some, from, square, lane);
+        else
+            OF(add_lanes)(x, in->pixels, *from, square, one);
+    for (int j = 0; j < some; j++)
+        sum[j] = last ? sum_of(&lane[0][j], SOME) : sum_of(one, 1);
 }
 
 /* y = (x - mean) * factor + bias */
-static void OF(normalize)(const struct cvt_call *c, int64_t channel, real mean, real factor, real bias)
+static void OF(normalize)(const struct cvt_call *c, int64_t first, int some, const real *mean, const real *factor,
+                          const real *bias)
 {
-    const int64_t pixels = c->layer->in.pixels, step = c->layer->in.elements;
+    const struct cvt_shape *in = &c->layer->in;
+    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
     for (int64_t s = 0; s < c->run->count; s++) {
-        const real *x = (const real *)c->x + s * step + channel * pixels;
-        real *y = (real *)c->y + s * step + channel * pixels;
-        for (int64_t i = 0; i < pixels; i++)
-            y[i] = (x[i] - mean) * factor + bias;
+        const int64_t at = s * in->elements + (last ? first : first * in->pixels);
+        const real *x = (const real *)c->x + at;
+        real *y = (real *)c->y + at;
+        for (int64_t i = 0; i < in->pixels && last; i++, x += in->channels, y += in->channels)
+            for (int j = 0; j < some; j++)
+                y[j] = (x[j] - mean[j]) * factor[j] + bias[j];
+        for (int64_t i = 0; i < in->pixels && !last; i++)
+            y[i] = (x[i] - *mean) * *factor + *bias;
     }
 }
 
@@ -98,72 +131,131 @@ static void OF(batchnorm)(const struct cvt_call *c)
     const struct cvt_layer *l = c->layer;
     const real *weight = cvt_value(c, WEIGHT), *bias = cvt_value(c, BIAS);
     const real *running_mean = cvt_value(c, MEAN), *running_var = cvt_value(c, VARIANCE);
-    const double count = (double)(c->run->count * l->in.pixels);
+    const double count = (double)(c->run->count * l->in.pixels), zero[SOME] = {0};
     const int own = c->run->use == CVG_TRAIN && !l->frozen;
-    double *keep = c->keep;
-    for (int64_t k = 0; k < l->in.channels; k++) {
-        double mean = (double)running_mean[k], variance = (double)running_var[k], squares;
+    struct kept *keep = c->keep;
+    int n;
+    for (int64_t k = 0; k < l->in.channels; k += n) {
+        double mean[SOME] = {0}, squares[SOME] = {0};
+        real from[SOME], factor[SOME];
+        n = some(c, k);
         if (own) {
-            OF(statistics)(c, k, &mean, &squares);
-            variance = squares / count;
-            const double off = mean - (double)running_mean[k];
-            ((real *)cvt_gradient(c, MEAN))[k] = (real)(count * off);
-            ((real *)cvt_gradient(c, VARIANCE))[k] = (real)(squares + count * off * off);
+            OF(sums)(c, k, n, zero, 0, mean);
+            for (int j = 0; j < n; j++)
+                mean[j] /= count;
+            OF(sums)(c, k, n, mean, 1, squares);
         }
-        const double inverse = 1 / sqrt(variance + l->eps);
-        if (keep) {
-            keep[2 * k] = mean;
-            keep[2 * k + 1] = inverse;
+        for (int j = 0; j < n; j++) {
+            const double old = (double)running_mean[k + j], off = mean[j] - old;
+            if (own) {
+                ((real *)cvt_gradient(c, MEAN))[k + j] = (real)(count * off);
+                ((real *)cvt_gradient(c, VARIANCE))[k + j] = (real)(squares[j] + count * off * off);
+            }
+            const double middle = own ? mean[j] : old, variance = own ? squares[j] / count : (double)running_var[k + j];
+            const double inverse = 1 / sqrt(variance + l->eps);
+            if (keep)
+                keep[k + j] = (struct kept){middle, inverse};
+            from[j] = (real)middle;
+            factor[j] = (real)(inverse * (double)weight[k + j]);
         }
-        OF(normalize)(c, k, (real)mean, (real)(inverse * (double)weight[k]), bias[k]);
+        OF(normalize)(c, k, n, from, factor, bias + k);
     }
 }
 
-/* Sums of dy, and of dy (x - mean) / deviation, over a channel. */
-static void OF(gradient_sums)(const struct cvt_call *c, int64_t channel, double *sum, double *product)
+/* Sums of dy, and of dy (x - mean), of some channels of a sample, channels last. */
+static void OF(gradient_some)(const real *x, const real *dy, int64_t count, int64_t step, int some,
+                              const struct kept *keep, double lane[LANES][SOME], double with_x[LANES][SOME])
 {
-    const int64_t pixels = c->layer->in.pixels, step = c->layer->in.elements;
-    const double *keep = (const double *)c->keep + 2 * channel;
-    double lane[LANES] = {0}, with_x[LANES] = {0};
-    for (int64_t s = 0; s < c->run->count; s++) {
-        const real *x = (const real *)c->x + s * step + channel * pixels;
-        const real *dy = (const real *)c->dy + s * step + channel * pixels;
-        int64_t i = 0;
-        for (; i + LANES <= pixels; i += LANES)
-            for (int j = 0; j < LANES; j++) {
-                lane[j] += (double)dy[i + j];
-                with_x[j] += (double)dy[i + j] * ((double)x[i + j] - keep[0]);
-            }
-        for (int j = 0; i < pixels; i++, j++) {
-            lane[j] += (double)dy[i];
-            with_x[j] += (double)dy[i] * ((double)x[i] - keep[0]);
+    for (int64_t i = 0; i < count; i++, x += step, dy += step)
+        for (int j = 0; j < some; j++) {
+            lane[i % LANES][j] += (double)dy[j];
+            with_x[i % LANES][j] += (double)dy[j] * ((double)x[j] - keep[j].mean);
         }
+}
+
+/* The same of one channel, channels first. */
+static void OF(gradient_lanes)(const real *x, const real *dy, int64_t count, double mean, double lane[LANES],
+                               double with_x[LANES])
+{
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            lane[j] += (double)dy[i + j];
+            with_x[j] += (double)dy[i + j] * ((double)x[i + j] - mean);
+        }
+    for (int j = 0; i < count; i++, j++) {
+        lane[j] += (double)dy[i];
+        with_x[j] += (double)dy[i] * ((double)x[i] - mean);
     }
-    *sum = sum_of(lane);
-    *product = sum_of(with_x) * keep[1];
+}
+
+/* Sums of dy, and of dy (x - mean) / deviation, over some channels. */
+static void OF(gradient_sums)(const struct cvt_call *c, int64_t first, int some, double *sum, double *product)
+{
+    const struct cvt_shape *in = &c->layer->in;
+    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
+    const struct kept *keep = (const struct kept *)c->keep + first;
+    double one[LANES] = {0}, one_x[LANES] = {0}, lane[LANES][SOME] = {{0}}, with_x[LANES][SOME] = {{0}};
+    for (int64_t s = 0; s < c->run->count; s++) {
+        const int64_t at = s * in->elements + (last ? first : first * in->pixels);
+        const real *x = (const real *)c->x + at, *dy = (const real *)c->dy + at;
+        if (last)
+            OF(gradient_some)(x, dy, in->pixels, in->channels, some, keep, lane, with_x);
+        else
+            OF(gradient_lanes)(x, dy, in->pixels, keep->mean, one, one_x);
+    }
+    for (int j = 0; j < some; j++) {
+        sum[j] = last ? sum_of(&lane[0][j], SOME) : sum_of(one, 1);
+        product[j] = (last ? sum_of(&with_x[0][j], SOME) : sum_of(one_x, 1)) * keep[j].inverse;
+    }
+}
+
+/* dx = ((dy - from) - (x - mean) * slope) * factor */
+struct OF(line) {
+    real mean[SOME], from[SOME], slope[SOME], factor[SOME];
+};
+
+static void OF(gradient_input)(const struct cvt_call *c, int64_t first, int some, const struct OF(line) * v)
+{
+    const struct cvt_shape *in = &c->layer->in;
+    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
+    for (int64_t s = 0; s < c->run->count; s++) {
+        const int64_t at = s * in->elements + (last ? first : first * in->pixels);
+        const real *x = (const real *)c->x + at, *dy = (const real *)c->dy + at;
+        real *dx = (real *)c->dx + at;
+        for (int64_t i = 0; i < in->pixels && last; i++, x += in->channels, dy += in->channels, dx += in->channels)
+            for (int j = 0; j < some; j++)
+                dx[j] = ((dy[j] - v->from[j]) - (x[j] - v->mean[j]) * v->slope[j]) * v->factor[j];
+        for (int64_t i = 0; i < in->pixels && !last; i++)
+            dx[i] = ((dy[i] - *v->from) - (x[i] - *v->mean) * *v->slope) * *v->factor;
+    }
 }
 
 static void OF(batchnorm_back)(const struct cvt_call *c)
 {
     const struct cvt_layer *l = c->layer;
     const real *weight = cvt_value(c, WEIGHT);
-    const double *keep = c->keep, count = (double)(c->run->count * l->in.pixels);
-    for (int64_t k = 0; k < l->in.channels; k++) {
-        double sum = 0, product = 0;
-        if (!l->frozen) {
-            OF(gradient_sums)(c, k, &sum, &product);
-            ((real *)cvt_gradient(c, WEIGHT))[k] = (real)product;
-            ((real *)cvt_gradient(c, BIAS))[k] = (real)sum;
+    const struct kept *keep = c->keep;
+    const double count = (double)(c->run->count * l->in.pixels);
+    int n;
+    for (int64_t k = 0; k < l->in.channels; k += n) {
+        double sum[SOME] = {0}, product[SOME] = {0};
+        struct OF(line) v;
+        n = some(c, k);
+        if (!l->frozen)
+            OF(gradient_sums)(c, k, n, sum, product);
+        for (int j = 0; j < n; j++) {
+            if (!l->frozen) {
+                ((real *)cvt_gradient(c, WEIGHT))[k + j] = (real)product[j];
+                ((real *)cvt_gradient(c, BIAS))[k + j] = (real)sum[j];
+            }
+            v.mean[j] = (real)keep[k + j].mean;
+            v.from[j] = (real)(sum[j] / count);
+            v.slope[j] = (real)(product[j] / count * keep[k + j].inverse);
+            v.factor[j] = (real)((double)weight[k + j] * keep[k + j].inverse);
         }
-        const real factor = (real)((double)weight[k] * keep[2 * k + 1]), mean = (real)keep[2 * k];
-        const real from = (real)(sum / count), slope = (real)(product / count * keep[2 * k + 1]);
-        for (int64_t s = 0; c->dx && s < c->run->count; s++) {
-            const int64_t at = s * l->in.elements + k * l->in.pixels;
-            const real *x = (const real *)c->x + at, *dy = (const real *)c->dy + at;
-            real *dx = (real *)c->dx + at;
-            for (int64_t i = 0; i < l->in.pixels; i++)
-                dx[i] = ((dy[i] - from) - (x[i] - mean) * slope) * factor;
-        }
+        if (c->dx)
+            OF(gradient_input)(c, k, n, &v);
     }
 }
 

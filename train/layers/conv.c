@@ -11,6 +11,7 @@ static cvg_conv conv_of(const cvg_network *n, const struct cvt_layer *l, int64_t
     cvg_conv conv = CVG_CONV_INIT;
     conv.type = n->type;
     conv.spatial_dims = l->in.rank;
+    conv.layout = n->layout;
     conv.batch = count;
     conv.in_channels = in->channels;
     conv.out_channels = out->channels;

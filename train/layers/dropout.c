@@ -32,7 +32,9 @@ const struct cvt_kind cvt_dropout = {
 
 static void OF(dropout)(const struct cvt_call *c)
 {
-    const int64_t elements = c->layer->out.elements;
+    const struct cvt_shape *out = &c->layer->out;
+    const int64_t elements = out->elements, last = cvt_turned(c->run->network, out);
+    const int64_t channel = last ? 1 : out->pixels, pixel = last ? out->channels : 1;
     const cvg_shard *shard = c->run->shard;
     const real *x = c->x, factor = (real)(1 / (1 - c->layer->value));
     real *y = c->y;
@@ -46,14 +48,17 @@ static void OF(dropout)(const struct cvt_call *c)
     for (int64_t s = 0; s < c->run->count; s++) {
         const uint64_t sample = (uint64_t)(shard->index ? shard->index[s] : s);
         uint32_t number[4];
-        for (int64_t i = 0; i < elements; i++) {
-            if (i % 4 == 0)
-                cvg_random(key, (uint32_t)shard->epoch, sample, (uint32_t)(i / 4), number);
-            const int passes = cvg_random_uniform(number[i % 4]) >= c->layer->value;
-            y[i] = passes ? x[i] * factor : 0;
-            if (keep)
-                keep[i] = (unsigned char)passes;
-        }
+        int64_t i = 0; /* with channels first: the same elements pass in each layout */
+        for (int64_t k = 0; k < out->channels; k++)
+            for (int64_t p = 0; p < out->pixels; p++, i++) {
+                const int64_t at = k * channel + p * pixel;
+                if (i % 4 == 0)
+                    cvg_random(key, (uint32_t)shard->epoch, sample, (uint32_t)(i / 4), number);
+                const int passes = cvg_random_uniform(number[i % 4]) >= c->layer->value;
+                y[at] = passes ? x[at] * factor : 0;
+                if (keep)
+                    keep[at] = (unsigned char)passes;
+            }
         x += elements;
         y += elements;
         keep = keep ? keep + elements : NULL;

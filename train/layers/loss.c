@@ -95,16 +95,22 @@ static void OF(mse)(const struct cvt_call *c)
 {
     const int64_t elements = c->layer->in.elements;
     const double batch = (double)c->run->shard->batch * (double)elements;
+    const struct cvt_shape *in = &c->layer->in;
+    /* targets have channels first; so have the outputs that were predicted */
+    const int last = c->run->use == CVG_TRAIN && cvt_turned(c->run->network, in);
+    const int64_t channel = last ? 1 : in->pixels, pixel = last ? in->channels : 1;
     const real *x = c->x, *target = c->run->shard->target;
     real *dx = c->dx;
-    for (int64_t s = 0; s < c->run->count; s++, x += elements, target += elements) {
+    for (int64_t s = 0; s < c->run->count; s++, x += elements, dx = dx ? dx + elements : NULL) {
         double sum = 0;
-        for (int64_t i = 0; i < elements; i++) {
-            const double d = (double)x[i] - (double)target[i];
-            sum += d * d;
-            if (dx)
-                *dx++ = (real)(2 * d / batch);
-        }
+        for (int64_t k = 0; k < in->channels; k++)
+            for (int64_t p = 0; p < in->pixels; p++) {
+                const int64_t at = k * channel + p * pixel;
+                const double d = (double)x[at] - (double)*target++;
+                sum += d * d;
+                if (dx)
+                    dx[at] = (real)(2 * d / batch);
+            }
         c->run->loss->sum += sum / (double)elements;
     }
 }

@@ -6,7 +6,7 @@
 
 enum {
     WINDOW = 65536, /* places are kept in 16 bits */
-    SOME = 64,      /* results at a time */
+    SOME = 64,      /* results, or channels, at a time */
     OFFSETS = 64,   /* of places, that are worked out once */
 };
 
@@ -18,18 +18,22 @@ typedef int64_t mask_f64;
 struct pool {
     int64_t planes, in[3], out[3], window[3], stride[3], padding[3];
     int64_t in_size, out_size;
+    int64_t channels; /* beside each other, channels last: then a sample is a plane; or 1 */
 };
 
 static struct pool pool_of(const struct cvt_call *c)
 {
     const struct cvt_layer *l = c->layer;
-    struct pool p = {.planes = c->run->count * l->in.channels,
+    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
+    const int64_t channels = last ? l->in.channels : 1;
+    struct pool p = {.planes = c->run->count * l->in.channels / channels,
                      .in = {1, 1, 1},
                      .out = {1, 1, 1},
                      .window = {1, 1, 1},
                      .stride = {1, 1, 1},
-                     .in_size = l->in.pixels,
-                     .out_size = l->out.pixels};
+                     .in_size = l->in.pixels * channels,
+                     .out_size = l->out.pixels * channels,
+                     .channels = channels};
     for (int i = 0, at = 3 - l->in.rank; i < l->in.rank; i++, at++) {
         p.in[at] = l->in.size[i];
         p.out[at] = l->out.size[i];
@@ -59,8 +63,8 @@ static struct window window_of(const struct pool *p, const int64_t at[3])
 /* The usual one: rank 2, 2x2, side by side. */
 static int is_quarter(const struct pool *p)
 {
-    return p->in[0] == 1 && p->window[0] == 1 && p->window[1] == 2 && p->window[2] == 2 && p->stride[1] == 2 &&
-           p->stride[2] == 2 && p->padding[0] + p->padding[1] + p->padding[2] == 0;
+    return p->channels == 1 && p->in[0] == 1 && p->window[0] == 1 && p->window[1] == 2 && p->window[2] == 2 &&
+           p->stride[1] == 2 && p->stride[2] == 2 && p->padding[0] + p->padding[1] + p->padding[2] == 0;
 }
 
 static cvg_status pool_make(cvg_network *n, struct cvt_layer *l, struct cvt_line *line)
@@ -216,6 +220,50 @@ static void OF(quarter_back)(const struct pool *p, const real *restrict dy, cons
         memset(dx + (p->in[1] - 1) * p->in[2], 0, (size_t)p->in[2] * sizeof *dx);
 }
 
+/* Where an element of a window lies in the plane. */
+static int64_t OF(element)(const struct pool *p, const struct window *w, int64_t t, int64_t r, int64_t s)
+{
+    return (((w->first[0] + t) * p->in[1] + w->first[1] + r) * p->in[2] + w->first[2] + s) * p->channels;
+}
+
+/* Of each channel what is more than y; the first element of a window always. */
+static void OF(take)(int64_t channels, const real *restrict x, int first, uint16_t here, real *restrict y,
+                     uint16_t *restrict place)
+{
+    for (int64_t c = 0; c < channels; c++) {
+        const real value = x[c];
+        const OF(mask) more = -(first | (value > y[c]) | (value != value));
+        y[c] = OF(choose)(more, value, y[c]);
+        if (place)
+            place[c] = (uint16_t)((here & more) | (place[c] & ~more));
+    }
+}
+
+/* A window, channels last. */
+static void OF(max_last)(const struct pool *p, const struct window *w, const real *x, real *y, uint16_t *place)
+{
+    int first = 1;
+    for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+        for (int64_t r = w->begin[1]; r < w->end[1]; r++)
+            for (int64_t s = w->begin[2]; s < w->end[2]; s++, first = 0)
+                OF(take)
+                (p->channels, x + OF(element)(p, w, t, r, s), first,
+                 (uint16_t)((t * p->window[1] + r) * p->window[2] + s), y, place);
+}
+
+static void OF(max_last_back)(const struct pool *p, const struct window *w, const real *restrict dy,
+                              const uint16_t *restrict place, real *restrict dx)
+{
+    for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+        for (int64_t r = w->begin[1]; r < w->end[1]; r++)
+            for (int64_t s = w->begin[2]; s < w->end[2]; s++) {
+                const uint16_t here = (uint16_t)((t * p->window[1] + r) * p->window[2] + s);
+                real *to = dx + OF(element)(p, w, t, r, s);
+                for (int64_t c = 0; c < p->channels; c++)
+                    to[c] += OF(choose)(-(OF(mask))(place[c] == here), dy[c], 0);
+            }
+}
+
 static void OF(max)(const struct cvt_call *c)
 {
     const struct pool p = pool_of(c);
@@ -231,10 +279,14 @@ static void OF(max)(const struct cvt_call *c)
         }
         for (int64_t o = 0; o < p.out[0]; o++)
             for (int64_t row = 0; row < p.out[1]; row++)
-                for (int64_t q = 0; q < p.out[2]; q++) {
+                for (int64_t q = 0; q < p.out[2]; q++, y += p.channels) {
                     const int64_t at[3] = {o, row, q};
                     const struct window w = window_of(&p, at);
-                    OF(max_window)(&p, &w, x, y++, place ? place++ : &unused);
+                    if (p.channels > 1)
+                        OF(max_last)(&p, &w, x, y, place);
+                    else
+                        OF(max_window)(&p, &w, x, y, place ? place : &unused);
+                    place = place ? place + p.channels : NULL;
                 }
     }
 }
@@ -264,7 +316,15 @@ static void OF(max_back)(const struct cvt_call *c)
             continue;
         }
         memset(dx, 0, (size_t)p.in_size * sizeof *dx);
-        for (int64_t o = 0; o < p.out[0]; o++)
+        for (int64_t i = 0; i < p.out_size && p.channels > 1; i += p.channels) {
+            const int64_t q = i / p.channels, above = q / p.out[2];
+            const int64_t at[3] = {above / p.out[1], above % p.out[1], q % p.out[2]};
+            const struct window w = window_of(&p, at);
+            OF(max_last_back)(&p, &w, dy, place, dx);
+            dy += p.channels;
+            place += p.channels;
+        }
+        for (int64_t o = 0; o < p.out[0] && p.channels == 1; o++)
             for (int64_t row = 0; row < p.out[1]; row++) {
                 const int64_t depth = o * p.stride[0] - p.padding[0], line = row * p.stride[1] - p.padding[1];
                 int64_t first = (depth * p.in[1] + line) * p.in[2] - p.padding[2];
@@ -274,52 +334,104 @@ static void OF(max_back)(const struct cvt_call *c)
     }
 }
 
+/* The sum of a window, in double, divided by count. */
+static real OF(average_window)(const struct pool *p, const struct window *w, double count, const real *x)
+{
+    double sum = 0;
+    for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+        for (int64_t r = w->begin[1]; r < w->end[1]; r++) {
+            const real *line = x + OF(element)(p, w, t, r, 0);
+            for (int64_t s = w->begin[2]; s < w->end[2]; s++)
+                sum += (double)line[s];
+        }
+    return (real)(sum / count);
+}
+
+static void OF(share_window)(const struct pool *p, const struct window *w, real share, real *dx)
+{
+    for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+        for (int64_t r = w->begin[1]; r < w->end[1]; r++) {
+            real *line = dx + OF(element)(p, w, t, r, 0);
+            for (int64_t s = w->begin[2]; s < w->end[2]; s++)
+                line[s] += share;
+        }
+}
+
+/* Channels last: the same of each channel. */
+static void OF(average_last)(const struct pool *p, const struct window *w, double count, const real *x, real *y)
+{
+    for (int64_t k = 0; k < p->channels; k += SOME, x += SOME, y += SOME) {
+        const int some = p->channels - k < SOME ? (int)(p->channels - k) : SOME;
+        double sum[SOME] = {0};
+        for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+            for (int64_t r = w->begin[1]; r < w->end[1]; r++)
+                for (int64_t s = w->begin[2]; s < w->end[2]; s++)
+                    for (int j = 0; j < some; j++)
+                        sum[j] += (double)x[OF(element)(p, w, t, r, s) + j];
+        for (int j = 0; j < some; j++)
+            y[j] = (real)(sum[j] / count);
+    }
+}
+
+static void OF(share_last)(const struct pool *p, const struct window *w, double count, const real *dy, real *dx)
+{
+    for (int64_t k = 0; k < p->channels; k += SOME, dy += SOME, dx += SOME) {
+        const int some = p->channels - k < SOME ? (int)(p->channels - k) : SOME;
+        real share[SOME];
+        for (int j = 0; j < some; j++)
+            share[j] = (real)((double)dy[j] / count);
+        for (int64_t t = w->begin[0]; t < w->end[0]; t++)
+            for (int64_t r = w->begin[1]; r < w->end[1]; r++)
+                for (int64_t s = w->begin[2]; s < w->end[2]; s++)
+                    for (int j = 0; j < some; j++)
+                        dx[OF(element)(p, w, t, r, s) + j] += share[j];
+    }
+}
+
+/* The windows of a plane, or of a sample. */
+static void OF(average_plane)(const struct pool *p, double count, const real *x, real *y)
+{
+    for (int64_t o = 0; o < p->out[0]; o++)
+        for (int64_t row = 0; row < p->out[1]; row++)
+            for (int64_t q = 0; q < p->out[2]; q++, y += p->channels) {
+                const int64_t at[3] = {o, row, q};
+                const struct window w = window_of(p, at);
+                if (p->channels > 1)
+                    OF(average_last)(p, &w, count, x, y);
+                else
+                    *y = OF(average_window)(p, &w, count, x);
+            }
+}
+
+static void OF(share_plane)(const struct pool *p, double count, const real *dy, real *dx)
+{
+    memset(dx, 0, (size_t)p->in_size * sizeof *dx);
+    for (int64_t o = 0; o < p->out[0]; o++)
+        for (int64_t row = 0; row < p->out[1]; row++)
+            for (int64_t q = 0; q < p->out[2]; q++, dy += p->channels) {
+                const int64_t at[3] = {o, row, q};
+                const struct window w = window_of(p, at);
+                if (p->channels > 1)
+                    OF(share_last)(p, &w, count, dy, dx);
+                else
+                    OF(share_window)(p, &w, (real)((double)*dy / count), dx);
+            }
+}
+
 static void OF(average)(const struct cvt_call *c)
 {
     const struct pool p = pool_of(c);
     const double count = (double)(p.window[0] * p.window[1] * p.window[2]);
-    const real *x = c->x;
-    real *y = c->y;
-    for (int64_t plane = 0; plane < p.planes; plane++, x += p.in_size)
-        for (int64_t o = 0; o < p.out[0]; o++)
-            for (int64_t row = 0; row < p.out[1]; row++)
-                for (int64_t q = 0; q < p.out[2]; q++) {
-                    const int64_t at[3] = {o, row, q};
-                    const struct window w = window_of(&p, at);
-                    double sum = 0;
-                    for (int64_t t = w.begin[0]; t < w.end[0]; t++)
-                        for (int64_t r = w.begin[1]; r < w.end[1]; r++) {
-                            const real *line = x + ((w.first[0] + t) * p.in[1] + w.first[1] + r) * p.in[2] + w.first[2];
-                            for (int64_t s = w.begin[2]; s < w.end[2]; s++)
-                                sum += (double)line[s];
-                        }
-                    *y++ = (real)(sum / count);
-                }
+    for (int64_t plane = 0; plane < p.planes; plane++)
+        OF(average_plane)(&p, count, (const real *)c->x + plane * p.in_size, (real *)c->y + plane * p.out_size);
 }
 
 static void OF(average_back)(const struct cvt_call *c)
 {
     const struct pool p = pool_of(c);
     const double count = (double)(p.window[0] * p.window[1] * p.window[2]);
-    const real *dy = c->dy;
-    real *dx = c->dx;
-    if (!dx)
-        return;
-    memset(dx, 0, (size_t)(p.planes * p.in_size) * sizeof *dx);
-    for (int64_t plane = 0; plane < p.planes; plane++, dx += p.in_size)
-        for (int64_t o = 0; o < p.out[0]; o++)
-            for (int64_t row = 0; row < p.out[1]; row++)
-                for (int64_t q = 0; q < p.out[2]; q++) {
-                    const int64_t at[3] = {o, row, q};
-                    const struct window w = window_of(&p, at);
-                    const real share = (real)((double)*dy++ / count);
-                    for (int64_t t = w.begin[0]; t < w.end[0]; t++)
-                        for (int64_t r = w.begin[1]; r < w.end[1]; r++) {
-                            real *line = dx + ((w.first[0] + t) * p.in[1] + w.first[1] + r) * p.in[2] + w.first[2];
-                            for (int64_t s = w.begin[2]; s < w.end[2]; s++)
-                                line[s] += share;
-                        }
-                }
+    for (int64_t plane = 0; c->dx && plane < p.planes; plane++)
+        OF(share_plane)(&p, count, (const real *)c->dy + plane * p.out_size, (real *)c->dx + plane * p.in_size);
 }
 
 #endif

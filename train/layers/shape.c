@@ -1,4 +1,4 @@
-/* add and flatten: no arithmetic but sums. */
+/* add and flatten: no arithmetic but sums.  What is flat has PyTorch's order: channels first. */
 #ifndef real
 #include "../network.h"
 
@@ -24,21 +24,25 @@ static cvg_status add_make(cvg_network *n, struct cvt_layer *l, struct cvt_line 
 
 static cvg_status flatten_make(cvg_network *n, struct cvt_layer *l, struct cvt_line *line)
 {
-    (void)n;
     (void)line;
+    l->turns = cvt_turned(n, &l->in);
     l->out = cvt_shape_of(l->in.elements, 0, NULL);
     return CVG_OK;
 }
 
 static void flatten_forward(const struct cvt_call *c)
 {
-    if (c->y != c->x)
+    if (c->layer->turns)
+        cvt_turn(c->run->network, &c->layer->in, c->run->count, 0, c->x, c->y);
+    else if (c->y != c->x)
         memcpy(c->y, c->x, (size_t)(c->run->count * c->layer->out.elements) * c->run->network->size);
 }
 
 static void flatten_backward(const struct cvt_call *c)
 {
-    if (c->dx && c->dx != c->dy)
+    if (c->layer->turns && c->dx)
+        cvt_turn(c->run->network, &c->layer->in, c->run->count, 1, c->dy, c->dx);
+    else if (c->dx && c->dx != c->dy)
         memcpy(c->dx, c->dy, (size_t)(c->run->count * c->layer->out.elements) * c->run->network->size);
 }
 
