@@ -66,6 +66,15 @@ done
 "$program" train --demo --epochs 1 >out 2>err && [ "$(ls -A | tr '\n' ' ')" = 'err out whole ' ]
 ok 'train --demo without -o writes' $?
 
+# Channels last between layers: other bits, the same for any number of threads, and its name in the file.
+"$program" train --demo --epochs 1 --layout channels_last --threads 1 -o last >out 2>err &&
+    "$program" train --demo --epochs 1 --layout channels_last --threads 2 -o other >out 2>err
+ok "--layout channels_last: $(cat err)" $?
+same '--layout channels_last' other last
+grep -aq 'layout=channels_last' last/checkpoint.safetensors
+ok 'a checkpoint names its layout' $?
+rm -rf other last
+
 # ---- killed at any moment and resumed, it is as if it had never stopped ----
 "$program" train --demo --epochs 30 --every 5 -o long >out 2>err
 ok "long: $(cat err)" $?
@@ -218,6 +227,7 @@ option '--optimizer is "adam"; must be one of: sgd adamw' --optimizer adam
 option '--schedule is "linear"' --schedule linear
 option '--augment is "turn"' --augment turn
 option 'shard' --shard 1000
+option '--layout is "last"' --layout last
 option 'freeze' --freeze 99
 option '--memory is 1000; this training needs at least' --memory 1000
 option '--seed is "-1"' --seed -1
@@ -241,6 +251,7 @@ resume '--seed is "7"; the checkpoint has' --seed 7
 resume '--learning-rate is "1"; the checkpoint has' --learning-rate 1
 resume '--type is "f64"; the checkpoint has f32' --type f64
 resume '--shard is "2"; the checkpoint has' --shard 2
+resume '--layout is "channels_last"; the checkpoint has channels_first' --layout channels_last
 resume '--freeze is "0"; the checkpoint has' --freeze 0
 resume 'the cosine schedule of this training ends after 4 epochs' --epochs 9
 resume '--data: x.idx is not what this training began with' --data x.idx,other.idx

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { LANES = 8, SOME = 16 /* channels at a time, channels last */, WEIGHT = 0, BIAS = 1, MEAN = 2, VARIANCE = 3 };
+enum { LANES = 8, SOME = 256 /* channels at a time, channels last */, WEIGHT = 0, BIAS = 1, MEAN = 2, VARIANCE = 3 };
 
 /* What a backward pass keeps of a channel. */
 struct kept {
@@ -81,31 +81,36 @@ static void OF(add_lanes)(const real *x, int64_t count, double from, int square,
     }
 }
 
-/* The same of some channels of a sample, channels last; each has lanes of its own, in the same order. */
-static void OF(add_some)(const real *x, int64_t count, int64_t step, int some, const double *from, int square,
-                         double lane[LANES][SOME])
+/* Channels last: sums of x - from, or of its squares, of some channels; each has lanes of its own, in the same order.
+ */
+static void OF(sums_last)(const struct cvt_call *c, const real *x, int some, const double *from, int square,
+                          double *sum)
 {
-    for (int64_t i = 0; i < count; i++, x += step)
-        for (int j = 0; j < some; j++) {
-            const double d = (double)x[j] - from[j];
-            lane[i % LANES][j] += square ? d * d : d;
-        }
+    const struct cvt_shape *in = &c->layer->in;
+    double lane[LANES][SOME] = {{0}};
+    for (int64_t s = 0; s < c->run->count; s++)
+        for (int64_t i = 0; i < in->pixels; i++, x += in->channels)
+            for (int j = 0; j < some; j++) {
+                const double d = (double)x[j] - from[j];
+                lane[i % LANES][j] += square ? d * d : d;
+            }
+    for (int j = 0; j < some; j++)
+        sum[j] = sum_of(&lane[0][j], SOME);
 }
 
-/* Sums of x - from, or of its squares, of some channels from the first. */
+/* The same in the network's layout, from the first channel on. */
 static void OF(sums)(const struct cvt_call *c, int64_t first, int some, const double *from, int square, double *sum)
 {
     const struct cvt_shape *in = &c->layer->in;
-    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
-    const real *x = (const real *)c->x + (last ? first : first * in->pixels);
-    double one[LANES] = {0}, lane[LANES][SOME] = {{0}};
-    for (int64_t s = 0; s < c->run->count; s++, x += in->elements)
-        if (last)
-            OF(add_some)(x, in->pixels, in->channels, some, from, square, lane);
-        else
-            OF(add_lanes)(x, in->pixels, *from, square, one);
-    for (int j = 0; j < some; j++)
-        sum[j] = last ? sum_of(&lane[0][j], SOME) : sum_of(one, 1);
+    const real *x = c->x;
+    if (c->run->network->layout == CVG_CHANNELS_LAST) {
+        OF(sums_last)(c, x + first, some, from, square, sum);
+        return;
+    }
+    double lane[LANES] = {0};
+    for (int64_t s = 0; s < c->run->count; s++)
+        OF(add_lanes)(x + s * in->elements + first * in->pixels, in->pixels, *from, square, lane);
+    *sum = sum_of(lane, 1);
 }
 
 /* y = (x - mean) * factor + bias */
@@ -136,7 +141,7 @@ static void OF(batchnorm)(const struct cvt_call *c)
     struct kept *keep = c->keep;
     int n;
     for (int64_t k = 0; k < l->in.channels; k += n) {
-        double mean[SOME] = {0}, squares[SOME] = {0};
+        double mean[SOME], squares[SOME];
         real from[SOME], factor[SOME];
         n = some(c, k);
         if (own) {
@@ -146,8 +151,9 @@ static void OF(batchnorm)(const struct cvt_call *c)
             OF(sums)(c, k, n, mean, 1, squares);
         }
         for (int j = 0; j < n; j++) {
-            const double old = (double)running_mean[k + j], off = mean[j] - old;
+            const double old = (double)running_mean[k + j];
             if (own) {
+                const double off = mean[j] - old;
                 ((real *)cvt_gradient(c, MEAN))[k + j] = (real)(count * off);
                 ((real *)cvt_gradient(c, VARIANCE))[k + j] = (real)(squares[j] + count * off * off);
             }
@@ -162,18 +168,25 @@ static void OF(batchnorm)(const struct cvt_call *c)
     }
 }
 
-/* Sums of dy, and of dy (x - mean), of some channels of a sample, channels last. */
-static void OF(gradient_some)(const real *x, const real *dy, int64_t count, int64_t step, int some,
-                              const struct kept *keep, double lane[LANES][SOME], double with_x[LANES][SOME])
+/* Channels last: sums of dy, and of dy (x - mean), of some channels. */
+static void OF(gradient_last)(const struct cvt_call *c, const real *x, const real *dy, int some,
+                              const struct kept *keep, double *sum, double *product)
 {
-    for (int64_t i = 0; i < count; i++, x += step, dy += step)
-        for (int j = 0; j < some; j++) {
-            lane[i % LANES][j] += (double)dy[j];
-            with_x[i % LANES][j] += (double)dy[j] * ((double)x[j] - keep[j].mean);
-        }
+    const struct cvt_shape *in = &c->layer->in;
+    double lane[LANES][SOME] = {{0}}, with_x[LANES][SOME] = {{0}};
+    for (int64_t s = 0; s < c->run->count; s++)
+        for (int64_t i = 0; i < in->pixels; i++, x += in->channels, dy += in->channels)
+            for (int j = 0; j < some; j++) {
+                lane[i % LANES][j] += (double)dy[j];
+                with_x[i % LANES][j] += (double)dy[j] * ((double)x[j] - keep[j].mean);
+            }
+    for (int j = 0; j < some; j++) {
+        sum[j] = sum_of(&lane[0][j], SOME);
+        product[j] = sum_of(&with_x[0][j], SOME);
+    }
 }
 
-/* The same of one channel, channels first. */
+/* Channels first: the same of one channel of a sample. */
 static void OF(gradient_lanes)(const real *x, const real *dy, int64_t count, double mean, double lane[LANES],
                                double with_x[LANES])
 {
@@ -193,21 +206,19 @@ static void OF(gradient_lanes)(const real *x, const real *dy, int64_t count, dou
 static void OF(gradient_sums)(const struct cvt_call *c, int64_t first, int some, double *sum, double *product)
 {
     const struct cvt_shape *in = &c->layer->in;
-    const int last = c->run->network->layout == CVG_CHANNELS_LAST;
     const struct kept *keep = (const struct kept *)c->keep + first;
-    double one[LANES] = {0}, one_x[LANES] = {0}, lane[LANES][SOME] = {{0}}, with_x[LANES][SOME] = {{0}};
-    for (int64_t s = 0; s < c->run->count; s++) {
-        const int64_t at = s * in->elements + (last ? first : first * in->pixels);
-        const real *x = (const real *)c->x + at, *dy = (const real *)c->dy + at;
-        if (last)
-            OF(gradient_some)(x, dy, in->pixels, in->channels, some, keep, lane, with_x);
-        else
-            OF(gradient_lanes)(x, dy, in->pixels, keep->mean, one, one_x);
+    const real *x = c->x, *dy = c->dy;
+    double lane[LANES] = {0}, with_x[LANES] = {0};
+    if (c->run->network->layout == CVG_CHANNELS_LAST) {
+        OF(gradient_last)(c, x + first, dy + first, some, keep, sum, product);
+    } else {
+        for (int64_t at = first * in->pixels; at < c->run->count * in->elements; at += in->elements)
+            OF(gradient_lanes)(x + at, dy + at, in->pixels, keep->mean, lane, with_x);
+        *sum = sum_of(lane, 1);
+        *product = sum_of(with_x, 1);
     }
-    for (int j = 0; j < some; j++) {
-        sum[j] = last ? sum_of(&lane[0][j], SOME) : sum_of(one, 1);
-        product[j] = (last ? sum_of(&with_x[0][j], SOME) : sum_of(one_x, 1)) * keep[j].inverse;
-    }
+    for (int j = 0; j < some; j++)
+        product[j] *= keep[j].inverse;
 }
 
 /* dx = ((dy - from) - (x - mean) * slope) * factor */
@@ -239,13 +250,15 @@ static void OF(batchnorm_back)(const struct cvt_call *c)
     const double count = (double)(c->run->count * l->in.pixels);
     int n;
     for (int64_t k = 0; k < l->in.channels; k += n) {
-        double sum[SOME] = {0}, product[SOME] = {0};
+        double sum[SOME], product[SOME];
         struct OF(line) v;
         n = some(c, k);
         if (!l->frozen)
             OF(gradient_sums)(c, k, n, sum, product);
         for (int j = 0; j < n; j++) {
-            if (!l->frozen) {
+            if (l->frozen) {
+                sum[j] = product[j] = 0;
+            } else {
                 ((real *)cvt_gradient(c, WEIGHT))[k + j] = (real)product[j];
                 ((real *)cvt_gradient(c, BIAS))[k + j] = (real)sum[j];
             }
