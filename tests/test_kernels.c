@@ -67,9 +67,9 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
     const struct cvg_kernels *k = s->k;
     for (int rows = 1; rows <= tile->rows; rows++)
         for (int count = 0; count <= 33; count += count < 6 ? 1 : 9)
-            for (int way = 0; way < 24; way++) {
+            for (int way = 0; way < 36; way++) {
                 struct offsets o = offsets_of(tile->lanes, random);
-                const int first = way % 2, near = way / 6 % 2, tiles = way < 12 ? 0 : 2;
+                const int first = way % 2, near = way / 6 % 3 == 1, even = way / 6 % 3 == 2, tiles = way < 18 ? 0 : 2;
                 const int64_t acc_tile = CVG_TILE_ROWS * (tile->lanes + 3);
                 const struct cvg_terms terms = {.count = count,
                                                 .a = o.a,
@@ -80,8 +80,8 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
                                                 .tiles = tiles,
                                                 .b_tile = 300,
                                                 .acc_tile = acc_tile};
-                for (int i = 0; near && i < rows; i++)
-                    o.row[i] = i;
+                for (int i = 0; (near || even) && i < rows; i++)
+                    o.row[i] = near ? i : 5 + 41 * i;
                 fill(&s->a, random);
                 fill(&s->b, random);
                 fill(&s->acc, random);
@@ -101,8 +101,8 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
                             array_set(&s->old, at, want);
                         }
                 good &= !memcmp(s->acc.data, s->old.data, MOST * k->size); /* and nothing else */
-                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d, near %d, %d tiles", k->isa,
-                      type_name(k->type), rows, tile->lanes, count, way / 2 % 3, first, near, tiles);
+                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d, near %d, even %d, %d tiles", k->isa,
+                      type_name(k->type), rows, tile->lanes, count, way / 2 % 3, first, near, even, tiles);
             }
 }
 

@@ -257,13 +257,13 @@ static void add_class(const struct cvg_kernels *kernels, const struct cvg_class 
                       const struct cvg_window *window, const struct cvg_tile *tile, const char *weight,
                       const struct sums *sums, const struct scratch *x, int first, int ahead)
 {
-    /* Tall tiles are best off with rows that are neighbours: those of one line. */
+    /* Tall tiles are best off with rows that are evenly apart, or even neighbours: those of one line. */
     const int64_t line = class->run[2].count;
-    const int split = tile->rows >= TALL && class->run[2].source_step * window->step[2] == 1 &&
-                      line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
+    const int split = tile->rows >= TALL && line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
+    const int near = split && class->run[2].source_step * window->step[2] == 1;
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
-        add_rows(kernels, terms, class->first + done, count, split, window->base, tile, weight, sums, x, first, ahead);
+        add_rows(kernels, terms, class->first + done, count, near, window->base, tile, weight, sums, x, first, ahead);
 }
 
 /* One job: a region, a group and a block of m. */
