@@ -30,6 +30,7 @@ enum {
     FEW_REGIONS = 3,     /* as many share a packed weight, or each packs what it reads */
     CHANNELS = 128,      /* m of one job, at most */
     LEAST_CHANNELS = 32,
+    GROUPS = 16,           /* of one job, at most */
     FROM_MEMORY = 3 << 19, /* elements of a source that no near cache holds */
     CLASS = 12,            /* destinations that a class must have, on average */
     TALL = 12,             /* rows of a tile that has not registers for as many addresses */
@@ -40,12 +41,13 @@ struct cut {
     struct cvg_gather view;
     struct cvg_regions regions;
     int64_t m_count, m_blocks;
-    int widest;    /* the widest tile: the main one, or channels last, where rows are no neighbours, that for such */
-    int padded;    /* columns meet padding */
-    int in_place;  /* no window */
-    int ahead;     /* the source of the next tile is asked for: it is read once, from memory */
-    int in_result; /* sums of whole panels grow in the result, where channels are neighbours */
-    int clip[3];   /* border columns are classes of their own; else the window is padded */
+    int64_t groups; /* of one job: they share lists of destinations */
+    int widest;     /* the widest tile: the main one, or channels last, where rows are no neighbours, that for such */
+    int padded;     /* columns meet padding */
+    int in_place;   /* no window */
+    int ahead;      /* the source of the next tile is asked for: it is read once, from memory */
+    int in_result;  /* sums of whole panels grow in the result, where channels are neighbours */
+    int clip[3];    /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once;       /* the weight, for all regions */
     int weight_in_place; /* of whole panels, whose lanes are neighbours: that few destinations read it does not repay
@@ -63,7 +65,7 @@ static int64_t panel_terms(const struct cvg_shape *s, const struct cvg_kernels *
 
 static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
 {
-    return cvg_times(cut->regions.count, s->G * cvg_ceil_div(cut->view.M, cut->m_count));
+    return cvg_times(cut->regions.count, cvg_ceil_div(s->G, cut->groups) * cvg_ceil_div(cut->view.M, cut->m_count));
 }
 
 /* Runs along one axis of the first region. */
@@ -88,8 +90,10 @@ static int clip_columns(const struct cvg_regions *regions)
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
-    struct cut cut = {
-        .view = cvg_gather_of(s, pass), .clip = {1, 1, 1}, .widest = last ? kernels->spread : kernels->main};
+    struct cut cut = {.view = cvg_gather_of(s, pass),
+                      .groups = 1,
+                      .clip = {1, 1, 1},
+                      .widest = last ? kernels->spread : kernels->main};
     cut.m_count = cvg_min(cut.view.M, CHANNELS);
     cut.regions = cvg_regions_of(s, cut.view.gradient, POSITIONS);
     while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
@@ -97,6 +101,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
     if (!cvg_busy(jobs(s, &cut), workers))
         cut.regions = cvg_regions_of(s, cut.view.gradient, LEAST_POSITIONS);
+    cut.groups = cut.m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;
+    while (cut.groups > 1 && !cvg_busy(jobs(s, &cut), workers))
+        cut.groups /= 2;
 
     cut.padded = cvg_axis_padded(&cut.regions, 2);
     cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
@@ -351,21 +358,24 @@ static void region_job(const struct cvg_job *job, int64_t index)
     struct block b = {.job = job, .cut = cut, .x = scratch_of(job), .result = cvg_view_result(t, cut->view.gradient)};
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
-    b.g = index / cut->m_blocks % t->shape->G;
-    b.region = cvg_region_at(&cut->regions, index / cut->m_blocks / t->shape->G);
+    index /= cut->m_blocks;
+    const int64_t blocks = cvg_ceil_div(t->shape->G, cut->groups), first = index % blocks * cut->groups;
+    b.region = cvg_region_at(&cut->regions, index / blocks);
     b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, &source);
 
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b.region, cut->clip); cvg_next_class(&c);)
         list_destinations(&c.now, &b.window, &b.region, &b.result, cut->in_result, &b.x);
-    for (int64_t l = 0; l < L; l += cut->l_count) {
-        const int64_t l_count = cvg_min(cut->l_count, L - l);
-        cvg_window_read(&b.window, t->kernels, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
-        multiply(&b, l, l_count);
-    }
-    for (int64_t m = b.begin; m < b.end;) {
-        const int lanes = cvg_panel_tile(t->kernels, cut->widest, b.end - m)->lanes;
-        write_panel(&b, m, (int)cvg_min(lanes, b.end - m), lanes);
-        m += lanes;
+    for (b.g = first; b.g < cvg_min(first + cut->groups, t->shape->G); b.g++) {
+        for (int64_t l = 0; l < L; l += cut->l_count) {
+            const int64_t l_count = cvg_min(cut->l_count, L - l);
+            cvg_window_read(&b.window, t->kernels, &b.region, &source, cut->in_place, b.g * L + l, l_count, b.x.window);
+            multiply(&b, l, l_count);
+        }
+        for (int64_t m = b.begin; m < b.end;) {
+            const int lanes = cvg_panel_tile(t->kernels, cut->widest, b.end - m)->lanes;
+            write_panel(&b, m, (int)cvg_min(lanes, b.end - m), lanes);
+            m += lanes;
+        }
     }
 }
 

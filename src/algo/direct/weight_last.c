@@ -49,6 +49,7 @@ struct cut {
     int64_t lane_count, lane_blocks, row_count, row_blocks, taps, tap_blocks;
     int64_t jobs;                   /* of one part of the sum; */
     int64_t fewest_jobs, most_rows; /* and at the batch that has the fewest, with the most rows each */
+    int64_t groups;                 /* that a worker does at once, region after region: near in memory */
 };
 
 static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
@@ -98,6 +99,13 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     return cut;
 }
 
+/* As many groups as have room for their sums, if one job is a whole group. */
+static int64_t most_groups(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut)
+{
+    const int64_t sums = cut->most_rows * cut->taps * cvg_panel_lanes(kernels, cut->lane_count);
+    return cut->jobs == s->G ? cvg_max(1, cvg_min(s->G, SUM_BYTES / (int64_t)kernels->size / sums)) : 1;
+}
+
 /* Pieces of a worker's scratch. */
 enum { LANES_COPIED, SUM, A, B };
 
@@ -108,7 +116,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->lane_count);
     cvg_parts_share(s, kernels, cvg_parts_most(s, cut->fewest_jobs), work);
     cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
-    cvg_work_piece(work, cut->most_rows * cut->taps * lanes, kernels->size);
+    cvg_work_piece(work, most_groups(s, kernels, cut) * cut->most_rows * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
 }
@@ -312,16 +320,27 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     b.lane_count = cvg_min(cut->lane_count, cut->lanes - b.lane);
     b.lanes = cvg_panel_lanes(t->kernels, b.lane_count);
     index /= cut->lane_blocks;
-    b.g = index % s->G;
-    const int64_t part = index / s->G, each = cvg_ceil_div(cut->regions.count, job->work->parts);
+    const int64_t blocks = cvg_ceil_div(s->G, cut->groups), first = index % blocks * cut->groups;
+    const int64_t groups = cvg_min(cut->groups, s->G - first);
+    const int64_t part = index / blocks, each = cvg_ceil_div(cut->regions.count, job->work->parts);
+    const int64_t size = b.row_count * b.taps * b.lanes * (int64_t)t->kernels->size;
+    char *const sums = b.sums;
 
-    memset(b.sums, 0, (size_t)(b.row_count * b.taps * b.lanes) * t->kernels->size);
+    memset(sums, 0, (size_t)(groups * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
         for (int64_t tap = 0; tap < b.taps; tap++)
-            add_tap(&b, &region, tap);
+            for (int64_t g = 0; g < groups; g++) {
+                b.g = first + g;
+                b.sums = sums + g * size;
+                add_tap(&b, &region, tap);
+            }
     }
-    write_sums(&b, cvg_parts_filters(job, part), cvg_parts_finish(job));
+    for (int64_t g = 0; g < groups; g++) {
+        b.g = first + g;
+        b.sums = sums + g * size;
+        write_sums(&b, cvg_parts_filters(job, part), cvg_parts_finish(job));
+    }
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
@@ -348,12 +367,15 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    (void)pass, (void)workers;
+    (void)pass;
     *cut = cut_of(s, kernels);
     lay_out(s, kernels, cut, work);
     const int64_t most = cvg_ceil_div(cvg_times(cut->regions.count, POSITIONS), LEAST_PART);
     work->parts = cvg_parts(s, cut->jobs, cvg_min(cut->regions.count, most));
-    cvg_work_phase(work, work->parts * cut->jobs, weight_job);
+    cut->groups = most_groups(s, kernels, cut);
+    while (cut->groups > 1 && !cvg_busy(work->parts * cvg_ceil_div(s->G, cut->groups), workers))
+        cut->groups /= 2;
+    cvg_work_phase(work, work->parts * cut->jobs / s->G * cvg_ceil_div(s->G, cut->groups), weight_job);
     cvg_parts_phase(s, work);
     work->describe = describe;
 }
