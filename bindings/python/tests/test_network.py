@@ -335,8 +335,8 @@ RECIPES = [
     (MODEL, "float32", {"epochs": 2, "batch": 20, "momentum": 0.5, "flip": True, "crop": 2, "seed": 9},
      ["--momentum", "0.5", "--augment", "flip,crop=2", "--seed", "9", "--batch", "20"]),
     (MODEL, "float32", {"epochs": 2, "optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.1, "clip": 0.5, "warmup": 2,
-                        "schedule": "step=1,0.5"},
-     ["--optimizer", "adamw", "--learning-rate", "0.003", "--weight-decay", "0.1", "--clip", "0.5", "--warmup", "2", "--schedule", "step=1,0.5"]),
+                        "schedule": "step=2,0.5"},
+     ["--optimizer", "adamw", "--learning-rate", "0.003", "--weight-decay", "0.1", "--clip", "0.5", "--warmup", "2", "--schedule", "step=2,0.5"]),
     ("input 1x8x8\nconv 3 3x3\nleaky_relu 0.1\nflatten\nlinear 2\nmse\n", "float64",
      {"epochs": 2, "batch": 16, "schedule": "constant", "nesterov": True, "init": "xavier", "learning_rate": 1e-9},
      ["--batch", "16", "--schedule", "constant", "--nesterov", "--init", "xavier", "--learning-rate", "1e-9", "--type", "f64"]),
@@ -402,6 +402,8 @@ def test_files(tmp_path):
             net.load(damaged)
     state = {name: value for name, value in net.state_dict().items() if name != "4.num_batches_tracked"}
     assert other.load_state_dict(state) == ([], [])
+    other.init(3)
+    assert all((value == net.parameters[name]).all() for name, value in state.items())  # copies
 
 
 def test_pickles_and_copies():
@@ -586,6 +588,7 @@ def test_mistakes_of_calls():
         (lambda: net.load_state_dict({**net.state_dict(), "9.bias": y}), convgrad.Error, "state_dict has 9.bias"),
         (lambda: net.load_state_dict({"0.bias": numpy.zeros(3, "f")}, strict=False), ValueError, r"0.bias has shape \(3,\)"),
         (lambda: net.load_state_dict({"0.bias": numpy.zeros(4, "i8")}, strict=False), TypeError, "0.bias has dtype int64"),
+        (lambda: net.load_state_dict({"0.weight": numpy.ones((4, 1, 3, 3)), "0.bias": y}, strict=False), TypeError, "0.bias has dtype"),
         (lambda: net.load_state_dict({"0.bias": numpy.full(4, numpy.nan)}, strict=False), ValueError, "0.bias has values that"),
         (lambda: net.load(7), TypeError, "file is a int; must be a path or bytes"),
         (lambda: convgrad.Network.from_file(b"abc"), convgrad.Error, "has 3 bytes"),
