@@ -133,6 +133,8 @@ TRAIN_MUTANTS = [
     ("sample.c", "cvg_random(key, (uint32_t)epoch, (uint64_t)index, 0, number);", "cvg_random(key, (uint32_t)epoch, 0, 0, number);", "all samples of an epoch flip and shift alike"),
     ("checkpoint.c", "if (pass == 1)\n                    copy", "if (pass == 1 && array < 0)\n                    copy", "momentum is not loaded"),
     ("checkpoint.c", "    cvt_find_order(t, s);\n", "", "the order after loading is the first epoch's"),
+    ("arrays.c", "to[i] = ((const unsigned char *)from)[i];", "to[i] = ((const unsigned char *)from)[i] / (real)255;", "bytes are scaled twice"),
+    ("arrays.c", "index * n->input.elements, n->input.elements, input", "index * n->input.elements, n->input.elements - 1, input", "a sample's last element is left out"),
     ("recipe.c", "(double)(step - r->warmup) / (double)(t->steps - r->warmup) / 2));", "(double)(step - r->warmup) / (double)t->steps / 2));", "the cosine does not end at the last step"),
 ]
 MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
@@ -149,7 +151,6 @@ PROGRAM_MUTANTS = [
     ("history.c", "        history_add(history, &epoch);\n", "        history_add(history, &epoch);\n        history_add(history, &epoch);\n", "each row twice after a resume"),
     ("files.c", "if (fcntl(file, F_SETLK, &all) || fstat", "if (fstat", "the lock is not looked at"),
     ("settings.c", "s->loss = strtod(number[5], NULL);", "", "a resume within an epoch forgets its loss so far"),
-    ("dataset.c", "        return values[i];", "        return values[i] / 255.0;", "bytes are scaled twice"),
     ("dataset.c", "hash = hash_bytes(hash, data->label, count * sizeof *data->label);", ";", "the fingerprint has no labels"),
     ("dataset.c", "hash = hash_bytes(hash, data->values, count * (size_t)data->elements * size_of(data->stored));", "", "the fingerprint has no values"),
     ("dataset_read.c", "(int64_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]", "(int64_t)at[3] << 24 | at[2] << 16 | at[1] << 8 | at[0]", "IDX is little-endian"),
