@@ -2,8 +2,9 @@
 
     python3 examples/train_mnist.py [FOLDER] [--epochs 12] [--workers 0] [-o weights.safetensors]
 
-FOLDER has MNIST: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], and the same of t10k or test.  Without it, bars
-are drawn at ten heights, with noise.  The weights are the same to the bit for every number of workers.  Needs the package.
+FOLDER has MNIST: train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], and the same of t10k or test.  Without it,
+bars are drawn at ten heights, with noise.  The weights are the same to the bit for every number of workers.  Needs the
+package.
 """
 import argparse
 import gzip
@@ -68,7 +69,8 @@ def main():
         loss += progress.loss * progress.samples / len(x)
         if (progress.step + 1) % trainer.epoch_steps == 0:
             tested = trainer.evaluate(test_x, test_y)
-            print(f"epoch {progress.epoch + 1}: loss {loss:.4f}, {tested.hits} of {tested.samples} test digits right", flush=True)
+            right = f"{tested.hits} of {tested.samples} test digits right"
+            print(f"epoch {progress.epoch + 1}: loss {loss:.4f}, {right}", flush=True)
             loss = 0.0
     if args.output:
         net.save(args.output)

@@ -205,19 +205,26 @@ def run(command, seconds, **more):
         return "no end"
 
 
-def build(source, out, jobs):
-    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
-    targets += ["fuzz_conv", "train_layers", "train_trainer", "convgrad", "convgrad_train"]
+CORE_TARGETS = ["convgrad_program", "fuzz_conv"]
+CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
+
+# What may catch a fault of the files that begin so, and what is built for it.
+KINDS = {
+    "../train/": (TRAIN_TESTS, ["train_layers", "train_trainer"]),
+    "../cli/train/": (PROGRAM_TESTS, ["convgrad_program"]),
+    "../bindings/": (PYTHON_TESTS, ["convgrad_program", "convgrad", "convgrad_train"]),
+    "": (TESTS, CORE_TARGETS),
+}
+
+
+def kind_of(name):
+    """The kind of a fault's file."""
+    return next(begin for begin in KINDS if name.startswith(begin))
+
+
+def build(source, out, jobs, targets):
     configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
     return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)
-
-
-def tests_of(name):
-    """What may catch a fault of a file."""
-    for folder, tests in (("../train/", TRAIN_TESTS), ("../cli/train/", PROGRAM_TESTS), ("../bindings/", PYTHON_TESTS)):
-        if name.startswith(folder):
-            return tests
-    return TESTS
 
 
 def first_failure(source, out, tests):
@@ -249,7 +256,7 @@ def main():
     arguments = parser.parse_args()
     if not all(importlib.util.find_spec(package) for package in ("numpy", "pytest")) and not arguments.places:
         print("left out: the faults of Python (need NumPy and pytest)")
-        MUTANTS[:] = [mutant for mutant in MUTANTS if tests_of(mutant[0]) is not PYTHON_TESTS]
+        MUTANTS[:] = [mutant for mutant in MUTANTS if kind_of(mutant[0]) != "../bindings/"]
     if arguments.places:
         for number, (file, old, _, what) in enumerate(MUTANTS, 1):
             if (ROOT / "src" / file).read_text().count(old) != 1:
@@ -260,12 +267,11 @@ def main():
         source, out = f"{folder}/source", f"{folder}/build"
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
         wanted = [name for number, (name, *_) in enumerate(MUTANTS, 1) if not arguments.numbers or number in arguments.numbers]
-        tests = [test for some in (TESTS, TRAIN_TESTS, PROGRAM_TESTS, PYTHON_TESTS) for test in some
-                 if any(tests_of(name) is some for name in wanted)]
-        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, tests)
-        if wrong:
-            sys.exit(f"the sources without a fault are caught by {wrong}")
-        print("| | file | fault | caught by |\n|---|---|---|---|")
+        for tests, targets in (KINDS[kind] for kind in KINDS if any(kind_of(name) == kind for name in wanted)):
+            wrong = "the compiler" if build(source, out, arguments.jobs, targets) else first_failure(source, out, tests)
+            if wrong:
+                sys.exit(f"the sources without a fault are caught by {wrong}")
+        print("| | file | fault | caught by |\n|---|---|---|---|", flush=True)
         for number, (name, old, new, what) in enumerate(MUTANTS, 1):
             if arguments.numbers and number not in arguments.numbers:
                 continue
@@ -274,8 +280,8 @@ def main():
             if text.count(old) != 1:
                 sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
             path.write_text(text.replace(old, new))
-            tests = tests_of(name)
-            caught = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, tests) or \
+            tests, targets = KINDS[kind_of(name)]
+            caught = "the compiler" if build(source, out, arguments.jobs, targets) else first_failure(source, out, tests) or \
                 (race(source, f"{folder}/race", arguments.jobs) if tests is TESTS else None)
             path.write_text(text)
             survived += not caught

@@ -1,8 +1,9 @@
 """Convolution with training on the CPU: forward and all gradients, with the same bits for every thread count.
 
 `conv1d`, `conv2d`, `conv3d`, `conv_transpose1d` ... as in PyTorch, on NumPy arrays; `conv_input`, `conv_weight` and
-`conv_bias` are their gradients.  `Plan` is for repeated use, `verify` checks a problem on this machine, `explain` shows how
-it works.  `convgrad.torch` has the same for PyTorch's tensors, with autograd.  `Network` and `Trainer` train whole networks.
+`conv_bias` are their gradients.  `Plan` is for repeated use, `verify` checks a problem on this machine, `explain` shows
+how it works.  `convgrad.torch` has the same for PyTorch's tensors, with autograd.  `Network` and `Trainer` train whole
+networks.
 """
 from ._explain import Explanation, explain
 from ._functional import (CACHED_PLANS, conv1d, conv2d, conv3d, conv_bias, conv_input, conv_transpose1d, conv_transpose2d,
@@ -24,7 +25,8 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-for _public in (Error, WrongResult, Plan, Verified, Explanation, Facts, Keys, Loaded, Loss, Network, Parameters, Progress, Trainer):
+for _public in (Error, WrongResult, Plan, Verified, Explanation, Facts, Keys, Loaded, Loss, Network, Parameters,
+                Progress, Trainer):
     _public.__module__ = __name__
 
 __version__ = version().decode()

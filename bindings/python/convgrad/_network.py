@@ -4,9 +4,8 @@ import numbers
 import operator
 import os
 import pathlib
-from collections.abc import Mapping
 from ctypes import byref, c_int, c_size_t, c_void_p
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy
 from numpy.typing import ArrayLike, DTypeLike
@@ -72,9 +71,9 @@ class Keys(NamedTuple):
     unexpected_keys: List[str]
 
 
-class Parameters(Mapping):
-    """Arrays by PyTorch's names ("0.weight"), in the order of the state_dict; all of them are views into one array, `flat`,
-    where the statistics of batch norm come last."""
+class Parameters(Mapping[str, numpy.ndarray]):
+    """Arrays by PyTorch's names ("0.weight"), in the order of the state_dict; all of them are views into one array,
+    `flat`, where the statistics of batch norm come last."""
 
     flat: numpy.ndarray
 
@@ -208,8 +207,8 @@ class Network:
 
     `parameters` begins as `init(1)` draws it.  Raises convgrad.Error for a mistake in the text, with its line.
 
-    A network may be used by several threads at once, each with a workspace of its own, as long as none writes parameters.
-    The interpreter's lock is released while the library runs.  Pickles hold text, options and parameters.
+    A network may be used by several threads at once, each with a workspace of its own, as long as none writes
+    parameters.  The interpreter's lock is released while the library runs.  Pickles hold text, options and parameters.
 
     >>> import numpy, convgrad
     >>> net = convgrad.Network('input 1x4x4\\nconv 2 3x3\\nrelu\\nflatten\\nlinear 3\\ncross_entropy\\n')
@@ -254,10 +253,11 @@ class Network:
 
     @classmethod
     def from_file(cls, file: File, **options: Any) -> "Network":
-        """The network that `save`, `Trainer.save` or the program wrote, a path or bytes; options are those of `Network`,
-        as files of weights hold none."""
+        """The network that `save`, `Trainer.save` or the program wrote, a path or bytes; options are those of
+        `Network`, as files of weights hold none."""
         data, size, error = bytes_of(file), c_size_t(), library.Text()
-        library.refuse(training.file_note(data, len(data), b"model", None, 0, byref(size), byref(error)), error.text.decode())
+        status = training.file_note(data, len(data), b"model", None, 0, byref(size), byref(error))
+        library.refuse(status, error.text.decode())
         text = ctypes.create_string_buffer(size.value + 1)
         training.file_note(data, len(data), b"model", text, len(text), None, None)
         network = cls(text.value.decode(), **options)
@@ -267,11 +267,11 @@ class Network:
     def _make(self, threads):
         told, made, error = self._options, c_void_p(), library.Text()
         isa = os.environ.get("CVG_ISA", "") if told["isa"] is None else told["isa"]
-        options = training.Options(ctypes.sizeof(training.Options), library.F64 if told["type"] == "float64" else library.F32,
-                                   told["shard"], told["workspace_limit"], told["error_growth"], threads, isa=isa.encode(),
-                                   freeze=told["freeze"].encode())
-        text = self._text.encode()
-        library.refuse(training.network_create(byref(made), text, len(text), byref(options), byref(error)), error.text.decode())
+        kind, text = library.F64 if told["type"] == "float64" else library.F32, self._text.encode()
+        options = training.Options(ctypes.sizeof(training.Options), kind, told["shard"], told["workspace_limit"],
+                                   told["error_growth"], threads, isa=isa.encode(), freeze=told["freeze"].encode())
+        status = training.network_create(byref(made), text, len(text), byref(options), byref(error))
+        library.refuse(status, error.text.decode())
         return Handle(made.value, training.network_destroy)
 
     def _live(self):
@@ -337,7 +337,9 @@ class Network:
         """Classes, or of mse floats, of so many samples, C-contiguous."""
         array, facts = plans.array_of(name, array), self.facts
         if not facts.classifies:
-            shapes = [(count, *facts.output_shape), (count, facts.output_elements)] + [(count,)] * (facts.output_elements == 1)
+            shapes = [(count, *facts.output_shape), (count, facts.output_elements)]
+            if facts.output_elements == 1:
+                shapes.append((count,))
             if array.dtype not in _STORED[1:]:
                 raise TypeError(f"{name} has dtype {array.dtype}; must be float32 or float64, for mse")
             if array.shape not in shapes:
@@ -349,7 +351,8 @@ class Network:
             raise ValueError(f"{name} has shape {array.shape}; must be ({count},), a class for each sample")
         wrong = numpy.flatnonzero((array < 0) | (array >= facts.output_elements))
         if wrong.size:
-            raise ValueError(f"{name}[{wrong[0]}] is {array[wrong[0]]}; the model's classes are 0 to {facts.output_elements - 1}")
+            first, most = wrong[0], facts.output_elements - 1
+            raise ValueError(f"{name}[{first}] is {array[first]}; the model's classes are 0 to {most}")
         return numpy.require(array, numpy.int64, ["C", "A"])
 
     def _flat(self, parameters):
@@ -364,16 +367,16 @@ class Network:
     def init(self, seed: int = 1, how: str = "he") -> None:
         """Draws weights ('he' or 'xavier', both uniform) and sets biases to 0; batch norm: weight 1, bias 0, mean 0,
         variance 1."""
-        handle = self._live()
-        status = training.network_init(handle.value, word_of("how", how, training.INITS), seed_of(seed), address(self.parameters.flat))
+        handle, kind, seed = self._live(), word_of("how", how, training.INITS), seed_of(seed)
+        status = training.network_init(handle.value, kind, seed, address(self.parameters.flat))
         library.refuse(status, "the parameters could not be drawn")
 
     def predict(self, x: ArrayLike, parameters: Union[Parameters, numpy.ndarray, None] = None, *,
                 probabilities: bool = False) -> numpy.ndarray:
         """The outputs before the loss, (N, *output_shape): logits of cross_entropy, or probabilities.
 
-        x           (N, *input_shape), uint8, float32 or float64, as the input line takes it: before scale, mean and std.
-                    Read as the network's type
+        x           (N, *input_shape), uint8, float32 or float64, as the input line takes it: before scale, mean and
+                    std.  Read as the network's type
         parameters  others than the network's own: their flat array
 
         A sample's bits do not depend on those beside it.
@@ -387,7 +390,7 @@ class Network:
         return self._softmax(y) if probabilities else y
 
     def softmax(self, logits: ArrayLike) -> numpy.ndarray:
-        """Probabilities of what `predict` gave, in a new array; with the library's own exp, so the same bits everywhere."""
+        """Probabilities of what `predict` gave, in a new array; by the library's own exp: the same bits everywhere."""
         logits = plans.array_of("logits", logits)
         given = plans.read("logits", logits, (*logits.shape[:1], *self.output_shape), self.dtype)[0]
         return self._softmax(given.copy())
@@ -409,8 +412,8 @@ class Network:
         batch   samples of the whole batch, by which gradients are divided; None: n
         index   (n,) of each sample in the data set, epoch and seed: for dropout
 
-        In the gradient, 0 stands for what is frozen, and sums for the statistics of batch norm (see convgrad_train.h), so
-        that the gradients of shards are added, all alike.
+        In the gradient, 0 stands for what is frozen, and sums for the statistics of batch norm (see convgrad_train.h),
+        so that the gradients of shards are added, all alike.
         """
         x, flat, handle = self._read("x", x), self._flat(parameters), self._live()
         y = self.targets("y", y, len(x))
@@ -418,22 +421,23 @@ class Network:
         if index is not None:
             index = plans.array_of("index", index)
             if index.dtype.kind not in "iu" or index.shape != (len(x),):
-                raise ValueError(f"index is {index.dtype} of shape {index.shape}; must be whole numbers of shape ({len(x)},)")
+                raise ValueError(f"index is {index.dtype} of shape {index.shape}; must be whole numbers of shape "
+                                 f"({len(x)},)")
             index = numpy.require(index, numpy.int64, ["C", "A"])
         gradient, loss, error = numpy.empty(flat.shape, self.dtype), training.Loss(), library.Text()
         shard = training.Shard(len(x), len(x) if batch is None else whole("batch", batch), address(x), address(y),
                                None if index is None else address(index), whole("epoch", epoch), seed_of(seed))
         space = plans._space.of(training.network_workspace_size(handle.value, training.TRAIN))
-        status = training.loss_gradient(handle.value, address(flat), byref(shard), address(gradient), byref(loss), space[0],
-                                        byref(error))
+        status = training.loss_gradient(handle.value, address(flat), byref(shard), address(gradient), byref(loss),
+                                        space[0], byref(error))
         library.refuse(status, error.text.decode())
         return loss_of(loss), Parameters(gradient, self._places)
 
     # Files.
 
     def save(self, path: Union[str, "os.PathLike[str]"], notes: Optional[Dict[str, str]] = None) -> None:
-        """Writes parameters and model text as safetensors, which PyTorch, NumPy and others read; notes are metadata of yours.
-        The file takes its place when it is whole."""
+        """Writes parameters and model text as safetensors, which PyTorch, NumPy and others read; notes are metadata of
+        yours.  The file takes its place when it is whole."""
         handle = self._live()
         written(path, notes, lambda notes, count, write, error: training.network_save(
             handle.value, address(self.parameters.flat), notes, count, write, None, error))
@@ -445,8 +449,8 @@ class Network:
         Raises convgrad.Error for a damaged file and for values that are not finite; nothing is changed then.
         """
         data, fitted, error, handle = bytes_of(file), c_int(), library.Text(), self._live()
-        status = training.network_load(handle.value, address(self.parameters.flat), data, len(data), bool(strict), byref(fitted),
-                                       byref(error))
+        status = training.network_load(handle.value, address(self.parameters.flat), data, len(data), bool(strict),
+                                       byref(fitted), byref(error))
         library.refuse(status, error.text.decode())
         return Loaded(fitted.value, error.text.decode())
 
@@ -460,11 +464,11 @@ class Network:
                 state[f"{layer}.{_TRACKED}"] = numpy.array(0, numpy.int64)
         return state
 
-    def load_state_dict(self, state_dict: "Mapping[str, Any]", strict: bool = True) -> Keys:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Keys:
         """Takes parameters by name, from arrays or PyTorch's tensors of float32 or float64: nn.Sequential's state_dict.
 
-        With strict, names must be just the network's (num_batches_tracked may be there).  Raises convgrad.Error for names,
-        and ValueError or TypeError for shapes and types; nothing is changed then.
+        With strict, names must be just the network's (num_batches_tracked may be there).  Raises convgrad.Error for
+        names, and ValueError or TypeError for shapes and types; nothing is changed then.
         """
         own, taken = self.parameters, {}
         missing = [name for name in own if name not in state_dict]

@@ -113,7 +113,8 @@ def _schedule_of(text):
     except (AttributeError, ValueError):
         told = None
     if not told or word != "step" or told[1] < 1 or not 0 < told[2] <= 1:
-        raise ValueError(f"schedule is {text!r}; must be 'constant', 'cosine', or 'step=EPOCHS,FACTOR', such as 'step=10,0.1'")
+        raise ValueError(f"schedule is {text!r}; must be 'constant', 'cosine', or 'step=EPOCHS,FACTOR', such as "
+                         "'step=10,0.1'")
     return told
 
 
@@ -133,8 +134,8 @@ class _Made:
 class Trainer:
     """Trains a network: for progress in trainer: ...
 
-    images  (N, *input_shape), uint8, float32 or float64, as the input line takes them: before scale, mean and std.  They
-            are read where they lie (also from a file, by numpy.load(..., mmap_mode='r')), and must not be changed
+    images  (N, *input_shape), uint8, float32 or float64, as the input line takes them: before scale, mean and std.
+            They are read where they lie (also from a file, by numpy.load(..., mmap_mode='r')), and must not be changed
     labels  (N,) classes, whole numbers; for mse (N, *output_shape), float32 or float64
             Or a function: images(index) returns (x, y), and samples says how many there are.  That is slow: it runs in
             Python, one sample at a time
@@ -151,8 +152,8 @@ class Trainer:
     clip           most that the norm of the whole gradient may be; 0: no limit
     flip, crop     True: every other sample, at random, is reversed along its last axis; so many zeros around samples,
                    which are cut at random places
-    workers        shards side by side; 0: as many as there are threads; None: 0, or 1 if the network has threads inside its
-                   layers
+    workers        shards side by side; 0: as many as there are threads; None: 0, or 1 if the network has threads
+                   inside its layers
 
     For one model, recipe and data, all is bit-identical for every number of workers, every run, and in the program
     `convgrad train`.  Each step writes the network's parameters.  The interpreter's lock is released while a step runs;
@@ -173,20 +174,20 @@ class Trainer:
     network: Network
     parameters: Parameters
 
-    def __init__(self, network: Network, images: Images, labels: Optional[ArrayLike] = None, *, samples: Optional[int] = None,
-                 epochs: int = 10, batch: Optional[int] = None, seed: int = 1, init: Optional[str] = None,
-                 optimizer: str = "sgd", learning_rate: float = 0.02, momentum: float = 0.9, nesterov: bool = False,
-                 beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.0,
-                 schedule: str = "cosine", warmup: int = 0, clip: float = 0.0, flip: bool = False, crop: int = 0,
-                 workers: Optional[int] = None):
+    def __init__(self, network: Network, images: Images, labels: Optional[ArrayLike] = None, *,
+                 samples: Optional[int] = None, epochs: int = 10, batch: Optional[int] = None, seed: int = 1,
+                 init: Optional[str] = None, optimizer: str = "sgd", learning_rate: float = 0.02, momentum: float = 0.9,
+                 nesterov: bool = False, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8,
+                 weight_decay: float = 0.0, schedule: str = "cosine", warmup: int = 0, clip: float = 0.0,
+                 flip: bool = False, crop: int = 0, workers: Optional[int] = None):
         if not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; must be a convgrad.Network")
         self.network = network
         self._samples = _samples_of(network, images, labels, samples)
         count = self._samples.count
         plan, step_epochs, step_factor = _schedule_of(schedule)
-        numbers = {"learning_rate": learning_rate, "momentum": momentum, "beta1": beta1, "beta2": beta2, "epsilon": epsilon,
-                   "weight_decay": weight_decay, "clip": clip}
+        numbers = {"learning_rate": learning_rate, "momentum": momentum, "beta1": beta1, "beta2": beta2,
+                   "epsilon": epsilon, "weight_decay": weight_decay, "clip": clip}
         self._recipe = training.Recipe(
             ctypes.sizeof(training.Recipe), count, min(64, count) if batch is None else whole("batch", batch),
             whole("epochs", epochs), seed_of(seed), init=0 if init is None else word_of("init", init, training.INITS),
@@ -247,8 +248,8 @@ class Trainer:
     def step(self) -> Progress:
         """Takes the next batch, and moves parameters on.
 
-        Raises convgrad.Error, with the training as it was, if it is done, or if loss or gradient are not finite: the sentence
-        names the step and the layer.
+        Raises convgrad.Error, with the training as it was, if it is done, or if loss or gradient are not finite: the
+        sentence names the step and the layer.
         """
         made, progress, error = self._live(), training.Progress(), library.Text()
 
@@ -262,21 +263,20 @@ class Trainer:
                 self._samples.run(made.network, call)
             finally:  # also if Ctrl-C comes between the step and this line
                 self._tell()
-        return Progress(progress.step, progress.epoch, progress.count, progress.hits, progress.loss, progress.learning_rate,
-                        progress.gradient_norm)
+        return Progress(*(getattr(progress, name) for name, _ in progress._fields_))
 
     def __iter__(self) -> Iterator[Progress]:
         while self.steps_done < self.steps:
             yield self.step()
 
     def evaluate(self, x: Images, y: Optional[ArrayLike] = None, *, samples: Optional[int] = None) -> Loss:
-        """The loss of other samples, given as `images` and `labels` are, with the parameters as they are; by the workers."""
+        """The loss of other samples, given as `images` and `labels` are, with the parameters as they are."""
         given = _samples_of(self.network, x, y, samples, ("x", "y"))
         made, loss, error = self._live(), training.Loss(), library.Text()
 
         def call(samples):
-            status = training.evaluate(made.handle.value, address(self.parameters.flat), byref(samples), byref(loss), None,
-                                       address(made.workspace), byref(error))
+            status = training.evaluate(made.handle.value, address(self.parameters.flat), byref(samples), byref(loss),
+                                       None, address(made.workspace), byref(error))
             library.refuse(status, error.text.decode())
 
         with made.lock:
@@ -284,10 +284,11 @@ class Trainer:
         return loss_of(loss)
 
     def save(self, path: Union[str, "os.PathLike[str]"], notes: Optional[Dict[str, str]] = None) -> None:
-        """Writes a checkpoint as safetensors: parameters, moments, the steps done, the recipe; notes are metadata of yours.
+        """Writes a checkpoint as safetensors: parameters, moments, the steps done, the recipe; notes are metadata of
+        yours.
 
-        Equal trainings write equal files.  Those of `convgrad train` have two notes more, settings and history, which its
-        --resume needs; `load` does not.  The file takes its place when it is whole.
+        Equal trainings write equal files.  Those of `convgrad train` have two notes more, settings and history, which
+        its --resume needs; `load` does not.  The file takes its place when it is whole.
         """
         made = self._live()
         with made.lock:
@@ -297,8 +298,8 @@ class Trainer:
     def load(self, file: File) -> None:
         """Goes on from a checkpoint, a path or bytes, of `save` or of `convgrad train`, as if it had never stopped.
 
-        Model, options, recipe (but epochs, which may grow) and version must be those of this trainer, or convgrad.Error says
-        which is not; nothing is changed then.  Samples must be the same: nothing here checks them.
+        Model, options, recipe (but epochs, which may grow) and version must be those of this trainer, or convgrad.Error
+        says which is not; nothing is changed then.  Samples must be the same: nothing here checks them.
         """
         data, made, error = bytes_of(file), self._live(), library.Text()
         with made.lock:

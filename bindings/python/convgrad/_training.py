@@ -1,4 +1,4 @@
-"""The library of convgrad_train.h, through ctypes.  It lies beside convgrad's, and is loaded when it is first needed."""
+"""The library of convgrad_train.h, through ctypes.  It lies beside convgrad's, and is loaded when first needed."""
 import ctypes
 import os
 import pathlib
@@ -20,8 +20,8 @@ class Options(ctypes.Structure):
 
     _fields_ = [
         ("struct_size", c_size_t), ("type", c_int), ("shard", c_int64), ("workspace_limit", c_size_t),
-        ("error_growth", c_double), ("threads", c_int), ("parallel_for", c_void_p), ("pool", c_void_p), ("isa", c_char_p),
-        ("freeze", c_char_p),
+        ("error_growth", c_double), ("threads", c_int), ("parallel_for", c_void_p), ("pool", c_void_p),
+        ("isa", c_char_p), ("freeze", c_char_p),
     ]
 
 
@@ -29,8 +29,9 @@ class Facts(ctypes.Structure):
     """cvg_network_facts."""
 
     _fields_ = [
-        ("struct_size", c_size_t), ("type", c_int), ("layers", c_int), ("shard", c_int64), ("input", _INT4), ("output", _INT4),
-        *((name, c_int64) for name in ("input_elements", "output_elements", "target_elements", "parameters", "trained")),
+        ("struct_size", c_size_t), ("type", c_int), ("layers", c_int), ("shard", c_int64), ("input", _INT4),
+        ("output", _INT4), ("input_elements", c_int64), ("output_elements", c_int64), ("target_elements", c_int64),
+        ("parameters", c_int64), ("trained", c_int64),
         ("classifies", c_int), ("fuses", c_int),
     ]
 
@@ -52,7 +53,8 @@ class Shard(ctypes.Structure):
 class Loss(ctypes.Structure):
     """cvg_loss."""
 
-    _fields_ = [("sum", c_double), ("count", c_int64), ("hits", c_int64), ("bad_layer", c_int), ("bad_elements", c_int64)]
+    _fields_ = [("sum", c_double), ("count", c_int64), ("hits", c_int64), ("bad_layer", c_int),
+                ("bad_elements", c_int64)]
 
 
 class Note(ctypes.Structure):
@@ -76,8 +78,8 @@ class Recipe(ctypes.Structure):
 class Arrays(ctypes.Structure):
     """cvg_arrays."""
 
-    _fields_ = [("network", c_void_p), ("count", c_int64), ("input", c_void_p), ("target", c_void_p), ("input_stored", c_int),
-                ("target_stored", c_int)]
+    _fields_ = [("network", c_void_p), ("count", c_int64), ("input", c_void_p), ("target", c_void_p),
+                ("input_stored", c_int), ("target_stored", c_int)]
 
 
 READ = CFUNCTYPE(c_int, c_void_p, c_int64, c_void_p, c_void_p)

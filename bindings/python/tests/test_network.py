@@ -263,7 +263,9 @@ def test_kinds_of_data(tmp_path):
     x, y = drawn()
     wanted = bits(trained()[0])
     numpy.save(tmp_path / "x.npy", x)
-    for images in (x.astype("f"), x.astype("d"), numpy.asfortranarray(x), x[:, 0], numpy.load(tmp_path / "x.npy", mmap_mode="r")):
+    mapped = numpy.load(tmp_path / "x.npy", mmap_mode="r")
+    assert numpy.shares_memory(convgrad.Trainer(convgrad.Network(MODEL), mapped, y)._samples._input, mapped)
+    for images in (x.astype("f"), x.astype("d"), numpy.asfortranarray(x), x[:, 0], mapped):
         assert bits(trained(2, images, y.astype("i4"))[0]) == wanted
     for labels in (y.astype("u1"), y.tolist(), y.astype(">i2")):
         assert bits(trained(2, x, labels)[0]) == wanted
