@@ -404,8 +404,8 @@ def test_files(tmp_path):
             net.load(damaged)
     state = {name: value for name, value in net.state_dict().items() if name != "4.num_batches_tracked"}
     assert other.load_state_dict(state) == ([], [])
-    other.init(3)
-    assert all((value == net.parameters[name]).all() for name, value in state.items())  # copies
+    net.init(3)
+    assert all((value == other.parameters[name]).all() for name, value in state.items())  # copies
 
 
 def test_pickles_and_copies():
