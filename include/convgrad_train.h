@@ -274,6 +274,24 @@ typedef struct cvg_samples {
     void *context;
 } cvg_samples;
 
+/* How an array's elements are stored. */
+typedef enum cvg_stored { CVG_STORED_U8 = 0, CVG_STORED_F32 = 1, CVG_STORED_F64 = 2 } cvg_stored;
+
+/* A data set that lies in memory, sample after sample, at any alignment. */
+typedef struct cvg_arrays {
+    const cvg_network *network; /* whose input and target samples are turned into */
+    int64_t count;
+    const void *input;                      /* count x input_elements, before scale, mean and std */
+    const void *target;                     /* count x int64_t, the class from 0; or of mse count x output_elements */
+    cvg_stored input_stored, target_stored; /* target_stored: of mse */
+} cvg_arrays;
+
+/*
+ * The data set as cvg_trainer_step() reads it; the struct and what it points to must stay as long.  Its read() writes
+ * no target where it is given NULL.
+ */
+CVG_API cvg_samples cvg_samples_array(const cvg_arrays *arrays);
+
 /* Room for training on many machines: pass NULL.  (A later version fills it in.) */
 typedef struct cvg_group cvg_group;
 

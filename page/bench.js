@@ -15,18 +15,6 @@ for (const row of report.rows)
 
 const BAR = 18, COLOURS = 8; // height of a bar; how many there are in style.css
 
-/** @param {string} tag @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
-function svg(tag, attributes, ...children) {
-    const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
-    for (const [name, value] of Object.entries(attributes))
-        made.setAttribute(name, String(value));
-    made.append(...children);
-    return made;
-}
-
-/** @param {number} x @param {number} y @param {string} words @param {string} anchor */
-function text(x, y, words, anchor = 'start') { return svg('text', {x, y, 'text-anchor': anchor}, words); }
-
 /** @param {number} pass @returns {boolean} whether anything was measured in it */
 function measured(pass) { return report.rows.some(row => row.percent[pass].some(p => p > 0)); }
 
@@ -194,16 +182,6 @@ function peakOf(type) {
     return `${(peak / 1e9).toFixed(0)} GFLOP/s in ${type}`;
 }
 
-/**
- * A legend: one mark and its word after the other.
- * @param {string} place @param {[Node, string][]} entries
- */
-function legend(place, entries) {
-    element(place).replaceChildren(...entries.map(
-        ([sign, word]) => make('span', {class: 'mark'},
-                               svg('svg', {width: 18, height: 14, 'aria-hidden': 'true'}, sign), ` ${word}`)));
-}
-
 element('about').textContent =
     `% of the FMA peak of ${[...new Set(report.rows.map(row => row.type))].map(peakOf).join(' and of ')} on ` +
     `${report.threads} thread${report.threads === 1 ? '' : 's'}; memory ${(report.bytes / 1e9).toFixed(1)} GB/s; ` +
@@ -238,11 +216,5 @@ function draw() {
     }
 }
 
-let drawnFor = 0;
-new ResizeObserver(() => {
-    if (drawnFor === document.documentElement.clientWidth)
-        return; // the charts changed the height alone
-    drawnFor = document.documentElement.clientWidth;
-    draw();
-}).observe(document.documentElement);
 draw();
+drawForWidth(draw);

@@ -22,15 +22,6 @@ function say(key, names = {}) { return WORDS[language()][key].replace(/\{(\w+)\}
 /** @param {number} value from 0 to 1 */
 function percent(value) { return `${(100 * value).toFixed(2)} %`; }
 
-/** @param {string} tag @param {Record<string, string | number>} attributes @param {(Node | string)[]} children */
-function svg(tag, attributes, ...children) {
-    const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
-    for (const [name, value] of Object.entries(attributes))
-        made.setAttribute(name, String(value));
-    made.append(...children);
-    return made;
-}
-
 // ---- curves ----
 
 /** @type {{word: string, columns: number[], factor: number, fromZero: boolean}[]} */
@@ -69,12 +60,12 @@ function draw(chart, width) {
     const y = v => height - bottom - (v - low) / (high - low) * (height - top - bottom);
     const drawn = svg('svg', {width, height, 'aria-hidden': 'true'});
     for (const tick of ticks(low, high)) {
-        const words = svg('text', {x: left - 8, y: y(tick) + 4, 'text-anchor': 'end'}, String(tick));
-        drawn.append(svg('path', {d: `M${left},${y(tick)}H${width - right}`, class: 'axis'}), words);
+        drawn.append(svg('path', {d: `M${left},${y(tick)}H${width - right}`, class: 'axis'}),
+                     text(left - 8, y(tick) + 4, String(tick), 'end'));
     }
     const every = Math.ceil(count / Math.max(1, Math.floor(width / 60)));
     for (let i = 0; i < count; i += every)
-        drawn.append(svg('text', {x: x(i), y: height - 8, 'text-anchor': 'middle'}, String(i + 1)));
+        drawn.append(text(x(i), height - 8, String(i + 1), 'middle'));
     lines.forEach((line, c) => {
         const points = line.map((v, i) => ({x: x(i), y: y(v), v})).filter(p => Number.isFinite(p.v));
         const series = chart.columns.length > 1 ? c : 2;
@@ -126,7 +117,7 @@ function confusion() {
             return make('td', {style: `--share: ${share}%`, ...(c === i ? {class: 'right'} : {})}, v ? String(v) : '');
         }));
     });
-    const head = ['', ...classes.map(String)].map(h => make('th', {scope: 'col'}, h));
+    const head = [say('corner'), ...classes.map(String)].map(h => make('th', {scope: 'col'}, h));
     return make('table', {}, make('thead', {}, make('tr', {}, ...head)), make('tbody', {}, ...body));
 }
 
@@ -197,17 +188,14 @@ function show() {
         [say('samples')]: String(training.samples),
         [say('tested')]: String(training.tested),
         [say('parameters')]: String(training.parameters),
-        [say('data')]: training.data,
+        [say('data')]: training.data === '(drawn)' ? say('drawn') : training.data,
         ...(training.test ? {[say('test')]: training.test} : {}),
         convgrad: training.version,
     };
     element('facts').replaceChildren(
         ...Object.entries(facts).flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]));
-    element('legend').replaceChildren(
-        ...['train', 'in_test'].map((word, c) => make('span', {class: 'mark'},
-                                                      svg('svg', {width: 18, height: 14, 'aria-hidden': 'true'},
-                                                          svg('path', {d: 'M0,7H18', class: `curve s${c}`})),
-                                                      ` ${say(word)}`)));
+    legend('legend',
+           ['train', 'in_test'].map((word, c) => [svg('path', {d: 'M0,7H18', class: `curve s${c}`}), say(word)]));
     element('epochs').replaceChildren(epochs());
     element('confusion-part').hidden = !training.classes;
     element('confusion').replaceChildren(confusion());
@@ -227,11 +215,5 @@ if (navigator.language.startsWith('zh'))
 for (const id of ['confusion', 'epochs', 'model', 'recipe'])
     element(id).tabIndex = 0; // whoever has no mouse scrolls by keys
 element('language').addEventListener('change', show);
-let drawnFor = 0;
-new ResizeObserver(() => {
-    if (drawnFor === document.documentElement.clientWidth)
-        return; // the charts changed the height alone
-    drawnFor = document.documentElement.clientWidth;
-    drawCharts();
-}).observe(document.documentElement);
 show();
+drawForWidth(drawCharts);

@@ -14,6 +14,7 @@ const WORDS = {
         tested: 'to test',
         parameters: 'trained parameters',
         data: 'data',
+        drawn: 'drawn by the program',
         test: 'test data',
         curves: 'Curves',
         loss: 'Loss',
@@ -30,6 +31,7 @@ const WORDS = {
         confusion: 'What is taken for what',
         confusion_text:
             'Rows: the class that a sample has. Columns: the class that the network says. Right answers lie on the diagonal.',
+        corner: 'is \\ said',
         mistakes: 'The surest mistakes',
         mistakes_text:
             'Wrong answers with the highest probability first. Below each picture: its class, and what the ' +
@@ -53,6 +55,7 @@ const WORDS = {
         tested: '测试样本数',
         parameters: '可训练参数',
         data: '数据',
+        drawn: '由程序画出',
         test: '测试数据',
         curves: '曲线',
         loss: '损失',
@@ -68,6 +71,7 @@ const WORDS = {
         test_accuracy: '测试正确率',
         confusion: '哪一类被认成哪一类',
         confusion_text: '行：样本的真实类别。列：网络给出的类别。对角线上是正确的回答。',
+        corner: '实为 \\ 判为',
         mistakes: '最自信的错误',
         mistakes_text: '错误的回答，概率最高的在前。图下：真实类别，以及网络的回答。',
         mistakes_none: '没有错误的回答。',

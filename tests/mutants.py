@@ -7,6 +7,7 @@ quickest on until one fails.  A fault that none catches "survives", and the scri
 the table that docs/testing.md shows.
 """
 import argparse
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -136,10 +137,52 @@ TRAIN_MUTANTS = [
     ("sample.c", "cvg_random(key, (uint32_t)epoch, (uint64_t)index, 0, number);", "cvg_random(key, (uint32_t)epoch, 0, 0, number);", "all samples of an epoch flip and shift alike"),
     ("checkpoint.c", "if (pass == 1)\n                    copy", "if (pass == 1 && array < 0)\n                    copy", "momentum is not loaded"),
     ("checkpoint.c", "    cvt_find_order(t, s);\n", "", "the order after loading is the first epoch's"),
+    ("arrays.c", "to[i] = ((const unsigned char *)from)[i];", "to[i] = ((const unsigned char *)from)[i] / (real)255;", "bytes are scaled twice"),
+    ("arrays.c", "index * n->input.elements, n->input.elements, input", "index * n->input.elements, n->input.elements - 1, input", "a sample's last element is left out"),
     ("recipe.c", "(double)(step - r->warmup) / (double)(t->steps - r->warmup) / 2));", "(double)(step - r->warmup) / (double)t->steps / 2));", "the cosine does not end at the last step"),
 ]
 MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
 TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"]]
+
+# Faults of the program's training: the file below cli/train/.
+PROGRAM_MUTANTS = [
+    ("train.c", "if (resume && data != s->data_print)", "if (0 && data != s->data_print)", "a resume takes any data"),
+    ("train.c", "if (resume && test != s->test_print)", "if (0 && test != s->test_print)", "a resume takes any test data"),
+    ("train.c", "s->loss = 0;\n    s->count = s->hits = 0;\n", "", "an epoch's loss is that of all epochs"),
+    ("train.c", "if (history_best(&t->history) == t->history.count - 1)", "if (1)", "the last epoch is kept as the best"),
+    ("history.c", "e->test_accuracy > b->test_accuracy", "e->test_accuracy >= b->test_accuracy", "the last of equal epochs is the best"),
+    ("history.c", "e->test_loss < b->test_loss", "e->test_loss > b->test_loss", "the largest loss is the best"),
+    ("history.c", "        history_add(history, &epoch);\n", "        history_add(history, &epoch);\n        history_add(history, &epoch);\n", "each row twice after a resume"),
+    ("files.c", "if (fcntl(file, F_SETLK, &all) || fstat", "if (fstat", "the lock is not looked at"),
+    ("settings.c", "s->loss = strtod(number[5], NULL);", "", "a resume within an epoch forgets its loss so far"),
+    ("dataset.c", "hash = hash_bytes(hash, data->label, count * sizeof *data->label);", ";", "the fingerprint has no labels"),
+    ("dataset.c", "hash = hash_bytes(hash, data->values, count * (size_t)data->elements * size_of(data->stored));", "", "the fingerprint has no values"),
+    ("dataset_read.c", "(int64_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]", "(int64_t)at[3] << 24 | at[2] << 16 | at[1] << 8 | at[0]", "IDX is little-endian"),
+    ("dataset_read.c", "if (e->kind == 'i' && e->size < 8", "if (e->size < 8", "unsigned labels are read as signed"),
+    ("dataset_read.c", "if (e->kind == 'i' && e->size < 8", "if (0 && e->size < 8", "signed labels are read as unsigned"),
+    ("dataset_read.c", "record[labels - 1]", "record[0]", "CIFAR-100's coarse label is taken"),
+    ("predict.c", "value_of(m->facts.type, outputs, i) > value_of(m->facts.type, outputs, best)", "value_of(m->facts.type, outputs, i) < value_of(m->facts.type, outputs, best)", "the least probable class comes first"),
+    ("report.c", "a->table[a->data->label[i] * classes + best]++;", "a->table[best * classes + a->data->label[i]]++;", "the confusion table is turned"),
+]
+MUTANTS += [("../cli/train/" + name, *rest) for name, *rest in PROGRAM_MUTANTS]
+PROGRAM_TESTS = [[sys.executable, "{source}/tests/train_exact.py", "{build}/convgrad"], ["sh", "{source}/tests/train_cli.sh", "{build}/convgrad"]]
+
+# Faults of Python's training: the file below bindings/python/convgrad/; left out without NumPy and pytest.
+PYTHON_MUTANTS = [
+    ("_network.py", "(array < 0) | (array >= facts.output_elements)", "array >= facts.output_elements", "a label of -1 is taken"),
+    ("_network.py", "len(x) if batch is None else whole(\"batch\", batch)", "len(x)", "the batch is not looked at"),
+    ("_network.py", "        if part.exists():\n            part.unlink()\n", "", "half a file is left"),
+    ("_network.py", "state[name] = view.copy()", "state[name] = view", "a state_dict changes afterwards"),
+    ("_network.py", "            taken[name] = value\n        for name, value in taken.items():\n            own[name][...] = value\n", "            own[name][...] = value\n", "half a state_dict is taken"),
+    ("_trainer.py", "finally:  # also if Ctrl-C comes between the step and this line\n                self._tell()", "finally:\n                pass", "a step does not tell the network"),
+    ("_trainer.py", "start = None if init else address(network.parameters.flat)", "start = None", "a training always draws its parameters"),
+    ("_trainer.py", "training.STORED.index(self._input.dtype.name), target)", "target, target)", "all data are read as bytes"),
+    ("_trainer.py", "told = 1, int(epochs), float(factor)", "told = 1, 1, float(factor)", "a schedule's steps are of one epoch"),
+    ("_trainer.py", "return bool(failures)", "return 0", "a function that fails is not noticed"),
+]
+MUTANTS += [("../bindings/python/convgrad/" + name, *rest) for name, *rest in PYTHON_MUTANTS]
+PYTHON_TESTS = [[sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", "{source}/bindings/python/tests",
+                 "{source}/bindings/python/tests/test_network.py"]]
 
 # From the quickest on.
 TESTS = [
@@ -166,17 +209,34 @@ def run(command, seconds, **more):
         return "no end"
 
 
-def build(source, out, jobs):
-    targets = ["convgrad_program"] + [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
-    targets += ["fuzz_conv", "train_layers", "train_trainer"]
+CORE_TARGETS = ["convgrad_program", "fuzz_conv"]
+CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
+
+# What may catch a fault of the files that begin so, and what is built for it.
+KINDS = {
+    "../train/": (TRAIN_TESTS, ["train_layers", "train_trainer"]),
+    "../cli/train/": (PROGRAM_TESTS, ["convgrad_program"]),
+    "../bindings/": (PYTHON_TESTS, ["convgrad_program", "convgrad", "convgrad_train"]),
+    "": (TESTS, CORE_TARGETS),
+}
+
+
+def kind_of(name):
+    """The kind of a fault's file."""
+    return next(begin for begin in KINDS if name.startswith(begin))
+
+
+def build(source, out, jobs, targets):
     configure = ["cmake", "-S", source, "-B", out, "-DCMAKE_C_FLAGS_RELEASE=-O1", "-DCVG_PEERS=OFF"]
     return run(configure, 300) or run(["cmake", "--build", out, "-j", str(jobs), "--target", *targets], 900)
 
 
 def first_failure(source, out, tests):
+    package = {"CONVGRAD_LIBRARY": f"{out}/libconvgrad.so", "CONVGRAD_PROGRAM": f"{out}/convgrad",
+               "PYTHONPATH": f"{source}/bindings/python", "PYTHONDONTWRITEBYTECODE": "1"}
     for test in tests:
         command = [word.format(build=out, source=source) for word in test]
-        status = run(command, 1200, cwd=out)
+        status = run(command, 1200, cwd=out, env={**os.environ, **package})
         if status:
             words = [os.path.basename(command[0])] + [word for word in command[1:4] if not word.startswith("/")]
             return " ".join(words) + (" does not end" if status == "no end" else "")
@@ -198,6 +258,9 @@ def main():
     parser.add_argument("numbers", nargs="*", type=int)
     parser.add_argument("--places", action="store_true", help="only print the faults whose place is not there once")
     arguments = parser.parse_args()
+    if not all(importlib.util.find_spec(package) for package in ("numpy", "pytest")) and not arguments.places:
+        print("left out: the faults of Python (need NumPy and pytest)")
+        MUTANTS[:] = [mutant for mutant in MUTANTS if kind_of(mutant[0]) != "../bindings/"]
     if arguments.places:
         for number, (file, old, _, what) in enumerate(MUTANTS, 1):
             if (ROOT / "src" / file).read_text().count(old) != 1:
@@ -207,10 +270,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source, out = f"{folder}/source", f"{folder}/build"
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
-        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, TESTS + TRAIN_TESTS)
-        if wrong:
-            sys.exit(f"the sources without a fault are caught by {wrong}")
-        print("| | file | fault | caught by |\n|---|---|---|---|")
+        wanted = [name for number, (name, *_) in enumerate(MUTANTS, 1) if not arguments.numbers or number in arguments.numbers]
+        for tests, targets in (KINDS[kind] for kind in KINDS if any(kind_of(name) == kind for name in wanted)):
+            wrong = "the compiler" if build(source, out, arguments.jobs, targets) else first_failure(source, out, tests)
+            if wrong:
+                sys.exit(f"the sources without a fault are caught by {wrong}")
+        print("| | file | fault | caught by |\n|---|---|---|---|", flush=True)
         for number, (name, old, new, what) in enumerate(MUTANTS, 1):
             if arguments.numbers and number not in arguments.numbers:
                 continue
@@ -219,10 +284,9 @@ def main():
             if text.count(old) != 1:
                 sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
             path.write_text(text.replace(old, new))
-            trains = name.startswith("../train/")
-            caught = "the compiler" if build(source, out, arguments.jobs) else \
-                first_failure(source, out, TRAIN_TESTS if trains else TESTS) or \
-                (None if trains else race(source, f"{folder}/race", arguments.jobs))
+            tests, targets = KINDS[kind_of(name)]
+            caught = "the compiler" if build(source, out, arguments.jobs, targets) else first_failure(source, out, tests) or \
+                (race(source, f"{folder}/race", arguments.jobs) if tests is TESTS else None)
             path.write_text(text)
             survived += not caught
             print(f"| {number} | {name.removeprefix('../')} | {what} | {caught or '**nothing**'} |", flush=True)

@@ -780,6 +780,73 @@ static void test_recipe_text(void)
         check(cvg_recipe_read(&back, bad[i], &error) == CVG_INVALID_ARGUMENT, "taken: %s", bad[i]);
 }
 
+/* ---- data sets in memory ---- */
+
+/* count x 3 numbers of all kinds of arrays, from an odd address on, are read as the network's type. */
+static void test_arrays_of(cvg_type type, int classes, cvg_stored stored)
+{
+    enum { COUNT = 5, EACH = 3 };
+    const size_t size = stored == CVG_STORED_U8 ? 1 : stored == CVG_STORED_F32 ? sizeof(float) : sizeof(double);
+    const char *model = classes ? "input 3\nlinear 4\ncross_entropy\n" : "input 3\nlinear 3\nmse\n";
+    cvg_network_options options = CVG_NETWORK_OPTIONS_INIT;
+    cvg_network *n;
+    char memory[COUNT * EACH * sizeof(double) + 1], classed[COUNT * sizeof(int64_t) + 1];
+    options.type = type;
+    if (!check(cvg_network_create(&n, model, strlen(model), &options, NULL) == CVG_OK, "a network for arrays"))
+        return;
+    for (int i = 0; i < COUNT * EACH; i++) {
+        const double value = stored == CVG_STORED_U8 ? 255 - i : 0.1 * i;
+        const float single = (float)value;
+        if (stored == CVG_STORED_U8)
+            memory[1 + i] = (char)(unsigned char)value;
+        else
+            memcpy(memory + 1 + (size_t)i * size, size == sizeof single ? (const void *)&single : &value, size);
+    }
+    for (int i = 0; i < COUNT; i++)
+        memcpy(classed + 1 + (size_t)i * sizeof(int64_t), &(int64_t){3 - i % 4}, sizeof(int64_t));
+    const cvg_arrays arrays = {n, COUNT, memory + 1, classes ? classed + 1 : memory + 1, stored, stored};
+    const cvg_samples samples = cvg_samples_array(&arrays);
+    check(samples.count == COUNT, "%lld samples", (long long)samples.count);
+    for (int s = 0; s < COUNT; s++) {
+        double input[EACH], target[EACH]; /* room for either type */
+        int64_t class;
+        check(samples.read(samples.context, s, input, target) == 0, "sample %d", s);
+        for (int i = 0; i < EACH; i++) {
+            const double stored_value = stored == CVG_STORED_U8    ? 255 - (EACH * s + i)
+                                        : stored == CVG_STORED_F32 ? (double)(float)(0.1 * (EACH * s + i))
+                                                                   : 0.1 * (EACH * s + i);
+            const double want = type == CVG_F32 ? (double)(float)stored_value : stored_value;
+            const double got = type == CVG_F32 ? (double)((float *)input)[i] : input[i];
+            check(got == want, "element %d of sample %d is %.17g, not %.17g", i, s, got, want);
+            if (!classes)
+                check(memcmp(input, target, EACH * (type == CVG_F32 ? sizeof(float) : sizeof(double))) == 0,
+                      "target of sample %d", s);
+        }
+        memcpy(&class, target, sizeof class);
+        check(!classes || class == 3 - s % 4, "class of sample %d", s);
+    }
+    double room[2 * EACH];
+    check(samples.read(samples.context, COUNT, room, room + EACH) == 1, "a sample after the last one");
+    check(samples.read(samples.context, -1, room, room + EACH) == 1, "a sample before the first one");
+    check(samples.read(samples.context, 0, room, NULL) == 0, "a sample without its target");
+    cvg_arrays wrong = arrays;
+    wrong.input_stored = (cvg_stored)3;
+    check(cvg_samples_array(&wrong).read(&wrong, 0, room, room + EACH) == 1, "stored in no way that is known");
+    wrong = arrays;
+    wrong.target = NULL;
+    check(cvg_samples_array(&wrong).read(&wrong, 0, room, room + EACH) == 1, "no targets");
+    check(cvg_samples_array(NULL).count == 0, "no arrays");
+    cvg_network_destroy(n);
+}
+
+static void test_arrays(void)
+{
+    for (int type = CVG_F32; type <= CVG_F64; type++)
+        for (int classes = 0; classes < 2; classes++)
+            for (int stored = CVG_STORED_U8; stored <= CVG_STORED_F64; stored++)
+                test_arrays_of((cvg_type)type, classes, (cvg_stored)stored);
+}
+
 /* ---- evaluation ---- */
 
 static void test_evaluate(void)
@@ -931,6 +998,7 @@ int main(int argc, char **argv)
     test_statistics();
     test_load();
     test_recipe_text();
+    test_arrays();
     test_evaluate();
     test_step_mistakes();
     test_recipe_mistakes();

@@ -164,6 +164,10 @@ void cvt_turn(const cvg_network *n, const struct cvt_shape *s, int64_t count, in
 const void *cvt_value(const struct cvt_call *call, int part);
 void *cvt_gradient(const struct cvt_call *call, int part);
 
+/* The first layer of batch norm, if it is trained, to which that many samples leave one value a channel, which has no
+ * variance; CVT_NONE. */
+int cvt_batchnorm_alone(const cvg_network *n, int64_t count);
+
 /* Refuses a shard that cannot be run, or whose targets are no classes. */
 cvg_status cvt_check_shard(const cvg_network *n, const cvg_shard *shard, cvg_error *error);
 

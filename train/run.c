@@ -128,14 +128,12 @@ static cvg_status check_targets(const cvg_network *n, const cvg_shard *shard, cv
     return CVG_OK;
 }
 
-/* Batch norm has no variance of one value. */
-static cvg_status check_batchnorm(const cvg_network *n, int64_t count, cvg_error *error)
+int cvt_batchnorm_alone(const cvg_network *n, int64_t count)
 {
-    for (int i = 0; i < n->layers && count > 0; i++)
+    for (int i = 0; i < n->layers; i++)
         if (n->layer[i].kind == &cvt_batchnorm && !n->layer[i].frozen && count * n->layer[i].in.pixels < 2)
-            return cvt_fail(error, CVG_INVALID_ARGUMENT,
-                            "a shard of 1 sample leaves batchnorm in layer %d one value a channel", i);
-    return CVG_OK;
+            return i;
+    return CVT_NONE;
 }
 
 cvg_status cvt_check_shard(const cvg_network *n, const cvg_shard *shard, cvg_error *error)
@@ -148,8 +146,11 @@ cvg_status cvt_check_shard(const cvg_network *n, const cvg_shard *shard, cvg_err
                         (long long)shard->batch, (long long)shard->count);
     if (!shard->input || !shard->target)
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "shard.%s is NULL", shard->input ? "target" : "input");
-    const cvg_status status = check_batchnorm(n, shard->count, error);
-    return status ? status : check_targets(n, shard, error);
+    const int alone = cvt_batchnorm_alone(n, shard->count);
+    if (alone != CVT_NONE)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT,
+                        "a shard of 1 sample leaves batchnorm in layer %d one value a channel", alone);
+    return check_targets(n, shard, error);
 }
 
 cvg_status cvg_loss_gradient(const cvg_network *n, const void *parameters, const cvg_shard *shard, void *gradient,

@@ -58,14 +58,13 @@ static cvg_status find_ranges(cvg_trainer *t, cvg_error *error)
 static cvg_status check_batchnorm(const cvg_trainer *t, int64_t batch, const char *which, cvg_error *error)
 {
     const cvg_network *n = t->network;
-    const int64_t shards = (batch + n->shard - 1) / n->shard, least = batch / shards;
-    for (int i = 0; i < n->layers; i++)
-        if (n->layer[i].kind == &cvt_batchnorm && !n->layer[i].frozen && least * n->layer[i].in.pixels < 2)
-            return cvt_fail(
-                error, CVG_INVALID_ARGUMENT,
-                "%s of %lld has a shard of one sample, which leaves batchnorm in layer %d one value a channel", which,
-                (long long)batch, i);
-    return CVG_OK;
+    const int64_t shards = (batch + n->shard - 1) / n->shard;
+    const int alone = cvt_batchnorm_alone(n, batch / shards);
+    if (alone == CVT_NONE)
+        return CVG_OK;
+    return cvt_fail(error, CVG_INVALID_ARGUMENT,
+                    "%s of %lld has a shard of one sample, which leaves batchnorm in layer %d one value a channel",
+                    which, (long long)batch, alone);
 }
 
 static int64_t last_batch(const cvg_trainer *t) { return t->recipe.samples - (t->epoch_steps - 1) * t->recipe.batch; }

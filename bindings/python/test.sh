@@ -26,7 +26,7 @@ try clean "$tests"
 clean/bin/convgrad explain simple | tail -1
 if "$python" -c 'import torch' 2>/dev/null; then
     "$python" -m venv --system-site-packages torch
-    try torch "$tests/test_torch.py" "$tests/test_examples.py"
+    try torch "$tests/test_torch.py" "$tests/test_examples.py" "$tests/test_network.py"
 else
     echo "$python has no PyTorch: convgrad.torch was not tested"
 fi

@@ -66,7 +66,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
-static size_t size_of(enum stored stored) { return stored == STORED_U8 ? 1 : stored == STORED_F32 ? 4 : 8; }
+static size_t size_of(cvg_stored stored) { return stored == CVG_STORED_U8 ? 1 : stored == CVG_STORED_F32 ? 4 : 8; }
 
 uint64_t dataset_fingerprint(const struct dataset *data)
 {
@@ -82,48 +82,12 @@ uint64_t dataset_fingerprint(const struct dataset *data)
     return hash;
 }
 
-/* Value i of what is stored at values. */
-static double value_at(enum stored stored, const unsigned char *values, int64_t i)
+cvg_arrays dataset_arrays(const struct dataset *data, const cvg_network *network)
 {
-    float single;
-    double value;
-    if (stored == STORED_U8)
-        return values[i];
-    if (stored == STORED_F32) {
-        memcpy(&single, values + 4 * i, sizeof single);
-        return (double)single;
-    }
-    memcpy(&value, values + 8 * i, sizeof value);
-    return value;
-}
-
-void dataset_sample(const struct dataset *data, int64_t index, cvg_type type, void *input, void *target)
-{
-    const unsigned char *from = data->values + (size_t)(index * data->elements) * size_of(data->stored);
-    for (int64_t i = 0; i < data->elements; i++)
-        if (type == CVG_F32)
-            ((float *)input)[i] = (float)value_at(data->stored, from, i);
-        else
-            ((double *)input)[i] = value_at(data->stored, from, i);
-    if (!target)
-        return;
-    if (data->label)
-        *(int64_t *)target = data->label[index];
-    for (int64_t i = 0; data->target && i < data->outputs; i++)
-        if (type == CVG_F32)
-            ((float *)target)[i] = (float)data->target[index * data->outputs + i];
-        else
-            ((double *)target)[i] = data->target[index * data->outputs + i];
-}
-
-static int read_sample(void *context, int64_t index, void *input, void *target)
-{
-    const struct dataset_reader *reader = context;
-    dataset_sample(reader->data, index, reader->type, input, target);
-    return 0;
-}
-
-cvg_samples dataset_samples(const struct dataset_reader *reader)
-{
-    return (cvg_samples){reader->data->count, read_sample, (void *)reader};
+    return (cvg_arrays){.network = network,
+                        .count = data->count,
+                        .input = data->values,
+                        .target = data->label ? (const void *)data->label : data->target,
+                        .input_stored = data->stored,
+                        .target_stored = CVG_STORED_F64};
 }

@@ -4,15 +4,13 @@
 
 #include "convgrad_train.h"
 
-enum stored { STORED_U8, STORED_F32, STORED_F64 };
-
 /* All in memory.  A sample is channels first; values are as the file has them, 0 to 255 of bytes. */
 struct dataset {
     char images[200], labels[200]; /* the files, for sentences */
     int64_t count, elements;       /* samples; values of one */
     int rank;                      /* of a sample */
     int64_t shape[4];
-    enum stored stored;
+    cvg_stored stored;
     unsigned char *values;
     int64_t *label;  /* of each sample, from 0; or NULL */
     double *target;  /* of each sample, outputs of them; or NULL */
@@ -39,15 +37,8 @@ int dataset_fits(const struct dataset *data, const cvg_network_facts *facts, int
 /* A number that stands for shape, values and labels. */
 uint64_t dataset_fingerprint(const struct dataset *data);
 
-/* The values of one sample, as a network of that type reads them; its target, unless that is NULL. */
-void dataset_sample(const struct dataset *data, int64_t index, cvg_type type, void *input, void *target);
-
-/* The same as an interface: reader must stay. */
-struct dataset_reader {
-    const struct dataset *data;
-    cvg_type type;
-};
-cvg_samples dataset_samples(const struct dataset_reader *reader);
+/* The samples for cvg_samples_array(), as a network that they fit reads them. */
+cvg_arrays dataset_arrays(const struct dataset *data, const cvg_network *network);
 
 /* A file's bytes, decompressed if need be: one more than size of memory, the caller's to free. */
 unsigned char *file_read(const char *path, size_t *size, cvg_error *error);

@@ -240,7 +240,7 @@ static int read_images(struct dataset *data, cvg_error *error)
     }
     data->count = e.shape[0];
     data->elements = e.count / e.shape[0];
-    data->stored = byte ? STORED_U8 : e.size == 4 ? STORED_F32 : STORED_F64;
+    data->stored = byte ? CVG_STORED_U8 : e.size == 4 ? CVG_STORED_F32 : CVG_STORED_F64;
     data->rank = e.rank - 1;
     for (int i = 1; i < e.rank; i++)
         data->shape[i - 1] = e.shape[i];
@@ -324,7 +324,7 @@ static int read_cifar(struct dataset *data, char *files, cvg_error *error)
     data->shape[0] = 3;
     data->shape[1] = data->shape[2] = 32;
     data->elements = 3 * 32 * 32;
-    data->stored = STORED_U8;
+    data->stored = CVG_STORED_U8;
     snprintf(data->images, sizeof data->images, "%.199s", files);
     snprintf(data->labels, sizeof data->labels, "%.199s", files);
     for (char *path = files, *comma; path; path = comma) {

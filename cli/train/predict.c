@@ -94,6 +94,8 @@ int command_predict(const struct args *args)
     struct model m = model_read(args->word[0]);
     if (!dataset_read(&data, args->word[1], 0, &error) || !dataset_fits(&data, &m.facts, 0, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
+    const cvg_arrays arrays = dataset_arrays(&data, m.network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     const int64_t shard = m.facts.shard;
     const size_t size = type_size(m.settings.type);
     char *input = cli_alloc((size_t)(shard * m.facts.input_elements), size);
@@ -102,8 +104,7 @@ int command_predict(const struct args *args)
     for (int64_t begin = 0; begin < data.count; begin += shard) {
         const int64_t count = data.count - begin < shard ? data.count - begin : shard;
         for (int64_t i = 0; i < count; i++)
-            dataset_sample(&data, begin + i, m.settings.type, input + (size_t)(i * m.facts.input_elements) * size,
-                           NULL);
+            samples.read(samples.context, begin + i, input + (size_t)(i * m.facts.input_elements) * size, NULL);
         if (cvg_predict(m.network, m.parameters, input, count, output, workspace) ||
             (m.facts.classifies && cvg_softmax(m.network, count, output)))
             die(EXIT_WRONG, "samples from %" PRId64 " on cannot be predicted", begin);
@@ -163,8 +164,8 @@ int command_evaluate(const struct args *args)
     const int workers = threads ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (cvg_trainer_create(&trainer, m.network, &recipe, workers, NULL, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
-    const struct dataset_reader reader = {&data, m.settings.type};
-    const cvg_samples samples = dataset_samples(&reader);
+    const cvg_arrays arrays = dataset_arrays(&data, m.network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     void *workspace = cli_alloc(cvg_trainer_workspace_size(trainer), 1);
     void *outputs = cli_alloc((size_t)(data.count * m.facts.output_elements), type_size(m.settings.type));
     if (cvg_evaluate(trainer, m.parameters, &samples, &loss, outputs, workspace, &error))

@@ -40,8 +40,8 @@ static void add_mistake(struct answers *a, int64_t index, int64_t taken_for, dou
 
 static void ask(const struct training *t, struct answers *a)
 {
-    const struct dataset_reader reader = {a->data, t->settings.type};
-    const cvg_samples samples = dataset_samples(&reader);
+    const cvg_arrays arrays = dataset_arrays(a->data, t->network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     const int64_t classes = a->classes = t->facts.output_elements;
     void *outputs = cli_alloc((size_t)(a->data->count * classes), type_size(t->facts.type));
     cvg_error error;
@@ -106,6 +106,8 @@ static int is_picture(int rank, const int64_t *shape)
 static void put_mistakes(const struct training *t, const struct answers *a, FILE *out)
 {
     const struct dataset *d = a->data;
+    const cvg_arrays arrays = dataset_arrays(d, t->network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     const int64_t plane[3] = {1, d->shape[0], d->shape[1]}; /* IDX files leave the channel out */
     const int64_t *shape = d->rank == 2 ? plane : d->shape;
     const int draws = is_picture(d->rank == 2 ? 3 : d->rank, shape);
@@ -119,7 +121,7 @@ static void put_mistakes(const struct training *t, const struct answers *a, FILE
                 "%s\n{\"index\": %" PRId64 ", \"is\": %" PRId64 ", \"said\": %" PRId64 ", \"sure\": ", i ? "," : "",
                 m->index, d->label[m->index], m->taken_for);
         json_number(out, m->probability);
-        dataset_sample(d, m->index, t->settings.type, input, NULL);
+        samples.read(samples.context, m->index, input, NULL);
         for (int64_t k = 0; k < d->elements; k++)
             values[k] = value_of(t->facts.type, input, k);
         fprintf(out, ", \"pixels\": ");

@@ -71,8 +71,8 @@ static _Noreturn void save_and_wait(const struct training *t)
 
 static cvg_loss evaluate(struct training *t, const struct dataset *data)
 {
-    const struct dataset_reader reader = {data, t->settings.type};
-    const cvg_samples samples = dataset_samples(&reader);
+    const cvg_arrays arrays = dataset_arrays(data, t->network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     cvg_loss loss;
     cvg_error error;
     if (cvg_evaluate(t->trainer, cvg_trainer_parameters(t->trainer, t->state), &samples, &loss, NULL, t->workspace,
@@ -127,8 +127,8 @@ static void end_epoch(struct training *t, const cvg_progress *progress, double b
 
 static void train_all(struct training *t)
 {
-    const struct dataset_reader reader = {&t->data, t->settings.type};
-    const cvg_samples samples = dataset_samples(&reader);
+    const cvg_arrays arrays = dataset_arrays(&t->data, t->network);
+    const cvg_samples samples = cvg_samples_array(&arrays);
     const int64_t steps = cvg_trainer_steps(t->trainer), each = cvg_trainer_epoch_steps(t->trainer);
     struct settings *s = &t->settings;
     cvg_progress progress;

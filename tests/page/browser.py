@@ -1,4 +1,4 @@
-"""The pages of explain and bench in a real browser, held to what the program says as JSON.
+"""The pages of explain, bench and train in a real browser, held to what the program says as JSON.
 
     browser.py PROGRAM FOLDER [PART...]     pages and screenshots are left in FOLDER; parts: of PARTS, all by default
 
@@ -11,6 +11,7 @@ import charts
 import reader
 import sight
 import sums
+import training
 from driver import FOLDER, Page, check, counts
 
 
@@ -45,6 +46,7 @@ PARTS = [
     sight.letters,
     sight.looks,
     charts.bench,
+    training.training,
 ]
 
 

@@ -17,9 +17,10 @@ def fits(page, what):
             return box.left < chart.left - 1 || box.right > chart.right + 1 || box.right > innerWidth ||
                 box.top < chart.top - 1 || box.bottom > chart.bottom + 1;
         }).map(e => e.textContent || e.tagName)""")
-    check(cut == [], f"bench at {what}: cut off: {cut}")
+    check(cut == [], f"{page.name} at {what}: cut off: {cut}")
     check(
-        page.run("return document.documentElement.scrollWidth <= innerWidth"), f"bench at {what}: wider than the window"
+        page.run("return document.documentElement.scrollWidth <= innerWidth"),
+        f"{page.name} at {what}: wider than the window",
     )
 
 

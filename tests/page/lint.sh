@@ -23,8 +23,8 @@ types() {
 }
 check tsc 'types of the page of explain' types dom.js words.js engine.js say.js grid.js why.js film.js problems.js \
     page.js
-check tsc 'types of the page of bench' types dom.js bench.js
-check tsc 'types of the page of train' types dom.js report_words.js report.js
+check tsc 'types of the page of bench' types dom.js chart.js bench.js
+check tsc 'types of the page of train' types dom.js chart.js report_words.js report.js
 check clang-format 'format' clang-format --dry-run -Werror ./*.js
 markup() { # warnings as well
     said=$(tidy -q -e --drop-empty-elements no --mute PROPRIETARY_ATTRIBUTE "$@" 2>&1)

@@ -103,3 +103,16 @@ def test_keras():
 def test_numpy_layer():
     found = re.findall(r"largest number: (\S+)", run(EXAMPLES / "numpy_layer.py"))
     assert len(found) == 1 and float(found[0]) < 1e-12
+
+
+def test_train_mnist(tmp_path):
+    """Drawn images, and files of MNIST's form; the same weights for all workers."""
+    commands = [(EXAMPLES / "train_mnist.py", "--epochs", 2, "--workers", workers, "-o", tmp_path / str(workers)) for workers in (1, 2)]
+    first, second = (run(*command) for command in commands)
+    hits, = re.findall(r"epoch 2: loss \S+, (\d+) of 200 test digits right", first)
+    assert first == second and int(hits) > 150
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    digits(tmp_path)
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+        (tmp_path / f"t10k-{kind}").write_bytes((tmp_path / f"train-{kind}").read_bytes())
+    assert "of 96 test digits right" in run(EXAMPLES / "train_mnist.py", tmp_path, "--epochs", 1)
