@@ -1,6 +1,6 @@
 /* convgrad train: from a model's text and data to weights, history and report. */
 #include "files.h"
-#include "training.h"
+#include "model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -158,19 +158,6 @@ static void train_all(struct training *t)
 
 /* ---- beginnings ---- */
 
-static char *read_text(const char *path)
-{
-    size_t size;
-    cvg_error error;
-    unsigned char *bytes = file_read(path, &size, &error);
-    if (!bytes)
-        die(EXIT_BAD_INPUT, "%s", error.text);
-    if (memchr(bytes, 0, size))
-        die(EXIT_BAD_INPUT, "%s: has a NUL; must be a model's text", path);
-    bytes[size] = 0;
-    return (char *)bytes;
-}
-
 static void read_data(const char *text, struct dataset *data)
 {
     cvg_error error;
@@ -256,7 +243,7 @@ static void begin_new(struct training *t, const struct args *args)
     if (t->folder && snprintf(path, sizeof path, "%s/checkpoint.safetensors", t->folder) < 4096 && !stat(path, &there))
         die(EXIT_BAD_INPUT, "-o: %s: holds a training; go on with train --resume %s, or name another folder", t->folder,
             t->folder);
-    t->model = demo ? strcpy(cli_alloc(sizeof demo_model, 1), demo_model) : read_text(args->word[0]);
+    t->model = demo ? strcpy(cli_alloc(sizeof demo_model, 1), demo_model) : model_text_read(args->word[0]);
     get_data(t, demo, 0);
     if (!args->option[OPT_BATCH] && t->recipe.batch > t->data.count)
         t->recipe.batch = t->data.count;
