@@ -137,6 +137,28 @@ TRAIN_MUTANTS = [
 MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
 TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"]]
 
+# Faults of the program's training: the file below cli/.  One is seen only where there is stb_image.
+PROGRAM_MUTANTS = [
+    ("train/protobuf.c", "value >= 128; value >>= 7", "value > 128; value >>= 7", "128 is written as the begin of a longer number"),
+    ("train/onnx.c", "second && i < rank", "0 && i < rank", "ONNX pads at the begin alone"),
+    ("train/onnx.c", "if (has(g, part[i].text) || ", "if ((i == 0 && has(g, part[i].text)) || ", "ONNX has no biases"),
+    ("train/export.c", "return (p->offset > q->offset) - (p->offset < q->offset);", "return 0 * (p->offset > q->offset);", "C has the parameters in the order of their names"),
+    ("train/export.c", "\"%s%a%s,\"", "\"%s%.7e%s,\"", "C has seven digits of each parameter"),
+    ("train/export.c", "facts->shard, m->settings.error_growth);", "(int64_t)1, m->settings.error_growth);", "C chooses algorithms for another shard"),
+    ("train/pack.c", "return strcmp(*(char *const *)a,", "return strcasecmp(*(char *const *)a,", "classes are not in the order of bytes"),
+    ("train/pack.c", "planes[c * pixels + i]", "planes[i * image->channels + c]", "pictures have channels last"),
+    ("train/image.c", "int64_t sum = h * w / 2;", "int64_t sum = 0;", "averages are cut off"),
+    ("train/image.c", "(image->height - h) / 2 * image->width", "(int64_t)0", "the top is taken instead of the middle"),
+    ("train/image.c", "if (there != want)", "if (there < want)", "what follows a picture is ignored"),
+    ("train/image_stb.c", "return bytes[at + 1] == 0xd9;", "return 1;", "a JPEG file that is cut short is taken"),
+    ("train/dataset_read.c", "= record[labels - 1];", "= record[0];", "CIFAR-100's coarse label is taken"),
+    ("train/predict.c", "m->facts.type == CVG_F32 ? 9 : 17;", "9;", "outputs of f64 are printed with the digits of f32"),
+]
+MUTANTS += [("../cli/" + name, *rest) for name, *rest in PROGRAM_MUTANTS]
+COMPILER = ["cc", "-I{source}/include", "{build}/libconvgrad-train.a", "{build}/libconvgrad.a", "-fopenmp", "-lm"]
+PROGRAM_TESTS = [[sys.executable, "{source}/tests/train_data.py", "{build}/convgrad"],
+                 [sys.executable, "{source}/tests/train_export.py", "{build}/convgrad", *COMPILER]]
+
 # From the quickest on.
 TESTS = [
     ["{build}/convgrad", "verify", "--random", "60", "--seed", "1"],
@@ -203,7 +225,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         source, out = f"{folder}/source", f"{folder}/build"
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("build*", ".git"))
-        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, TESTS + TRAIN_TESTS)
+        wrong = "the compiler" if build(source, out, arguments.jobs) else first_failure(source, out, TESTS + TRAIN_TESTS + PROGRAM_TESTS)
         if wrong:
             sys.exit(f"the sources without a fault are caught by {wrong}")
         print("| | file | fault | caught by |\n|---|---|---|---|")
@@ -215,10 +237,10 @@ def main():
             if text.count(old) != 1:
                 sys.exit(f"fault {number}: {name} has {text.count(old)} of {old!r}")
             path.write_text(text.replace(old, new))
-            trains = name.startswith("../train/")
+            tests = TRAIN_TESTS if name.startswith("../train/") else PROGRAM_TESTS if name.startswith("../cli/") else TESTS
             caught = "the compiler" if build(source, out, arguments.jobs) else \
-                first_failure(source, out, TRAIN_TESTS if trains else TESTS) or \
-                (None if trains else race(source, f"{folder}/race", arguments.jobs))
+                first_failure(source, out, tests) or \
+                (None if tests is not TESTS else race(source, f"{folder}/race", arguments.jobs))
             path.write_text(text)
             survived += not caught
             print(f"| {number} | {name.removeprefix('../')} | {what} | {caught or '**nothing**'} |", flush=True)

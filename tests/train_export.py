@@ -362,9 +362,18 @@ def check_onnx_file(maker, path):
         got[dict(tensor)[8].decode()] = ([v for n, v in tensor if n == 1], dict(tensor)[2], dict(tensor)[9])
     assert got == {name: (list(shape), 1 if maker.kind == "f32" else 11, packed(maker.kind, values))
                    for name, (shape, values) in maker.tensors().items()}, path
-    operators = [dict(fields(value))[4].decode() for number, value in graph if number == 1]
-    layers = [layer for layer in maker.layers if not layer.text.startswith("dropout")]
-    assert len([o for o in operators if o != "Constant"]) in (len(layers) + 2, 3), operators
+    nodes = [list(fields(value)) for number, value in graph if number == 1]
+    nodes = [node for node in nodes if dict(node)[4] != b"Constant"]
+    layers = [(i, layer) for i, layer in enumerate(maker.layers) if not layer.text.startswith("dropout")]
+    assert len(nodes) == max(3, 2 + len(layers)), nodes
+    for node, (i, layer) in zip(nodes[2:], layers):
+        inputs = [value.decode() for number, value in node if number == 1]
+        assert [name for name in inputs if name in got] == [f"{i}.{part}" for part, _, _ in layer.parameters], inputs
+        words = dict(word.split("=") for word in layer.text.split() if "=" in word)
+        lists = [list(fields(value)) for number, value in node if number == 5]
+        lists = {dict(a)[1].decode(): [value for number, value in a if number == 8] for a in lists}
+        for word, name, times in (("stride", "strides", 1), ("padding", "pads", 2), ("dilation", "dilations", 1)):
+            assert word not in words or lists[name] == list(map(int, words[word].split("x"))) * times, (layer.text, lists)
     assert dict(fields(dict(whole)[8])) == {2: 13}
     assert dict(fields(dict(whole)[14])) == {1: b"model", 2: maker.text().encode()}
 
