@@ -310,6 +310,10 @@ def check_training():
     works("train", "small.txt", "--data", "data.npy,data.labels.npy", "--test", "data.npy,data.labels.npy", "--batch", "8", "-o", "light")
     said = works("evaluate", "light", "--data", "data.npy,data.labels.npy")
     assert "40 right: accuracy 100.00 %" in said, said
+    os.rename("in/light", "in/bright")  # labels 0 and 1 change their places
+    works("pack", "in", "-o", "other.npy", "--size", "8x8", "--gray")
+    refused("data.classes.txt and other.classes.txt name other classes", "train", "small.txt", "--data", "data.npy,data.labels.npy",
+            "--test", "other.npy,other.labels.npy", "--batch", "8", "-o", "new")
 
 
 program = os.path.abspath(sys.argv[1])

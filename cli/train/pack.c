@@ -124,6 +124,8 @@ struct pack {
     int channels;
     int64_t shape[2]; /* height and width of all */
     char first[MOST_PATH];
+    unsigned char *bytes, *planes; /* of the picture that is read: the file's, and channels first */
+    struct image image;
 };
 
 static void find(struct pack *p)
@@ -143,31 +145,32 @@ static void find(struct pack *p)
     }
 }
 
-static struct image read_picture(struct pack *p, const char *path)
+/* To p->image. */
+static void read_picture(struct pack *p, const char *path)
 {
-    struct image image;
+    struct image *image = &p->image;
     cvg_error error;
     size_t size;
-    unsigned char *bytes = file_read(path, &size, &error);
-    if (!bytes || !image_read(&image, path, bytes, size, &error))
+    p->bytes = file_read(path, &size, &error);
+    if (!p->bytes || !image_read(image, path, p->bytes, size, &error))
         die(strstr(error.text, "out of memory") ? EXIT_WRONG : EXIT_BAD_INPUT, "%s", error.text);
-    free(bytes);
+    free(p->bytes);
+    p->bytes = NULL;
     if (p->gray)
-        image_gray(&image);
-    if (p->height && !image_fit(&image, p->height, p->width))
+        image_gray(image);
+    if (p->height && !image_fit(image, p->height, p->width))
         die(EXIT_WRONG, "%s: out of memory for %" PRId64 "x%" PRId64 " pixels", path, p->height, p->width);
     if (!p->channels) {
-        p->channels = image.channels;
-        p->shape[0] = image.height;
-        p->shape[1] = image.width;
+        p->channels = image->channels;
+        p->shape[0] = image->height;
+        p->shape[1] = image->width;
         snprintf(p->first, sizeof p->first, "%s", path);
     }
-    if (image.channels != p->channels || image.height != p->shape[0] || image.width != p->shape[1])
+    if (image->channels != p->channels || image->height != p->shape[0] || image->width != p->shape[1])
         die(EXIT_BAD_INPUT,
             "%s: is %dx%" PRId64 "x%" PRId64 ", %s %dx%" PRId64 "x%" PRId64
             " (channels, height, width): all must be alike; --size HxW and --gray make them so",
-            path, image.channels, image.height, image.width, p->first, p->channels, p->shape[0], p->shape[1]);
-    return image;
+            path, image->channels, image->height, image->width, p->first, p->channels, p->shape[0], p->shape[1]);
 }
 
 /* Channels first. */
@@ -183,27 +186,26 @@ static void write_planes(const struct image *image, unsigned char *planes, FILE 
 static void write_pictures(struct pack *p, FILE *file)
 {
     char folder[MOST_PATH], path[MOST_PATH];
-    unsigned char *planes = NULL;
     progress_begin(p->count);
     for (int64_t i = 0; i < p->classes.count; i++) {
         join(folder, p->folder, p->classes.name[i]);
         for (int64_t j = 0; j < p->pictures[i].count; j++) {
             join(path, folder, p->pictures[i].name[j]);
-            struct image image = read_picture(p, path);
-            if (!planes) {
-                const int64_t shape[4] = {p->count, image.channels, image.height, image.width};
+            read_picture(p, path);
+            if (!p->planes) {
+                const int64_t shape[4] = {p->count, p->channels, p->shape[0], p->shape[1]};
                 npy_begin(file, "|u1", 4, shape);
-                planes = cli_alloc((size_t)(image.height * image.width), (size_t)image.channels);
+                p->planes = cli_alloc((size_t)(p->shape[0] * p->shape[1]), (size_t)p->channels);
             }
-            write_planes(&image, planes, file);
-            free(image.pixels);
+            write_planes(&p->image, p->planes, file);
+            free(p->image.pixels);
+            p->image.pixels = NULL;
             if (ferror(file))
                 return; /* the output says why */
             progress_step(1);
         }
     }
     progress_clear();
-    free(planes);
 }
 
 static void write_labels(const struct pack *p, FILE *file)
@@ -266,5 +268,6 @@ int command_pack(const struct args *args)
         names_free(&p.pictures[i]);
     names_free(&p.classes);
     free(p.pictures);
+    free(p.planes);
     return 0;
 }

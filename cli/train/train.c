@@ -171,6 +171,37 @@ static void read_data(const char *text, struct dataset *data)
             data->labels, data->count, data->label[0]);
 }
 
+/* What pack wrote beside a file of labels: the names of classes, the caller's to free; NULL if it did not. */
+static char *classes_of(const struct dataset *data, char path[240])
+{
+    static const char labels[] = ".labels.npy";
+    struct stat there;
+    cvg_error error;
+    size_t size;
+    const size_t length = strlen(data->labels), end = sizeof labels - 1;
+    if (length < end || strcmp(data->labels + length - end, labels))
+        return NULL;
+    snprintf(path, 240, "%.*s.classes.txt", (int)(length - end), data->labels);
+    if (stat(path, &there))
+        return NULL;
+    char *text = (char *)file_read(path, &size, &error);
+    if (!text)
+        die(EXIT_BAD_INPUT, "%s", error.text);
+    text[size] = 0;
+    return text;
+}
+
+/* A class that is missing in one of two folders moves the labels of those behind it. */
+static void classes_must_agree(const struct dataset *data, const struct dataset *test)
+{
+    char path[2][240];
+    char *first = classes_of(data, path[0]), *second = classes_of(test, path[1]);
+    if (first && second && strcmp(first, second))
+        die(EXIT_BAD_INPUT, "%s and %s name other classes: their labels do not mean the same", path[0], path[1]);
+    free(first);
+    free(second);
+}
+
 /* Reads what the settings name, and checks it against the network and, of a checkpoint, the fingerprints. */
 static void get_data(struct training *t, int demo, int resume)
 {
@@ -183,6 +214,7 @@ static void get_data(struct training *t, int demo, int resume)
         read_data(s->data, &t->data);
         if (*s->test)
             read_data(s->test, &t->test);
+        classes_must_agree(&t->data, &t->test);
     }
     const uint64_t data = dataset_fingerprint(&t->data), test = t->test.count ? dataset_fingerprint(&t->test) : 0;
     if (resume && data != s->data_print)
