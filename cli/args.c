@@ -11,7 +11,12 @@ const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_w
 
 const char *type_name(cvg_type type) { return type == CVG_F32 ? "f32" : "f64"; }
 
-enum { TABLES = VERIFY | BENCH, PLANS = TABLES | RUN | INFO, GEOMETRY = EXPLAIN | PLANS };
+enum {
+    TABLES = VERIFY | BENCH,
+    PLANS = TABLES | RUN | INFO,
+    GEOMETRY = EXPLAIN | PLANS,
+    MODELS = PREDICT | EVALUATE | EXPORT,
+};
 
 const struct option_info option_info[OPTIONS] = {
     [OPT_ALGO] = {"--algo", PLANS, 0},
@@ -26,16 +31,17 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_DILATION] = {"--dilation", GEOMETRY, 0},
     [OPT_DTAG] = {"--dtag", PLANS, 0},
     [OPT_EPOCHS] = {"--epochs", TRAIN, 0},
-    [OPT_ERROR_GROWTH] = {"--error-growth", PLANS | TRAIN, 0},
+    [OPT_ERROR_GROWTH] = {"--error-growth", PLANS | TRAIN | MODELS, 0},
     [OPT_EVERY] = {"--every", TRAIN, 0},
-    [OPT_EXACT] = {"--exact", PLANS | TRAIN, 1},
+    [OPT_EXACT] = {"--exact", PLANS | TRAIN | MODELS, 1},
     [OPT_EXPORT] = {"--export", INFO, 0},
     [OPT_FIGURE] = {"--figure", EXPLAIN, 0},
-    [OPT_FORMAT] = {"--format", EXPLAIN | BENCH | PREDICT, 0},
+    [OPT_FORMAT] = {"--format", EXPLAIN | BENCH | PREDICT | EXPORT, 0},
     [OPT_FREEZE] = {"--freeze", TRAIN, 0},
     [OPT_GRAD_OUTPUT] = {"--grad-output", EXPLAIN | RUN, 0},
+    [OPT_GRAY] = {"--gray", PACK, 1},
     [OPT_GROUPS] = {"--groups", GEOMETRY, 0},
-    [OPT_HELP] = {"--help", DEMO | EXPLAIN | PLANS | TRAIN | PREDICT | EVALUATE, 1},
+    [OPT_HELP] = {"--help", DEMO | EXPLAIN | PLANS | TRAIN | MODELS | PACK, 1},
     [OPT_IMPORT] = {"--import", INFO, 0},
     [OPT_INIT] = {"--init", TRAIN, 0},
     [OPT_INPUT] = {"--input", EXPLAIN | RUN, 0},
@@ -48,10 +54,11 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_MEASURE] = {"--measure", INFO, 0},
     [OPT_MEMORY] = {"--memory", TRAIN, 0},
     [OPT_MIN_TIME] = {"--min-time", BENCH, 0},
+    [OPT_MODEL] = {"--model", MODELS, 0},
     [OPT_MOMENTUM] = {"--momentum", TRAIN, 0},
     [OPT_NESTEROV] = {"--nesterov", TRAIN, 1},
     [OPT_OPTIMIZER] = {"--optimizer", TRAIN, 0},
-    [OPT_OUTPUT] = {"-o", EXPLAIN | BENCH | RUN | TRAIN, 0},
+    [OPT_OUTPUT] = {"-o", EXPLAIN | BENCH | RUN | TRAIN | EXPORT | PACK, 0},
     [OPT_OUTPUT_PADDING] = {"--output-padding", RUN, 0},
     [OPT_PAD] = {"--pad", GEOMETRY, 0},
     [OPT_PASS] = {"--pass", BENCH, 0},
@@ -62,6 +69,7 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_SEED] = {"--seed", VERIFY | TRAIN, 0},
     [OPT_SHAPES] = {"--shapes", TABLES, 0},
     [OPT_SHARD] = {"--shard", TRAIN, 0},
+    [OPT_SIZE] = {"--size", PACK, 0},
     [OPT_STAG] = {"--stag", PLANS, 0},
     [OPT_STRIDE] = {"--stride", GEOMETRY, 0},
     [OPT_TAKE] = {"--take", EXPLAIN | RUN, 0},
@@ -69,7 +77,7 @@ const struct option_info option_info[OPTIONS] = {
     [OPT_THREADS] = {"--threads", PLANS | TRAIN | EVALUATE, 0},
     [OPT_TIME_LIMIT] = {"--time-limit", VERIFY, 0},
     [OPT_TOP] = {"--top", PREDICT, 0},
-    [OPT_TYPE] = {"--type", PLANS | TRAIN, 0},
+    [OPT_TYPE] = {"--type", PLANS | TRAIN | MODELS, 0},
     [OPT_WARMUP] = {"--warmup", TRAIN, 0},
     [OPT_WEIGHT] = {"--weight", EXPLAIN | RUN, 0},
     [OPT_WEIGHT_DECAY] = {"--weight-decay", TRAIN, 0},

@@ -300,32 +300,42 @@ int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error
     return 1;
 }
 
-int array_write(const struct array *array, const char *path, cvg_error *error)
+int npy_begin(FILE *file, const char *descr, int rank, const int64_t *sizes)
 {
-    char shape[200] = "", header[256];
+    char shape[200] = "", header[320];
     size_t length = 0;
-    for (int i = 0; i < array->rank; i++)
-        length += (size_t)snprintf(shape + length, sizeof shape - length, "%" PRId64 "%s", array->shape[i],
-                                   i + 1 < array->rank ? ", "
-                                   : array->rank == 1  ? ","
-                                                       : "");
+    for (int i = 0; i < rank; i++)
+        length += (size_t)snprintf(shape + length, sizeof shape - length, "%" PRId64 "%s", sizes[i],
+                                   i + 1 < rank ? ", "
+                                   : rank == 1  ? ","
+                                                : "");
     /* Magic, version and length take 10 bytes; all is padded to a multiple of 64. */
-    int used = snprintf(header, sizeof header, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%s), }",
-                        (int)size_of(array->type), shape);
+    int used = snprintf(header, sizeof header - 64, "{'descr': '%.8s', 'fortran_order': False, 'shape': (%s), }", descr,
+                        shape);
     const int total = (10 + used + 1 + 63) / 64 * 64;
     for (; used < total - 11; used++)
         header[used] = ' ';
     header[used++] = '\n';
     const unsigned char start[10] = {
         0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(used & 255), (unsigned char)(used >> 8)};
+    return fwrite(start, 1, 10, file) == 10 && fwrite(header, 1, (size_t)used, file) == (size_t)used;
+}
 
+int array_put(const struct array *array, FILE *file)
+{
+    swap_bytes(array->data, array->count, size_of(array->type));
+    const int good = npy_begin(file, array->type == CVG_F32 ? "<f4" : "<f8", array->rank, array->shape) &&
+                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) == (size_t)array->count;
+    swap_bytes(array->data, array->count, size_of(array->type));
+    return good;
+}
+
+int array_write(const struct array *array, const char *path, cvg_error *error)
+{
     FILE *file = fopen(path, "wb");
     if (!file)
         return cli_fail(error, "%.150s: %s", path, strerror(errno));
-    swap_bytes(array->data, array->count, size_of(array->type));
-    const int good = fwrite(start, 1, 10, file) == 10 && fwrite(header, 1, (size_t)used, file) == (size_t)used &&
-                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) == (size_t)array->count;
-    swap_bytes(array->data, array->count, size_of(array->type));
+    const int good = array_put(array, file);
     const int closed = fclose(file) == 0;
     if (good && closed)
         return 1;

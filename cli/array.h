@@ -4,6 +4,8 @@
 
 #include "convgrad.h"
 
+#include <stdio.h>
+
 enum { ARRAY_MOST_AXES = 8 };
 
 struct array {
@@ -44,6 +46,10 @@ int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error
 
 /* Writes .npy, format 1.0; 0 with a sentence, and no file, if it cannot. */
 int array_write(const struct array *array, const char *path, cvg_error *error);
+
+/* The same to an open file; and the head alone, of a dtype such as "|u1", elements follow.  0 if they cannot. */
+int array_put(const struct array *array, FILE *file);
+int npy_begin(FILE *file, const char *descr, int rank, const int64_t *shape);
 
 /* "2x3x4" */
 void shape_print(const int64_t *shape, int rank, char *text, size_t size);

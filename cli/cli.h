@@ -50,17 +50,29 @@ void progress_clear(void); /* before anything else is printed */
 enum option {
     OPT_ALGO, OPT_AUGMENT, OPT_BATCH, OPT_BIAS, OPT_CHECK_PLANNER, OPT_CLIP, OPT_CROP, OPT_DATA, OPT_DEMO,
     OPT_DILATION, OPT_DTAG, OPT_EPOCHS, OPT_ERROR_GROWTH, OPT_EVERY, OPT_EXACT, OPT_EXPORT, OPT_FIGURE, OPT_FORMAT,
-    OPT_FREEZE, OPT_GRAD_OUTPUT, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INIT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
-    OPT_LANG, OPT_LAYOUT, OPT_LEARNING_RATE, OPT_MEAN, OPT_MEASURE, OPT_MEMORY, OPT_MIN_TIME, OPT_MOMENTUM,
+    OPT_FREEZE, OPT_GRAD_OUTPUT, OPT_GRAY, OPT_GROUPS, OPT_HELP, OPT_IMPORT, OPT_INIT, OPT_INPUT, OPT_INPUT_SHAPE, OPT_JSON,
+    OPT_LANG, OPT_LAYOUT, OPT_LEARNING_RATE, OPT_MEAN, OPT_MEASURE, OPT_MEMORY, OPT_MIN_TIME, OPT_MODEL, OPT_MOMENTUM,
     OPT_NESTEROV, OPT_OPTIMIZER, OPT_OUTPUT, OPT_OUTPUT_PADDING, OPT_PAD, OPT_PASS, OPT_PEER, OPT_RANDOM, OPT_RESUME,
-    OPT_SCHEDULE, OPT_SEED, OPT_SHAPES, OPT_SHARD, OPT_STAG, OPT_STRIDE, OPT_TAKE, OPT_TEST, OPT_THREADS,
+    OPT_SCHEDULE, OPT_SEED, OPT_SHAPES, OPT_SHARD, OPT_SIZE, OPT_STAG, OPT_STRIDE, OPT_TAKE, OPT_TEST, OPT_THREADS,
     OPT_TIME_LIMIT, OPT_TOP, OPT_TYPE, OPT_WARMUP, OPT_WEIGHT, OPT_WEIGHT_DECAY, OPT_WEIGHT_LAYOUT, OPT_WEIGHT_SHAPE,
     OPTIONS
 };
 /* clang-format on */
 
 /* The commands, as bits: which take an option. */
-enum { DEMO = 1, EXPLAIN = 2, VERIFY = 4, BENCH = 8, RUN = 16, INFO = 32, TRAIN = 64, PREDICT = 128, EVALUATE = 256 };
+enum {
+    DEMO = 1,
+    EXPLAIN = 2,
+    VERIFY = 4,
+    BENCH = 8,
+    RUN = 16,
+    INFO = 32,
+    TRAIN = 64,
+    PREDICT = 128,
+    EVALUATE = 256,
+    EXPORT = 512,
+    PACK = 1024
+};
 
 struct option_info {
     const char *name;
@@ -177,8 +189,10 @@ int command_verify(const struct args *args);
 int command_bench(const struct args *args);
 int command_run(const struct args *args);
 int command_info(const struct args *args);
-int command_train(const struct args *args); /* these three: cli/train/, or cli/untrained.c where that is left out */
+int command_train(const struct args *args); /* these five: cli/train/, or cli/untrained.c where that is left out */
 int command_predict(const struct args *args);
 int command_evaluate(const struct args *args);
+int command_export(const struct args *args);
+int command_pack(const struct args *args);
 
 #endif

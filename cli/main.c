@@ -43,9 +43,17 @@ static const struct command {
      "          [--clip NORM] [--augment flip,crop=N] [--seed 1] [--init he|xavier|FILE] [--freeze 0-5]\n"
      "          [--shard N] [--layout L] [--type f32|f64] [--threads N] [--memory BYTES] [--every STEPS]\n"},
     {"predict", PREDICT, command_predict,
-     "  predict DIR|WEIGHTS IMAGES       the classes of images [--top 3] [--format text|json]\n"},
+     "  predict DIR|WEIGHTS IMAGES       the classes of images [--top 3] [--format text|json]\n"
+     "          [--model MODEL.txt]      of weights that another program wrote [--type f32|f64]\n"},
     {"evaluate", EVALUATE, command_evaluate,
-     "  evaluate DIR|WEIGHTS --data IMAGES,LABELS     loss, accuracy and what is taken for what\n"},
+     "  evaluate DIR|WEIGHTS --data IMAGES,LABELS     loss, accuracy and what is taken for what\n"
+     "          [--model MODEL.txt] [--type f32|f64] [--threads N]\n"},
+    {"export", EXPORT, command_export,
+     "  export  DIR|WEIGHTS -o F.onnx|F.c     the network for other programs\n"
+     "          [--format onnx|c|npy] [--model MODEL.txt] [--type f32|f64]\n"},
+    {"pack", PACK, command_pack,
+     "  pack    FOLDER -o F.npy          images in folders, one a class, as data for train\n"
+     "          [--size HxW] [--gray]\n"},
 };
 
 static const char common[] =

@@ -2,6 +2,7 @@
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 /*
@@ -19,5 +20,12 @@ struct output {
 /* Dies with the option's name and the reason if it cannot; as all these do. */
 void output_open(struct output *output, const char *option, const char *path);
 void output_close(struct output *output);
+
+/* The same in two steps, so that some files take their places together, or none of them. */
+void output_end(struct output *output);
+void output_place(struct output *outputs, int64_t count);
+
+/* Makes a folder for outputs if it is not there; it goes if they do. */
+void output_folder(const char *option, const char *path);
 
 #endif

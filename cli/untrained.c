@@ -23,3 +23,15 @@ int command_evaluate(const struct args *args)
     (void)args;
     die_untrained("evaluate");
 }
+
+int command_export(const struct args *args)
+{
+    (void)args;
+    die_untrained("export");
+}
+
+int command_pack(const struct args *args)
+{
+    (void)args;
+    die_untrained("pack");
+}

@@ -123,6 +123,23 @@ CVG_API cvg_status cvg_network_get_facts(const cvg_network *network, cvg_network
 /* One layer for people and tables: "conv 16 5x5 padding=2".  NULL past the last. */
 CVG_API const char *cvg_network_layer(const cvg_network *network, int index);
 
+/* One layer for programs that write a network in another form.  Grows at its end; set struct_size before the call. */
+typedef struct cvg_layer {
+    size_t struct_size;    /* sizeof(cvg_layer) */
+    const char *kind;      /* its word: "conv" */
+    int from, other;       /* the layers that it reads, -1 the input; other: of add, else -1 */
+    int64_t in[4], out[4]; /* channels, then axes; 0 past the last */
+    int64_t filter[3], stride[3], padding[3], dilation[3], output_padding[3]; /* of convolutions and pools; by axis */
+    int64_t groups;
+    double value; /* leaky_relu: slope; dropout: probability; batchnorm: momentum */
+    double eps;   /* batchnorm */
+} cvg_layer;
+/* Returns CVG_INVALID_ARGUMENT past the last layer (the loss is the last), and for another struct_size. */
+CVG_API cvg_status cvg_network_get_layer(const cvg_network *network, int index, cvg_layer *layer);
+
+/* The network sees value * factor - shift of an input's channel.  Returns 1, or 0 past the last. */
+CVG_API int cvg_network_scaling(const cvg_network *network, int64_t channel, double *factor, double *shift);
+
 /* One named part of the array of parameters. */
 typedef struct cvg_parameter {
     const char *name; /* as in PyTorch's state_dict: "0.weight"; belongs to the network */

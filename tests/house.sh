@@ -44,7 +44,7 @@ rule 'the program looks into the library' \
     "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|geometry|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
 
 rule "the program's training looks into the library" \
-    "$(includes cli/train/*.[ch] | grep -vE '"(convgrad|convgrad_train|cli|page|dataset|files|history|settings|training)\.h"')"
+    "$(includes cli/train/*.[ch] | grep -vE '"(convgrad|convgrad_train|cli|output|page|dataset|export|files|history|image|model|settings|training)\.h"')"
 
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c, measure.c and verify.c' \

@@ -144,7 +144,7 @@ TRAIN_MUTANTS = [
 MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
 TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"]]
 
-# Faults of the program's training: the file below cli/train/.
+# Faults of the program's training: the file below cli/train/.  One is seen only where there is stb_image.
 PROGRAM_MUTANTS = [
     ("train.c", "if (resume && data != s->data_print)", "if (0 && data != s->data_print)", "a resume takes any data"),
     ("train.c", "if (resume && test != s->test_print)", "if (0 && test != s->test_print)", "a resume takes any test data"),
@@ -163,9 +163,26 @@ PROGRAM_MUTANTS = [
     ("dataset_read.c", "record[labels - 1]", "record[0]", "CIFAR-100's coarse label is taken"),
     ("predict.c", "value_of(m->facts.type, outputs, i) > value_of(m->facts.type, outputs, best)", "value_of(m->facts.type, outputs, i) < value_of(m->facts.type, outputs, best)", "the least probable class comes first"),
     ("report.c", "a->table[a->data->label[i] * classes + best]++;", "a->table[best * classes + a->data->label[i]]++;", "the confusion table is turned"),
+    ("protobuf.c", "value >= 128; value >>= 7", "value > 128; value >>= 7", "128 is written as the begin of a longer number"),
+    ("onnx.c", "second && i < rank", "0 && i < rank", "ONNX pads at the begin alone"),
+    ("onnx.c", "if (has(g, part[i].text) || ", "if ((i == 0 && has(g, part[i].text)) || ", "ONNX has no biases"),
+    ("export.c", "return (p->offset > q->offset) - (p->offset < q->offset);", "return 0 * (p->offset > q->offset);", "C has the parameters in the order of their names"),
+    ("export.c", "\"%s%a%s,\"", "\"%s%.7e%s,\"", "C has seven digits of each parameter"),
+    ("export.c", "facts->shard, m->settings.error_growth);", "(int64_t)1, m->settings.error_growth);", "C chooses algorithms for another shard"),
+    ("pack.c", "return strcmp(*(char *const *)a,", "return strcasecmp(*(char *const *)a,", "classes are not in the order of bytes"),
+    ("pack.c", "planes[c * pixels + i]", "planes[i * image->channels + c]", "pictures have channels last"),
+    ("image.c", "int64_t sum = h * w / 2;", "int64_t sum = 0;", "averages are cut off"),
+    ("image.c", "(image->height - h) / 2 * image->width", "(int64_t)0", "the top is taken instead of the middle"),
+    ("image.c", "if (there != want)", "if (there < want)", "what follows a picture is ignored"),
+    ("image_stb.c", "return bytes[at + 1] == 0xd9;", "return 1;", "a JPEG file that is cut short is taken"),
+    ("predict.c", "m->facts.type == CVG_F32 ? 9 : 17;", "9;", "outputs of f64 are printed with the digits of f32"),
 ]
 MUTANTS += [("../cli/train/" + name, *rest) for name, *rest in PROGRAM_MUTANTS]
-PROGRAM_TESTS = [[sys.executable, "{source}/tests/train_exact.py", "{build}/convgrad"], ["sh", "{source}/tests/train_cli.sh", "{build}/convgrad"]]
+COMPILER = ["cc", "-I{source}/include", "{build}/libconvgrad-train.a", "{build}/libconvgrad.a", "-fopenmp", "-lm"]
+PROGRAM_TESTS = [[sys.executable, "{source}/tests/train_exact.py", "{build}/convgrad"],
+                 [sys.executable, "{source}/tests/train_data.py", "{build}/convgrad"],
+                 [sys.executable, "{source}/tests/train_export.py", "{build}/convgrad", *COMPILER],
+                 ["sh", "{source}/tests/train_cli.sh", "{build}/convgrad"]]
 
 # Faults of Python's training: the file below bindings/python/convgrad/; left out without NumPy and pytest.
 PYTHON_MUTANTS = [
@@ -215,7 +232,7 @@ CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "thre
 # What may catch a fault of the files that begin so, and what is built for it.
 KINDS = {
     "../train/": (TRAIN_TESTS, ["train_layers", "train_trainer"]),
-    "../cli/train/": (PROGRAM_TESTS, ["convgrad_program"]),
+    "../cli/train/": (PROGRAM_TESTS, ["convgrad_program", "convgrad_static", "convgrad_train_static"]),
     "../bindings/": (PYTHON_TESTS, ["convgrad_program", "convgrad", "convgrad_train"]),
     "": (TESTS, CORE_TARGETS),
 }

@@ -779,6 +779,40 @@ static void test_mistakes(void)
     whole_free(&w);
 }
 
+/* What programs that write networks in other forms are told; tests/train_export.py holds the geometry by values. */
+static void test_layers_told(void)
+{
+    const char *text = "input 2x5x6 scale=0.5 mean=1,2 std=4\nconv_transpose 4 3x2 stride=2x1 padding=1x0 "
+                       "output_padding=1x0 groups=2\na = batchnorm eps=0.25 momentum=0.5\nadd a\nglobal_avgpool\nmse\n";
+    cvg_network *n = network_of(text, CVG_F32, 4);
+    cvg_layer l = {.struct_size = sizeof l};
+    double factor = 0, shift = 0;
+    if (!n)
+        return;
+    check(!cvg_network_get_layer(n, 0, &l) && !strcmp(l.kind, "conv_transpose") && l.from == -1 && l.other == -1 &&
+              l.in[0] == 2 && l.in[1] == 5 && l.in[2] == 6 && !l.in[3] && l.out[0] == 4 && l.out[1] == 10 &&
+              l.out[2] == 7 && l.filter[0] == 3 && l.filter[1] == 2 && l.stride[0] == 2 && l.stride[1] == 1 &&
+              l.padding[0] == 1 && !l.padding[1] && l.output_padding[0] == 1 && !l.output_padding[1] && l.groups == 2,
+          "conv_transpose is told wrongly");
+    check(!cvg_network_get_layer(n, 1, &l) && l.from == 0 && l.eps == 0.25 && l.value == 0.5,
+          "batchnorm is told wrongly");
+    check(!cvg_network_get_layer(n, 2, &l) && l.from == 1 && l.other == 1, "add is told wrongly");
+    check(!cvg_network_get_layer(n, 3, &l) && l.filter[0] == 10 && l.filter[1] == 7, "global_avgpool is told wrongly");
+    check(!cvg_network_get_layer(n, 4, &l) && !strcmp(l.kind, "mse") && l.in[0] == 4 && !l.out[0],
+          "mse is told wrongly");
+    check(cvg_network_get_layer(n, 5, &l) && cvg_network_get_layer(n, -1, &l) && cvg_network_get_layer(n, 0, NULL) &&
+              cvg_network_get_layer(NULL, 0, &l),
+          "a layer that is not there is told");
+    l.struct_size--;
+    check(cvg_network_get_layer(n, 0, &l) == CVG_INVALID_ARGUMENT, "another struct_size is taken");
+    check(cvg_network_scaling(n, 1, &factor, &shift) == 1 && factor == 0.125 && shift == 0.5, "scaling is %g, %g",
+          factor, shift);
+    check(!cvg_network_scaling(n, 2, &factor, &shift) && !cvg_network_scaling(n, -1, &factor, &shift) &&
+              !cvg_network_scaling(n, 0, NULL, &shift) && !cvg_network_scaling(NULL, 0, &factor, &shift),
+          "scaling of what is not there");
+    cvg_network_destroy(n);
+}
+
 static void test_layout(void)
 {
     for (int type = CVG_F32; type <= CVG_F64; type++) {
@@ -793,6 +827,7 @@ static void test_layout(void)
             test_alone(networks[i], (cvg_type)type);
     }
     test_nan_in_pool();
+    test_layers_told();
     test_softmax();
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         test_differences(networks[i]);

@@ -95,7 +95,7 @@ def bound(layers, x):
     return a, e
 
 
-def compare(program, weights, pixels, said):
+def compare(program, weights, pixels, said, *other):
     net = network()
     tensors = {k: v.double() if v.is_floating_point() else v for k, v in read(weights).items()
                if not k.startswith("optimizer.")}
@@ -105,7 +105,7 @@ def compare(program, weights, pixels, said):
         logits, error = bound(net, (pixels.double() / 255 - 0.5) / 0.25)
         p = torch.softmax(logits, 1)
         most = p * (torch.exp(2 * error.max(1, keepdim=True)[0]) - 1 + 32 * UNIT) + 1e-9 * p + 2.0 ** -120
-    out = subprocess.run([program, "predict", weights, "x.idx", "--top", "5", "--format", "json"], check=True,
+    out = subprocess.run([program, "predict", weights, "x.idx", "--top", "5", "--format", "json", *other], check=True,
                          stdout=subprocess.PIPE).stdout
     lines = [json.loads(line) for line in out.splitlines()]
     assert len(lines) == len(pixels)
@@ -149,6 +149,7 @@ def main():
             if "running" not in name and "num_batches" not in name:
                 assert torch.equal(got[name], want), name
         print("we load PyTorch's")
+        compare(program, "theirs.safetensors", pixels, "we predict from PyTorch's", "--model", "model.txt", "--exact")
         os.chdir("/")
 
 

@@ -67,6 +67,38 @@ cvg_status cvg_network_get_facts(const cvg_network *n, cvg_network_facts *facts)
     return CVG_OK;
 }
 
+cvg_status cvg_network_get_layer(const cvg_network *n, int index, cvg_layer *layer)
+{
+    if (!n || !layer || layer->struct_size != sizeof *layer || index < 0 || index >= n->layers)
+        return CVG_INVALID_ARGUMENT;
+    const struct cvt_layer *l = &n->layer[index];
+    *layer = (cvg_layer){.struct_size = sizeof *layer,
+                         .kind = l->kind->name,
+                         .from = l->from,
+                         .other = l->other,
+                         .groups = l->groups,
+                         .value = l->value,
+                         .eps = l->eps};
+    put_shape(&l->in, layer->in);
+    if (!l->kind->is_loss)
+        put_shape(&l->out, layer->out);
+    memcpy(layer->filter, l->filter, sizeof layer->filter);
+    memcpy(layer->stride, l->stride, sizeof layer->stride);
+    memcpy(layer->padding, l->padding, sizeof layer->padding);
+    memcpy(layer->dilation, l->dilation, sizeof layer->dilation);
+    memcpy(layer->output_padding, l->extra, sizeof layer->output_padding);
+    return CVG_OK;
+}
+
+int cvg_network_scaling(const cvg_network *n, int64_t channel, double *factor, double *shift)
+{
+    if (!n || !factor || !shift || channel < 0 || channel >= n->input.channels)
+        return 0;
+    *factor = n->factor[channel];
+    *shift = n->shift[channel];
+    return 1;
+}
+
 /* Multiplications of a layer for one sample, in millions. */
 static double products(const cvg_network *n, const struct cvt_layer *l)
 {

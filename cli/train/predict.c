@@ -1,51 +1,11 @@
 /* convgrad predict and evaluate: what a trained network says. */
-#include "training.h"
+#include "model.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* A trained network. */
-struct model {
-    struct settings settings;
-    cvg_network *network;
-    cvg_network_facts facts;
-    void *parameters;
-};
-
-/* From a file of weights, or a training's folder: its best ones, if it was tested, or the last. */
-static struct model model_read(const char *path)
-{
-    struct model m = {{0}, NULL, {.struct_size = sizeof m.facts}, NULL};
-    struct weights weights;
-    struct stat there;
-    char best[4200];
-    cvg_error error;
-    snprintf(best, sizeof best, "%s/best.safetensors", path);
-    weights_read(&weights, path, stat(best, &there) ? "checkpoint.safetensors" : "best.safetensors");
-    char *text = weights_note(&weights, "model"), *settings = weights_note(&weights, "settings");
-    if (!text || !settings || !settings_read(&m.settings, settings))
-        die(EXIT_BAD_INPUT, "%s: is no file of convgrad train, or is damaged: it has no model", weights.path);
-    m.network = network_make(text, &m.settings, 64, 1);
-    cvg_network_get_facts(m.network, &m.facts);
-    m.parameters = cli_alloc((size_t)m.facts.parameters, type_size(m.settings.type));
-    if (cvg_network_load(m.network, m.parameters, weights.bytes, weights.size, 1, NULL, &error))
-        die(EXIT_BAD_INPUT, "%s: %s", weights.path, error.text);
-    free(text);
-    free(settings);
-    free(weights.bytes);
-    return m;
-}
-
-static void model_free(struct model *m)
-{
-    cvg_network_destroy(m->network);
-    free(m->parameters);
-}
 
 /* ---- predict ---- */
 
@@ -53,12 +13,16 @@ static void model_free(struct model *m)
 static void print_sample(const struct model *m, const void *outputs, int64_t index, int64_t top, int json)
 {
     const int64_t count = m->facts.output_elements;
+    const int digits = m->facts.type == CVG_F32 ? 9 : 17; /* as many as give the same number back */
     char *taken = cli_alloc((size_t)count, 1);
     printf(json ? "{\"index\": %" PRId64 : "%" PRId64 ":", index);
     if (!m->facts.classifies) {
         printf(json ? ", \"outputs\": [" : "");
         for (int64_t i = 0; i < count; i++)
-            printf(json ? "%s%.9g" : "%s %.6g", i && json ? ", " : "", value_of(m->facts.type, outputs, i));
+            if (json)
+                printf("%s%.*g", i ? ", " : "", digits, value_of(m->facts.type, outputs, i));
+            else
+                printf(" %.6g", value_of(m->facts.type, outputs, i));
         printf(json ? "]}\n" : "\n");
         free(taken);
         return;
@@ -71,7 +35,7 @@ static void print_sample(const struct model *m, const void *outputs, int64_t ind
                 best = i;
         taken[best] = 1;
         if (json)
-            printf("%s{\"class\": %" PRId64 ", \"probability\": %.9g}", n ? ", " : "", best,
+            printf("%s{\"class\": %" PRId64 ", \"probability\": %.*g}", n ? ", " : "", best, digits,
                    value_of(m->facts.type, outputs, best));
         else
             printf("%s %" PRId64 " (%.2f %%)", n ? "," : "", best, 100 * value_of(m->facts.type, outputs, best));
@@ -91,7 +55,7 @@ int command_predict(const struct args *args)
         die(EXIT_BAD_INPUT, "predict takes weights (a file, or a training's folder) and images; has %d arguments",
             args->count);
     const int64_t top = args_count(args, OPT_TOP, 3, 1);
-    struct model m = model_read(args->word[0]);
+    struct model m = model_read(args, args->word[0]);
     if (!dataset_read(&data, args->word[1], 0, &error) || !dataset_fits(&data, &m.facts, 0, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
     const cvg_arrays arrays = dataset_arrays(&data, m.network);
@@ -156,7 +120,7 @@ int command_evaluate(const struct args *args)
     if (!args->option[OPT_DATA])
         die(EXIT_BAD_INPUT, "--data is missing; must be IMAGES,LABELS, or CIFAR's .bin files");
     args_threads(args, "0", &threads, 1);
-    struct model m = model_read(args->word[0]);
+    struct model m = model_read(args, args->word[0]);
     if (!dataset_read(&data, args->option[OPT_DATA], 1, &error) || !dataset_fits(&data, &m.facts, 1, &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
     recipe.samples = data.count;

@@ -1,6 +1,6 @@
 /* convgrad train: from a model's text and data to weights, history and report. */
 #include "files.h"
-#include "training.h"
+#include "model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -158,19 +158,6 @@ static void train_all(struct training *t)
 
 /* ---- beginnings ---- */
 
-static char *read_text(const char *path)
-{
-    size_t size;
-    cvg_error error;
-    unsigned char *bytes = file_read(path, &size, &error);
-    if (!bytes)
-        die(EXIT_BAD_INPUT, "%s", error.text);
-    if (memchr(bytes, 0, size))
-        die(EXIT_BAD_INPUT, "%s: has a NUL; must be a model's text", path);
-    bytes[size] = 0;
-    return (char *)bytes;
-}
-
 static void read_data(const char *text, struct dataset *data)
 {
     cvg_error error;
@@ -182,6 +169,37 @@ static void read_data(const char *text, struct dataset *data)
     if (same && data->count > 1)
         die(EXIT_BAD_INPUT, "%s: all %" PRId64 " labels are %" PRId64 "; a model cannot learn from one class",
             data->labels, data->count, data->label[0]);
+}
+
+/* What pack wrote beside a file of labels: the names of classes, the caller's to free; NULL if it did not. */
+static char *classes_of(const struct dataset *data, char path[240])
+{
+    static const char labels[] = ".labels.npy";
+    struct stat there;
+    cvg_error error;
+    size_t size;
+    const size_t length = strlen(data->labels), end = sizeof labels - 1;
+    if (length < end || strcmp(data->labels + length - end, labels))
+        return NULL;
+    snprintf(path, 240, "%.*s.classes.txt", (int)(length - end), data->labels);
+    if (stat(path, &there))
+        return NULL;
+    char *text = (char *)file_read(path, &size, &error);
+    if (!text)
+        die(EXIT_BAD_INPUT, "%s", error.text);
+    text[size] = 0;
+    return text;
+}
+
+/* A class that is missing in one of two folders moves the labels of those behind it. */
+static void classes_must_agree(const struct dataset *data, const struct dataset *test)
+{
+    char path[2][240];
+    char *first = classes_of(data, path[0]), *second = classes_of(test, path[1]);
+    if (first && second && strcmp(first, second))
+        die(EXIT_BAD_INPUT, "%s and %s name other classes: their labels do not mean the same", path[0], path[1]);
+    free(first);
+    free(second);
 }
 
 /* Reads what the settings name, and checks it against the network and, of a checkpoint, the fingerprints. */
@@ -196,6 +214,7 @@ static void get_data(struct training *t, int demo, int resume)
         read_data(s->data, &t->data);
         if (*s->test)
             read_data(s->test, &t->test);
+        classes_must_agree(&t->data, &t->test);
     }
     const uint64_t data = dataset_fingerprint(&t->data), test = t->test.count ? dataset_fingerprint(&t->test) : 0;
     if (resume && data != s->data_print)
@@ -256,7 +275,7 @@ static void begin_new(struct training *t, const struct args *args)
     if (t->folder && snprintf(path, sizeof path, "%s/checkpoint.safetensors", t->folder) < 4096 && !stat(path, &there))
         die(EXIT_BAD_INPUT, "-o: %s: holds a training; go on with train --resume %s, or name another folder", t->folder,
             t->folder);
-    t->model = demo ? strcpy(cli_alloc(sizeof demo_model, 1), demo_model) : read_text(args->word[0]);
+    t->model = demo ? strcpy(cli_alloc(sizeof demo_model, 1), demo_model) : model_text_read(args->word[0]);
     get_data(t, demo, 0);
     if (!args->option[OPT_BATCH] && t->recipe.batch > t->data.count)
         t->recipe.batch = t->data.count;

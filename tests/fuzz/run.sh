@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:?seconds} && shift
-[ $# -gt 0 ] || set -- conv array problem table plan_text safetensors model
+[ $# -gt 0 ] || set -- conv array problem table plan_text safetensors model pnm
 version=$(clang -dumpversion | cut -d. -f1)
 tool() { command -v "$1" || command -v "$1-$version"; }
 
@@ -46,6 +46,6 @@ done
 "$(tool llvm-profdata)" merge -o build-fuzz-coverage/all.data build-fuzz-coverage/*.raw
 # shellcheck disable=SC2086
 "$(tool llvm-cov)" report $objects -instr-profile=build-fuzz-coverage/all.data src/api.c src/plan.c src/plan_text.c \
-    src/shape.c src/run/*.c src/tensor/*.[ch] src/algo/*.[ch] src/algo/*/*.[ch] cli/array.c cli/problem.c \
+    src/shape.c src/run/*.c src/tensor/*.[ch] src/algo/*.[ch] src/algo/*/*.[ch] cli/array.c cli/problem.c cli/train/image.c \
     train/safetensors.c train/sentence.c train/network.c train/place.c train/layers/*.c |
     awk '/^(src|cli|algo|run|tensor|TOTAL|[a-z_]*\.[ch])/ { printf "%-28s lines %8s  branches %8s\n", $1, $10, $13 }'

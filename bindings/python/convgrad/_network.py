@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import _library as library
 from . import _plan as plans
 from . import _training as training
-from ._geometry import whole
+from ._geometry import LAYOUTS, whole
 
 File = Union[str, "os.PathLike[str]", bytes]
 _TYPES = {"f32": numpy.dtype(numpy.float32), "f64": numpy.dtype(numpy.float64)}
@@ -204,6 +204,8 @@ class Network:
     threads          inside a layer; 0: as many as there are.  1 is for a `Trainer` with workers side by side
     isa              an instruction set, such as 'avx2'; None: what CVG_ISA says, or the best
     freeze           layers that are not trained, such as '0-5,7' or [0, 7]
+    layout           of the arrays between layers: 'channels_first', or 'channels_last', which decides bits; samples,
+                     predictions and parameters have channels first in any case
 
     `parameters` begins as `init(1)` draws it.  Raises convgrad.Error for a mistake in the text, with its line.
 
@@ -223,7 +225,7 @@ class Network:
 
     def __init__(self, text: Union[str, "os.PathLike[str]"], *, type: DTypeLike = "float32", shard: int = 16,
                  workspace_limit: int = 0, error_growth: float = 12.0, threads: int = 1, isa: Optional[str] = None,
-                 freeze: Union[str, Sequence[int]] = ""):
+                 freeze: Union[str, Sequence[int]] = "", layout: str = LAYOUTS[0]):
         if isinstance(text, os.PathLike):
             text = pathlib.Path(text).read_text(encoding="utf-8")
         if not isinstance(text, str):
@@ -235,13 +237,15 @@ class Network:
         if isa is not None and not isinstance(isa, str):
             raise TypeError(f"isa is {isa!r}; must be a name such as 'avx2'")
         dtype = _TYPES.get(type) if isinstance(type, str) and type in _TYPES else plans._dtype(type)
+        if not isinstance(layout, str) or layout not in LAYOUTS:
+            raise ValueError(f"layout is {layout!r}; must be {' or '.join(LAYOUTS)}")
         threads, limit = whole("threads", threads, 32), whole("workspace_limit", workspace_limit)
         if limit < 0:
             raise ValueError(f"workspace_limit is {limit}; must be at least 0 (no limit)")
         self._text = text
         self._options = {"type": dtype.name, "shard": whole("shard", shard), "workspace_limit": limit,
                          "error_growth": number_of("error_growth", error_growth), "threads": threads, "isa": isa,
-                         "freeze": layers}
+                         "freeze": layers, "layout": layout}
         self._handle = self._make(threads)
         self.facts = self._facts()
         self._places = {}
@@ -269,7 +273,8 @@ class Network:
         isa = os.environ.get("CVG_ISA", "") if told["isa"] is None else told["isa"]
         kind, text = library.F64 if told["type"] == "float64" else library.F32, self._text.encode()
         options = training.Options(ctypes.sizeof(training.Options), kind, told["shard"], told["workspace_limit"],
-                                   told["error_growth"], threads, isa=isa.encode(), freeze=told["freeze"].encode())
+                                   told["error_growth"], threads, isa=isa.encode(), freeze=told["freeze"].encode(),
+                                   layout=LAYOUTS.index(told["layout"]))
         status = training.network_create(byref(made), text, len(text), byref(options), byref(error))
         library.refuse(status, error.text.decode())
         return Handle(made.value, training.network_destroy)

@@ -21,7 +21,7 @@ class Options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("type", c_int), ("shard", c_int64), ("workspace_limit", c_size_t),
         ("error_growth", c_double), ("threads", c_int), ("parallel_for", c_void_p), ("pool", c_void_p),
-        ("isa", c_char_p), ("freeze", c_char_p),
+        ("isa", c_char_p), ("freeze", c_char_p), ("layout", c_int),
     ]
 
 

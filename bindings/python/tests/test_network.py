@@ -651,6 +651,19 @@ def test_mistakes_of_trainers():
             pass
 
 
+def test_channels_last_inside():
+    """Samples and parameters stay as they are; only roundings of convolutions differ (f64: 1e-12 of the largest)."""
+    first, last = (convgrad.Network(MODEL, type="float64", layout=layout) for layout in ("channels_first", "channels_last"))
+    x = numpy.random.default_rng(3).normal(size=(6, *first.input_shape))
+    assert list(first.parameters) == list(last.parameters) and (first.parameters.flat == last.parameters.flat).all()
+    a, b = first.predict(x), last.predict(x)
+    assert a.shape == b.shape and abs(a - b).max() <= 1e-12 * abs(a).max()
+    again = pickle.loads(pickle.dumps(last))
+    assert (again.predict(x) == b).all() and str(again) == str(last)
+    with pytest.raises(ValueError, match="layout is 'last'; must be channels_first or channels_last"):
+        convgrad.Network(MODEL, layout="last")
+
+
 def test_example_of_the_readme(tmp_path, monkeypatch):
     blocks = [block.split("```")[0] for block in (ROOT / "bindings/python/README.md").read_text().split("```python\n")[1:]]
     example, = (block for block in blocks if "convgrad.Trainer" in block)
@@ -664,4 +677,4 @@ def test_example_of_the_readme(tmp_path, monkeypatch):
 def test_structures():
     """As large as the library's: it would refuse the others."""
     sizes = {name: ctypes.sizeof(getattr(_training, name)) for name in ("Options", "Facts", "Recipe")}
-    assert sizes == {"Options": 80, "Facts": 136, "Recipe": 160} or ctypes.sizeof(ctypes.c_void_p) != 8
+    assert sizes == {"Options": 88, "Facts": 136, "Recipe": 160} or ctypes.sizeof(ctypes.c_void_p) != 8

@@ -1,0 +1,76 @@
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+char *model_text_read(const char *path)
+{
+    size_t size;
+    cvg_error error;
+    unsigned char *bytes = file_read(path, &size, &error);
+    if (!bytes)
+        die(EXIT_BAD_INPUT, "%s", error.text);
+    if (memchr(bytes, 0, size))
+        die(EXIT_BAD_INPUT, "%s: has a NUL; must be a model's text", path);
+    bytes[size] = 0;
+    return (char *)bytes;
+}
+
+/* Weights of convgrad train: the model and how it was trained are in their metadata. */
+static void read_own(struct model *m, const struct args *args, const struct weights *weights)
+{
+    static const enum option needless[] = {OPT_MODEL, OPT_TYPE, OPT_EXACT, OPT_ERROR_GROWTH};
+    char *settings = weights_note(weights, "settings");
+    if (!m->text || !settings || !settings_read(&m->settings, settings))
+        die(EXIT_BAD_INPUT,
+            "%s: is no file of convgrad train, or is damaged: it has no model (--model MODEL.txt tells that of other "
+            "programs' weights)",
+            weights->path);
+    for (int i = 0; i < 4; i++)
+        if (args->option[needless[i]])
+            die(EXIT_BAD_INPUT, "%s is given; %s says itself what it is", option_info[needless[i]].name, weights->path);
+    free(settings);
+}
+
+static void read_other(struct model *m, const struct args *args)
+{
+    cvg_type types[2];
+    if (args_types(args, CVG_F32, types) != 1)
+        die(EXIT_BAD_INPUT, "--type is \"%s\"; must be one type", args->option[OPT_TYPE]);
+    m->settings.type = types[0];
+    m->settings.error_growth = plan_error_growth;
+    m->text = model_text_read(args->option[OPT_MODEL]);
+}
+
+struct model model_read(const struct args *args, const char *path)
+{
+    struct model m = {.facts = {.struct_size = sizeof m.facts}};
+    struct weights weights;
+    struct stat there;
+    char best[4200];
+    cvg_error error;
+    snprintf(best, sizeof best, "%s/best.safetensors", path);
+    weights_read(&weights, path, stat(best, &there) ? "checkpoint.safetensors" : "best.safetensors");
+    memcpy(m.path, weights.path, sizeof m.path);
+    m.text = weights_note(&weights, "model");
+    if (m.text || !args->option[OPT_MODEL])
+        read_own(&m, args, &weights);
+    else
+        read_other(&m, args);
+    m.network = network_make(m.text, &m.settings, 64, 1);
+    cvg_network_get_facts(m.network, &m.facts);
+    m.parameters = cli_alloc((size_t)m.facts.parameters, type_size(m.settings.type));
+    if (cvg_network_load(m.network, m.parameters, weights.bytes, weights.size, 1, NULL, &error))
+        die(EXIT_BAD_INPUT, "%s: %s", weights.path, error.text);
+    free(weights.bytes);
+    return m;
+}
+
+void model_free(struct model *m)
+{
+    cvg_network_destroy(m->network);
+    free(m->parameters);
+    free(m->text);
+}
