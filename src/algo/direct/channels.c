@@ -87,6 +87,15 @@ static int clip_columns(const struct cvg_regions *regions)
     return cvg_region_at(regions, 0).positions >= CLASS * classes;
 }
 
+/*
+ * Whether to copy a source of one channel: that is cheap, and with its padding all destinations are one class of
+ * neighbours.  With a stride they are none.
+ */
+static int copies(const struct cvg_shape *s, const struct cvg_gather *view)
+{
+    return view->L == 1 && s->filter_size > 1 && s->stride[0] * s->stride[1] * s->stride[2] == 1;
+}
+
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
@@ -106,11 +115,15 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.groups /= 2;
 
     cut.padded = cvg_axis_padded(&cut.regions, 2);
-    cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
+    const int copied = last && copies(s, &cut.view);
+    for (int i = 0; i < 3 && copied; i++)
+        cut.clip[i] = 0;
+    if (!copied)
+        cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
     cut.in_result = last;
     cut.ahead = last && s->filter_size == 1 &&
                 cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
-    cut.in_place = last || (cut.clip[2] && s->filter_size == 1);
+    cut.in_place = (last && !copied) || (cut.clip[2] && s->filter_size == 1);
     cut.weight_in_place = s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
                           cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
@@ -151,7 +164,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
     const int64_t terms =
         cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
-    const int64_t window = s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded)
+    const int64_t window = cut->in_place && (s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded))
                                ? 0 /* in place at any batch */
                                : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
     cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
