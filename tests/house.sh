@@ -37,7 +37,7 @@ room 'algo' "$algo" src/algo/*.[ch]
 room 'algo/direct' "$algo|direct.h" src/algo/direct/*
 room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
 room 'plan' "$leaf|algo/algo.h|cpu.h|plan.h" src/plan.[ch]
-room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|random|real|safetensors|twice).h' train/*.[ch]
+room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|step|random|real|safetensors|twice).h' train/*.[ch]
 room 'train/layers' '(network|random|real|twice).h' train/layers/*
 rule 'the core knows of training' "$(grep -nE 'convgrad_train|train/' $library include/convgrad.h)"
 rule 'the program looks into the library' \
