@@ -1,6 +1,7 @@
 /* The command line: which commands there are and which options each takes. */
 #include "about.h"
 #include "cli.h"
+#include "ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +137,7 @@ static void set_error_growth(const struct args *args)
         plan_error_growth = 1;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     interrupt_watch();
     about_command(argc, argv);
@@ -158,6 +159,7 @@ int main(int argc, char **argv)
             int status = 0;
             parse(argc, argv, i, &args);
             set_error_growth(&args);
+            ranks_allow(commands[i].name, commands[i].bit & (TRAIN | EVALUATE));
             if (args.option[OPT_HELP])
                 print_usage(stdout, commands[i].bit);
             else
@@ -166,4 +168,10 @@ int main(int argc, char **argv)
             return finished(status);
         }
     die(EXIT_BAD_INPUT, "there is no command \"%s\"; see convgrad --help", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    ranks_begin(&argc, &argv);
+    return ranks_end(run(argc, argv));
 }

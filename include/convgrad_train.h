@@ -401,7 +401,6 @@ typedef struct cvg_traffic {
     size_t struct_size;     /* sizeof(cvg_traffic) */
     int64_t shards;         /* that the busiest rank runs */
     int64_t sent, received; /* bytes, of the rank that has most of them; allgatherv counted as a ring does it */
-    int64_t largest;        /* most bytes from the first to the last place of a call's memory */
     int calls;              /* of alltoallv and allgatherv */
 } cvg_traffic;
 CVG_API cvg_status cvg_trainer_get_traffic(const cvg_trainer *trainer, cvg_traffic *traffic);

@@ -241,7 +241,5 @@ cvg_status cvg_trainer_get_traffic(const cvg_trainer *t, cvg_traffic *traffic)
         traffic->received = received > traffic->received ? received : traffic->received;
         traffic->calls = nodes.count + 3 > traffic->calls ? nodes.count + 3 : traffic->calls;
     }
-    const int64_t slots = (int64_t)t->slots * (int64_t)t->slot_size;
-    traffic->largest = slots > all ? slots : all;
     return CVG_OK;
 }
