@@ -39,6 +39,7 @@ static const struct command {
      "  train MODEL.txt --data IMAGES,LABELS [--test IMAGES,LABELS] -o DIR     trains a whole network\n"
      "  train --demo [-o DIR]            learns drawn digits, in seconds\n"
      "  train --resume DIR [--epochs N]  goes on as if it had never stopped\n"
+     "  mpirun -n 4 convgrad-mpi train ...   the same files, by many processes\n"
      "          [--epochs 10] [--batch 64] [--learning-rate 0.02] [--optimizer sgd|adamw] [--momentum 0.9]\n"
      "          [--nesterov] [--weight-decay 0] [--schedule cosine|constant|step=N,F] [--warmup STEPS]\n"
      "          [--clip NORM] [--augment flip,crop=N] [--seed 1] [--init he|xavier|FILE] [--freeze 0-5]\n"

@@ -34,10 +34,11 @@
  *
  * Shards.  A batch is cut into ceil(batch / shard) parts, as even as possible, the larger ones first.  One worker runs
  * a shard whole; the gradients of shards are added in one fixed binary tree over their numbers.  Batch norm takes its
- * statistics from each shard (ghost batch norm).  Threads only decide who runs a shard.
+ * statistics from each shard (ghost batch norm).  Threads and processes only decide who runs a shard.
  *
- * Same bits.  For one model, recipe and data, everything is bit-identical for every number of threads, every run, and
- * every instruction set with fused multiply-add.  A sample's prediction does not depend on the samples beside it.
+ * Same bits.  For one model, recipe and data, everything is bit-identical for every number of threads and processes,
+ * every run, and every instruction set with fused multiply-add.  A sample's prediction does not depend on the samples
+ * beside it.
  *
  * Random numbers come from counters: keyed by the seed, the epoch and the sample's index in the data set.
  *

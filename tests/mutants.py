@@ -144,7 +144,7 @@ TRAIN_MUTANTS = [
     ("group.c", "? (size_t)(slot + node) * t->slot_size", "? (size_t)(slot + nodes.count - 1 - node) * t->slot_size", "the nodes of a rank are joined in another order"),
     ("group.c", "const int64_t end = cvt_part(shards, t->group.size, rank + 1);\n    for", "nodes->leaves = cvt_part(shards, t->group.size, rank + 1);\n    const int64_t end = nodes->leaves;\n    for", "the tree is cut by rank"),
     ("group.c", "own->asked = word->asked > own->asked ? word->asked : own->asked;", "own->asked = word->asked;", "only the last rank's signal counts"),
-    ("step.c", "g->size > 1 ? cvt_agreed_loss(t, s->base, s->shards, t->most_nodes) : ", "s->mine.count == 0 ? (cvg_loss){.bad_layer = -1} : ", "the loss is that of a rank's first node"),
+    ("group.c", "cvt_push(&all, nodes.node[i], join_losses, NULL);", "cvt_push(&all, nodes.node[i], NULL, NULL);", "the loss agreed on is that of the first node"),
     ("step.c", ".seed = t->recipe.seed};", ".seed = t->recipe.seed + (uint64_t)t->group.rank};", "dropout is keyed by the rank"),
     ("step.c", "state->sharded = t->group.size > 1 && t->moments > 0;", "state->sharded = 0;", "other ranks' old moments are saved"),
     ("join.c", "memcpy(back ? own : kept, back ? kept : own, bytes);", "memcpy(kept, own, bytes);", "a step that failed has moved its slice"),

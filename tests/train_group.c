@@ -224,8 +224,8 @@ static void test_bits(struct setting s, uint64_t kept, int quick)
             team_go(&t, STEPS);
             team_go(&t, 0);
             const struct training *first = &t.rank[0].training;
-            check(!first->n->fuses || hash_of(first->state, first->size) == kept, "other bits with %d ranks of %d",
-                  ranks[i], workers);
+            check(!first->n->fuses || hash_of(first->state, first->size) == kept,
+                  "other bits with %d ranks of %d workers", ranks[i], workers);
             check(state_is(&t, first->state), "%d ranks have different states", ranks[i]);
             team_end(&t);
         }
