@@ -145,6 +145,7 @@ check_launcher() {
     # Ranks that differ, and mistakes: one sentence.
     differ 'rank 1 has data ' '--data x.npy,z.npy' 'A=1'
     differ 'rank 1 has seed=2; rank 0 has seed=1: ranks must not differ' '--data x.npy,y.npy --seed 2' 'A=1'
+    differ 'rank 1 has --every 3; rank 0 has --every 0' '--data x.npy,y.npy --every 3' 'A=1'
     differ 'rank 1: none: No such file' '--data none,y.npy' 'A=1'
     if "$program" info 2>&1 | grep -q avx; then
         differ 'rank 1 has fused multiply-add no; rank 0 has fused multiply-add yes' '' 'CVG_ISA=portable'

@@ -60,7 +60,7 @@ static uint64_t hash(const void *bytes, size_t size)
     return sum;
 }
 
-/* A line for each fact. */
+/* A line for each fact: what decides bits, and when all save. */
 static void put_facts(const struct training *t, char *text)
 {
     const struct settings *s = &t->settings;
@@ -71,8 +71,9 @@ static void put_facts(const struct training *t, char *text)
                  cvg_version(), t->facts.fuses ? "yes" : "no", hash(t->model, strlen(t->model)), type_name(s->type),
                  (int)s->layout, t->facts.shard, s->error_growth, s->freeze, s->data_print, s->test_print);
     length += (int)cvg_recipe_write(&t->recipe, text + length, FACTS - (size_t)length);
-    snprintf(text + length, FACTS - (size_t)length, "step %" PRId64 "\nweights %016" PRIx64 "\n",
-             cvg_trainer_steps_done(t->trainer, t->state),
+    snprintf(text + length, FACTS - (size_t)length,
+             "--every %" PRId64 "\na folder: %s\nstep %" PRId64 "\nweights %016" PRIx64 "\n", s->every,
+             t->folder ? "yes" : "no", cvg_trainer_steps_done(t->trainer, t->state),
              hash(cvg_trainer_parameters(t->trainer, t->state), (size_t)t->facts.parameters * type_size(s->type)));
 }
 

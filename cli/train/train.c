@@ -51,7 +51,7 @@ static int stop_and_save(void *context, int number)
     const struct training *t = context;
     pthread_mutex_lock(&stop.lock);
     stop.asked = number;
-    if (t->group.size > 1)
+    if (ranks_group())
         wait_for_ranks();
     while (!stop.saved)
         pthread_cond_wait(&stop.changed, &stop.lock);
