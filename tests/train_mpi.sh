@@ -118,7 +118,7 @@ check_launcher() {
     # A rank is killed: the job ends, says how to go on, and other ranks do.
     for victim in 0 1; do
         rm -rf kill
-        start 3 train --demo --epochs 6 --threads 1 --every 5 -o kill
+        start 3 train --demo --epochs 4 --threads 1 --every 5 -o kill
         wait_for kill/best.safetensors
         kill -KILL "$(cat pid.$victim)"
         finish
@@ -132,7 +132,7 @@ check_launcher() {
     done
 
     # A signal to one rank: all finish the step, it is saved.
-    start 3 train --demo --epochs 6 --threads 1 --every 5 -o stop
+    start 3 train --demo --epochs 4 --threads 1 --every 5 -o stop
     wait_for stop/best.safetensors
     kill -TERM "$(cat pid.2)"
     finish
@@ -184,7 +184,7 @@ printf 'input 1x4x4 scale=1/255\nconv 3 3x3\nrelu\nflatten\nlinear 3\ncross_entr
 launcher=alone
 "$program" train --demo --epochs 1 -o one >out 2>err
 ok "alone: $(cat err)" $?
-"$program" train --demo --epochs 6 --every 5 -o alone >out 2>err
+"$program" train --demo --epochs 4 --every 5 -o alone >out 2>err
 ok "alone: $(cat err)" $?
 
 # The launchers of the MPI that the program was linked with.
