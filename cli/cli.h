@@ -13,6 +13,9 @@ int cli_fail(cvg_error *error, const char *format, ...);
 /* Prints "convgrad: " and a sentence on standard error, and exits. */
 _Noreturn void die(int status, const char *format, ...);
 
+/* One of many processes: its sentences begin with who, and after them end is called. */
+void die_as(const char *who, void (*end)(int status));
+
 /* Memory, or a clean exit; zeroed. */
 void *cli_alloc(size_t count, size_t size);
 

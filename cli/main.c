@@ -1,6 +1,7 @@
 /* The command line: which commands there are and which options each takes. */
 #include "about.h"
 #include "cli.h"
+#include "ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static const struct command {
      "  train MODEL.txt --data IMAGES,LABELS [--test IMAGES,LABELS] -o DIR     trains a whole network\n"
      "  train --demo [-o DIR]            learns drawn digits, in seconds\n"
      "  train --resume DIR [--epochs N]  goes on as if it had never stopped\n"
+     "  mpirun -n 4 convgrad-mpi train ...   the same files, by many processes\n"
      "          [--epochs 10] [--batch 64] [--learning-rate 0.02] [--optimizer sgd|adamw] [--momentum 0.9]\n"
      "          [--nesterov] [--weight-decay 0] [--schedule cosine|constant|step=N,F] [--warmup STEPS]\n"
      "          [--clip NORM] [--augment flip,crop=N] [--seed 1] [--init he|xavier|FILE] [--freeze 0-5]\n"
@@ -144,7 +146,7 @@ static void set_error_growth(const struct args *args)
         plan_error_growth = 1;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     interrupt_watch();
     about_command(argc, argv);
@@ -166,6 +168,7 @@ int main(int argc, char **argv)
             int status = 0;
             parse(argc, argv, i, &args);
             set_error_growth(&args);
+            ranks_allow(commands[i].name, commands[i].bit & (TRAIN | EVALUATE));
             if (args.option[OPT_HELP])
                 print_usage(stdout, commands[i].bit);
             else
@@ -174,4 +177,10 @@ int main(int argc, char **argv)
             return finished(status);
         }
     die(EXIT_BAD_INPUT, "there is no command \"%s\"; see convgrad --help", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    ranks_begin(&argc, &argv);
+    return ranks_end(run(argc, argv));
 }

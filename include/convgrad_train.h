@@ -34,10 +34,11 @@
  *
  * Shards.  A batch is cut into ceil(batch / shard) parts, as even as possible, the larger ones first.  One worker runs
  * a shard whole; the gradients of shards are added in one fixed binary tree over their numbers.  Batch norm takes its
- * statistics from each shard (ghost batch norm).  Threads only decide who runs a shard.
+ * statistics from each shard (ghost batch norm).  Threads and processes only decide who runs a shard.
  *
- * Same bits.  For one model, recipe and data, everything is bit-identical for every number of threads, every run, and
- * every instruction set with fused multiply-add.  A sample's prediction does not depend on the samples beside it.
+ * Same bits.  For one model, recipe and data, everything is bit-identical for every number of threads and processes,
+ * every run, and every instruction set with fused multiply-add.  A sample's prediction does not depend on the samples
+ * beside it.
  *
  * Random numbers come from counters: keyed by the seed, the epoch and the sample's index in the data set.
  *
@@ -309,8 +310,36 @@ typedef struct cvg_arrays {
  */
 CVG_API cvg_samples cvg_samples_array(const cvg_arrays *arrays);
 
-/* Room for training on many machines: pass NULL.  (A later version fills it in.) */
-typedef struct cvg_group cvg_group;
+/*
+ * Training by many processes, the ranks of a group.  Each has the same model, options, recipe and samples, makes a
+ * trainer with its own rank, and calls the same functions of it in the same order.  A rank runs some of each batch's
+ * shards, and updates a slice of the parameters.  States and results are those of one process, to the bit.
+ *
+ * You bring two functions that move bytes, by MPI or whatever you have; the library alone adds.  All ranks call them
+ * together, from the thread that called the library.  Places and sizes are bytes, one for each rank, multiples of 4;
+ * sizes may be 0.  A function returns 0 when its memory may be used again and what was to come is there.  Else it
+ * returns anything, and the library's call fails with a sentence that has the number.
+ *
+ *   alltoallv   sends send_size[j] bytes at send + send_at[j] to each rank j, itself among them, and receives
+ *               receive_size[i] bytes from each rank i at receive + receive_at[i]
+ *   allgatherv  buffer + at[i] holds size[i] bytes on rank i; afterwards on all ranks
+ *   asked       NULL, or called once in a step: gives a number of this rank's, such as that of a signal; the largest
+ *               of all ranks is cvg_progress.asked on each
+ */
+typedef struct cvg_group {
+    size_t struct_size; /* sizeof(cvg_group); set by CVG_GROUP_INIT */
+    int rank, size;     /* 0 to size - 1; 1 to 65536 */
+    int (*alltoallv)(void *context, const void *send, const size_t *send_at, const size_t *send_size, void *receive,
+                     const size_t *receive_at, const size_t *receive_size);
+    int (*allgatherv)(void *context, void *buffer, const size_t *at, const size_t *size);
+    int (*asked)(void *context);
+    void *context;
+} cvg_group;
+
+#define CVG_GROUP_INIT                                  \
+    {                                                   \
+        sizeof(cvg_group), 0, 1, NULL, NULL, NULL, NULL \
+    }
 
 typedef struct cvg_trainer cvg_trainer;
 
@@ -318,7 +347,7 @@ typedef struct cvg_trainer cvg_trainer;
  * cvg_trainer_create() checks the recipe for the network, which must outlive the trainer.
  *
  *   workers  shards that run side by side; 0 = as many as there are threads; must be 1 if the network has threads
- *   group    NULL
+ *   group    which of many processes this one is; copied; NULL = alone
  *
  * Returns CVG_OK, CVG_INVALID_ARGUMENT, CVG_UNSUPPORTED or CVG_OUT_OF_MEMORY, with *trainer NULL on failure.
  */
@@ -351,6 +380,7 @@ typedef struct cvg_progress {
     double loss;          /* the mean of its samples */
     double learning_rate; /* that was used */
     double gradient_norm; /* before clipping; of what is trained */
+    int asked;            /* the largest of what cvg_group.asked gave on the ranks; 0 without it */
 } cvg_progress;
 
 /*
@@ -363,7 +393,8 @@ typedef struct cvg_progress {
  * Returns CVG_OK.  CVG_INVALID_ARGUMENT, with the state as it was: a NULL, a training that is done, a sample that
  * cannot be read ("sample 4711 cannot be read"), a target that is no class, or a loss or gradient that is not finite
  * ("loss is not finite in step 412: the output of layer 3 (conv) holds 17 values that are not finite; learning_rate
- * is 0.5").
+ * is 0.5").  Of a group, all ranks return the same sentence; but a rank with a NULL does not tell the others, who wait.
+ * The same, with a sentence, if the group's functions fail.
  */
 CVG_API cvg_status cvg_trainer_step(const cvg_trainer *trainer, void *state, const cvg_samples *samples,
                                     cvg_progress *progress, void *workspace, cvg_error *error);
@@ -372,10 +403,25 @@ CVG_API cvg_status cvg_trainer_step(const cvg_trainer *trainer, void *state, con
  * cvg_evaluate() runs the network with given parameters over samples, by the trainer's workers, in the order of their
  * index; loss is that of all of them.
  *
- *   output  samples->count x output_elements, the predictions; or NULL
+ *   output  samples->count x output_elements, the predictions; or NULL (of a group, on all ranks or on none)
  */
 CVG_API cvg_status cvg_evaluate(const cvg_trainer *trainer, const void *parameters, const cvg_samples *samples,
                                 cvg_loss *loss, void *output, void *workspace, cvg_error *error);
+
+/*
+ * Of a group, a rank's state has the moments of its own slice.  cvg_trainer_gather() brings the others': all ranks call
+ * it before one of them saves, or compares states.  Parameters are whole after each step.  Alone it does nothing.
+ */
+CVG_API cvg_status cvg_trainer_gather(const cvg_trainer *trainer, void *state, void *workspace, cvg_error *error);
+
+/* What travels in a step of a whole batch, and who works how much.  Grows at its end; set struct_size. */
+typedef struct cvg_traffic {
+    size_t struct_size;     /* sizeof(cvg_traffic) */
+    int64_t shards;         /* that the busiest rank runs */
+    int64_t sent, received; /* bytes, of the rank that has most of them; allgatherv counted as a ring does it */
+    int calls;              /* of alltoallv and allgatherv */
+} cvg_traffic;
+CVG_API cvg_status cvg_trainer_get_traffic(const cvg_trainer *trainer, cvg_traffic *traffic);
 
 /*
  * cvg_trainer_save() writes a checkpoint: what cvg_network_save() writes, and the optimiser's moments, the steps done

@@ -37,14 +37,14 @@ room 'algo' "$algo" src/algo/*.[ch]
 room 'algo/direct' "$algo|direct.h" src/algo/direct/*
 room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
 room 'plan' "$leaf|algo/algo.h|cpu.h|plan.h" src/plan.[ch]
-room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|random|real|safetensors|twice).h' train/*.[ch]
+room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|step|random|real|safetensors|twice).h' train/*.[ch]
 room 'train/layers' '(network|random|real|twice).h' train/layers/*
 rule 'the core knows of training' "$(grep -nE 'convgrad_train|train/' $library include/convgrad.h)"
 rule 'the program looks into the library' \
-    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|geometry|problem|explain|bench|output|page|peer|guard|verify)\.h"')"
+    "$(includes cli/*.[ch] | grep -vE '"(convgrad|cli|about|array|geometry|problem|explain|bench|output|page|peer|guard|ranks|verify|convgrad_train)\.h"')"
 
 rule "the program's training looks into the library" \
-    "$(includes cli/train/*.[ch] | grep -vE '"(convgrad|convgrad_train|cli|output|page|dataset|export|files|history|image|model|settings|training)\.h"')"
+    "$(includes cli/train/*.[ch] | grep -vE '"(convgrad|convgrad_train|cli|output|page|dataset|export|files|history|image|model|ranks|settings|training)\.h"')"
 
 # Allocation, printing, globals and types.
 rule 'allocation outside plan.c, measure.c and verify.c' \

@@ -124,7 +124,7 @@ TRAIN_MUTANTS = [
     ("place.c", "!(n->layer[l->from].kind->reads_y && n->layer[l->from].trains)", "1", "a result is overwritten that backward reads"),
     ("place.c", "l->adds[j] = written;", "l->adds[j] = 0;", "of two gradients of a shortcut the last one stays"),
     ("update.c", "(squares > 0 ? squares : 0) / (values - 1)", "(squares > 0 ? squares : 0) / values", "a biased running variance"),
-    ("update.c", "const real g = gradient[i] * factor;\n", "const real g = gradient[i] * factor + p[i] * (real)t->recipe.weight_decay;\n", "AdamW's decay is coupled"),
+    ("update.c", "const real g = gradient[i - t->begin] * factor;\n", "const real g = gradient[i - t->begin] * factor + p[i] * (real)t->recipe.weight_decay;\n", "AdamW's decay is coupled"),
     ("update.c", "g = kind == 2 ? g + m[i] * momentum : m[i];", "g = m[i];", "Nesterov's momentum is plain"),
     ("update.c", "return size < least ? 0 : m;", "return m;", "moments stay subnormal"),
     ("step.c", ".batch = s->count,", ".batch = t->recipe.batch,", "the last batch is divided by the full one"),
@@ -140,9 +140,18 @@ TRAIN_MUTANTS = [
     ("arrays.c", "to[i] = ((const unsigned char *)from)[i];", "to[i] = ((const unsigned char *)from)[i] / (real)255;", "bytes are scaled twice"),
     ("arrays.c", "index * n->input.elements, n->input.elements, input", "index * n->input.elements, n->input.elements - 1, input", "a sample's last element is left out"),
     ("recipe.c", "(double)(step - r->warmup) / (double)(t->steps - r->warmup) / 2));", "(double)(step - r->warmup) / (double)t->steps / 2));", "the cosine does not end at the last step"),
+    ("group.c", "cvt_part(blocks, t->group.size, rank) * CVT_SLICE;\n    return", "cvt_part(moved, t->group.size, rank);\n    return", "slices of ranks cut the blocks of the norm"),
+    ("group.c", "? (size_t)(slot + node) * t->slot_size", "? (size_t)(slot + nodes.count - 1 - node) * t->slot_size", "the nodes of a rank are joined in another order"),
+    ("group.c", "const int64_t end = cvt_part(shards, t->group.size, rank + 1);\n    for", "nodes->leaves = cvt_part(shards, t->group.size, rank + 1);\n    const int64_t end = nodes->leaves;\n    for", "the tree is cut by rank"),
+    ("group.c", "own->asked = word->asked > own->asked ? word->asked : own->asked;", "own->asked = word->asked;", "only the last rank's signal counts"),
+    ("group.c", "cvt_push(&all, nodes.node[i], join_losses, NULL);", "cvt_push(&all, nodes.node[i], NULL, NULL);", "the loss agreed on is that of the first node"),
+    ("step.c", ".seed = t->recipe.seed};", ".seed = t->recipe.seed + (uint64_t)t->group.rank};", "dropout is keyed by the rank"),
+    ("step.c", "state->sharded = t->group.size > 1 && t->moments > 0;", "state->sharded = 0;", "other ranks' old moments are saved"),
+    ("join.c", "memcpy(back ? own : kept, back ? kept : own, bytes);", "memcpy(kept, own, bytes);", "a step that failed has moved its slice"),
+    ("join.c", "if (t->end == t->network->elements)", "if (t->group.rank == t->group.size - 1 && t->group.size != 3)", "three ranks lose batch norm's statistics"),
 ]
 MUTANTS += [("../train/" + name, *rest) for name, *rest in TRAIN_MUTANTS]
-TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"]]
+TRAIN_TESTS = [["{build}/tests/train_layers"], ["{build}/tests/train_trainer"], ["{build}/tests/train_group"]]
 
 # Faults of the program's training: the file below cli/train/.  One is seen only where there is stb_image.
 PROGRAM_MUTANTS = [
@@ -231,7 +240,7 @@ CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "thre
 
 # What may catch a fault of the files that begin so, and what is built for it.
 KINDS = {
-    "../train/": (TRAIN_TESTS, ["train_layers", "train_trainer"]),
+    "../train/": (TRAIN_TESTS, ["train_layers", "train_trainer", "train_group"]),
     "../cli/train/": (PROGRAM_TESTS, ["convgrad_program", "convgrad_static", "convgrad_train_static"]),
     "../bindings/": (PYTHON_TESTS, ["convgrad_program", "convgrad", "convgrad_train"]),
     "": (TESTS, CORE_TARGETS),

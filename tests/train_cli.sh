@@ -238,6 +238,11 @@ says 2 '--batch is "0"' train model.txt --data x.idx,y.idx --batch 0 -o new
 says 2 'batch' train model.txt --data x.idx,y.idx --batch 9 -o new
 says 2 '-o is missing' train model.txt --data x.idx,y.idx
 says 2 '--data is missing' train model.txt -o new
+for launcher in PMI_SIZE OMPI_COMM_WORLD_SIZE; do
+    export $launcher=4
+    says 2 '4 ranks but this program has no MPI; use convgrad-mpi' train model.txt --data x.idx,y.idx -o new
+    unset $launcher
+done
 says 2 'train takes one model; has 0' train --data x.idx,y.idx -o new
 says 2 '-o: x.idx: is a file; must be a folder' train model.txt --data x.idx,y.idx --batch 8 -o x.idx
 says 1 '-o: no/where: No such file' train model.txt --data x.idx,y.idx --batch 8 -o no/where

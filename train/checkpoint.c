@@ -122,6 +122,9 @@ cvg_status cvg_trainer_save(const cvg_trainer *t, const void *state, const cvg_n
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "%s is NULL", !t ? "trainer" : !write ? "write" : "state");
     if (cvg_trainer_steps_done(t, state) < 0)
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "state is none of this trainer");
+    if (((const struct cvt_state *)state)->sharded)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT,
+                        "the state has the moments of its own slice alone; all ranks must call cvg_trainer_gather()");
     cvg_recipe_write(&t->recipe, recipe, sizeof recipe);
     struct source s = {.n = t->network,
                        .t = t,

@@ -1,39 +1,18 @@
-/* One step of training: shards, the tree, the update.  And evaluation, by the same workers and tree. */
-#include "trainer.h"
+/* One step of training: its shards, what may be wrong, the calls.  And evaluation, by the same workers and tree. */
+#include "step.h"
 
 #include <math.h>
 #include <string.h>
-
-/* One step, as workers see it. */
-struct step {
-    const cvg_trainer *t;
-    struct cvt_state *state;
-    const cvg_samples *samples;
-    char *base;
-    int64_t epoch, first, count, shards; /* of the batch: its first place in the order */
-    struct cvt_stack *stack;             /* of each worker */
-    char **pair;                         /* what is joined at the end: to, from */
-    int pairs;
-    char *root;
-    double *square, rate, factor;
-};
-
-static char *aligned(void *workspace) { return (char *)(((uintptr_t)workspace + 63) / 64 * 64); }
-
-static char *gradient_of(char *sum) { return sum + (sizeof(struct cvt_sum) + 63) / 64 * 64; }
-static const char *gradient_in(const char *sum) { return sum + (sizeof(struct cvt_sum) + 63) / 64 * 64; }
-static cvg_loss *loss_of(char *sum) { return &((struct cvt_sum *)(void *)sum)->loss; }
 
 /* bad_layer of a shard that could not be computed: its sample, or its target, is at fault. */
 enum { UNREADABLE = 1 << 20, NO_CLASS };
 
 static struct step step_of(const cvg_trainer *t, struct cvt_state *state, const cvg_samples *samples, void *workspace)
 {
-    struct step s = {.t = t, .state = state, .samples = samples, .base = aligned(workspace)};
-    const size_t sums = (size_t)t->first_sum[t->workers];
+    struct step s = {.t = t, .state = state, .samples = samples, .base = cvt_aligned(workspace)};
     s.square = (double *)(void *)(s.base + t->square_at);
     s.pair = (char **)(void *)(s.base + t->pairs_at);
-    s.stack = (struct cvt_stack *)(void *)(s.base + t->pairs_at + (sums * 2 * sizeof(char *) + 63) / 64 * 64);
+    s.stack = (struct cvt_stack *)(void *)(s.base + t->stacks_at);
     return s;
 }
 
@@ -42,9 +21,9 @@ static char *worker_at(const struct step *s, int worker) { return s->base + (siz
 static void join(void *context, char *to, const char *from)
 {
     const struct step *s = context;
-    cvt_join_loss(loss_of(to), &((const struct cvt_sum *)(const void *)from)->loss);
+    cvt_join_loss(cvt_loss_in(to), &((const struct cvt_sum *)(const void *)from)->loss);
     if (s->state)
-        cvt_slice_add(s->t->network, 0, s->t->network->elements, gradient_of(to), gradient_in(from));
+        cvt_slice_add(s->t->network, 0, s->t->network->elements, cvt_gradient_of(to), cvt_gradient_of((char *)from));
 }
 
 /* Reads the samples of a shard into the worker's arrays; those of the order, or without a state by their index. */
@@ -76,9 +55,9 @@ static void run_shard(const struct step *s, int64_t shard, char *own, char *sum)
 {
     const cvg_trainer *t = s->t;
     const int64_t first = cvt_part(s->count, s->shards, shard), end = cvt_part(s->count, s->shards, shard + 1);
-    cvg_loss *loss = loss_of(sum);
+    cvg_loss *loss = cvt_loss_in(sum);
     if (read_shard(s, first, end - first, own, loss)) {
-        memset(gradient_of(sum), 0, (size_t)t->network->elements * t->network->size);
+        memset(cvt_gradient_of(sum), 0, (size_t)t->network->elements * t->network->size);
         return;
     }
     const cvg_shard given = {.count = end - first,
@@ -88,7 +67,7 @@ static void run_shard(const struct step *s, int64_t shard, char *own, char *sum)
                              .index = (const int64_t *)(const void *)(own + t->index_at),
                              .epoch = s->epoch,
                              .seed = t->recipe.seed};
-    cvg_loss_gradient(t->network, cvg_trainer_parameters(t, s->state), &given, gradient_of(sum), loss, own, NULL);
+    cvg_loss_gradient(t->network, cvg_trainer_parameters(t, s->state), &given, cvt_gradient_of(sum), loss, own, NULL);
 }
 
 static void run_worker(void *context, int worker)
@@ -98,67 +77,12 @@ static void run_worker(void *context, int worker)
     struct cvt_stack *stack = &s->stack[worker];
     char *const sums = s->base + t->sums_at + (size_t)t->first_sum[worker] * t->sum_size;
     *stack = (struct cvt_stack){.leaves = s->shards};
-    const int64_t end = cvt_part(s->shards, t->workers, worker + 1);
-    for (int64_t shard = cvt_part(s->shards, t->workers, worker); shard < end; shard++) {
+    const int64_t end = cvt_first_shard(t, s->shards, worker + 1);
+    for (int64_t shard = cvt_first_shard(t, s->shards, worker); shard < end; shard++) {
         char *sum = sums + (size_t)stack->count * t->sum_size;
         run_shard(s, shard, worker_at(s, worker), sum);
         cvt_push(stack, (struct cvt_node){.index = shard, .at = sum}, join, (void *)s);
     }
-}
-
-/* ---- the tree's last joins, and the update, slice by slice ---- */
-
-static void note_pair(void *context, char *to, const char *from)
-{
-    struct step *s = context;
-    s->pair[2 * s->pairs] = to;
-    s->pair[2 * s->pairs + 1] = (char *)from;
-    s->pairs++;
-    cvt_join_loss(loss_of(to), &((const struct cvt_sum *)(const void *)from)->loss);
-}
-
-static void find_pairs(struct step *s)
-{
-    struct cvt_stack all = {.leaves = s->shards};
-    for (int worker = 0; worker < s->t->workers; worker++)
-        for (int i = 0; i < s->stack[worker].count; i++)
-            cvt_push(&all, s->stack[worker].node[i], note_pair, s);
-    s->root = all.node[0].at;
-}
-
-/* A worker's slices: [begin, end) of all. */
-static void each_slice(const struct step *s, int worker, int64_t elements,
-                       void (*run)(const struct step *s, int64_t slice, int64_t begin, int64_t end))
-{
-    const int64_t slices = (elements + CVT_SLICE - 1) / CVT_SLICE;
-    for (int64_t i = cvt_part(slices, s->t->workers, worker); i < cvt_part(slices, s->t->workers, worker + 1); i++)
-        run(s, i, i * CVT_SLICE, (i + 1) * CVT_SLICE < elements ? (i + 1) * CVT_SLICE : elements);
-}
-
-static void join_slice(const struct step *s, int64_t slice, int64_t begin, int64_t end)
-{
-    for (int i = 0; i < s->pairs; i++)
-        cvt_slice_add(s->t->network, begin, end, gradient_of(s->pair[2 * i]), gradient_of(s->pair[2 * i + 1]));
-    if (begin < s->t->network->moved)
-        s->square[slice] = cvt_slice_squares(s->t, gradient_of(s->root), begin, end);
-}
-
-static void update_slice(const struct step *s, int64_t slice, int64_t begin, int64_t end)
-{
-    (void)slice;
-    cvt_slice_update(s->t, s->state, gradient_of(s->root), s->rate, s->factor, begin, end);
-}
-
-static void join_worker(void *context, int worker)
-{
-    const struct step *s = context;
-    each_slice(s, worker, s->t->network->elements, join_slice);
-}
-
-static void update_worker(void *context, int worker)
-{
-    const struct step *s = context;
-    each_slice(s, worker, s->t->network->moved, update_slice);
 }
 
 /* ---- sentences ---- */
@@ -183,11 +107,16 @@ static cvg_status say_loss(const struct step *s, const cvg_loss *loss, cvg_error
         s->rate);
 }
 
-static int64_t not_finite(const cvg_network *n, const void *values, const struct cvt_parameter *p)
+/* How many elements of a parameter are not finite, in this rank's slice. */
+static int64_t not_finite(const struct step *s, const struct cvt_parameter *p)
 {
+    const cvg_trainer *t = s->t;
+    const void *values = cvt_gradient_of(s->root);
+    const int64_t begin = p->offset > t->begin ? p->offset : t->begin;
+    const int64_t end = p->offset + p->count < t->end ? p->offset + p->count : t->end;
     int64_t bad = 0;
-    for (int64_t i = p->offset; i < p->offset + p->count; i++) {
-        const double v = n->type == CVG_F32 ? (double)((const float *)values)[i] : ((const double *)values)[i];
+    for (int64_t i = begin - t->begin; i < end - t->begin; i++) {
+        const double v = t->network->type == CVG_F32 ? (double)((const float *)values)[i] : ((const double *)values)[i];
         bad += !(v - v == 0);
     }
     return bad;
@@ -196,15 +125,24 @@ static int64_t not_finite(const cvg_network *n, const void *values, const struct
 static cvg_status say_gradient(const struct step *s, cvg_error *error)
 {
     const cvg_network *n = s->t->network;
-    for (int i = 0; i < n->parameters; i++) {
-        const int64_t bad = not_finite(n, gradient_of(s->root), &n->parameter[i]);
-        if (bad > 0)
-            return cvt_fail(
-                error, CVG_INVALID_ARGUMENT,
-                "the gradient is not finite in step %lld: that of %s holds %lld values that are not finite; "
-                "learning_rate is %g",
-                (long long)s->state->step, n->parameter[i].name, (long long)bad, s->rate);
-    }
+    const int ranks = s->t->group.size;
+    int64_t own[2] = {n->parameters, 0}, first = n->parameters, count = 0; /* which parameter, and how many elements */
+    const int64_t *all = own;
+    for (int i = 0; i < n->parameters && own[1] == 0; i++)
+        if ((own[1] = not_finite(s, &n->parameter[i])) > 0)
+            own[0] = i;
+    const cvg_status status = ranks > 1 ? cvt_gather_pairs(s->t, s->base, own, &all, error) : CVG_OK;
+    if (status)
+        return status;
+    for (int i = 0; i < ranks; i++)
+        first = all[2 * i] < first ? all[2 * i] : first;
+    for (int i = 0; i < ranks; i++)
+        count += all[2 * i] == first ? all[2 * i + 1] : 0;
+    if (first < n->parameters)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT,
+                        "the gradient is not finite in step %lld: that of %s holds %lld values that are not finite; "
+                        "learning_rate is %g",
+                        (long long)s->state->step, n->parameter[first].name, (long long)count, s->rate);
     return cvt_fail(error, CVG_INVALID_ARGUMENT,
                     "the norm of the gradient is not finite in step %lld; learning_rate is %g",
                     (long long)s->state->step, s->rate);
@@ -227,7 +165,46 @@ static cvg_status check_step(const cvg_trainer *t, const void *state, const cvg_
     return CVG_OK;
 }
 
-static void finish(struct step *s, const cvg_loss *loss, double norm, cvg_progress *progress)
+/* Which step it is, and its batch. */
+static cvg_status find_batch(struct step *s, cvg_error *error)
+{
+    const cvg_trainer *t = s->t;
+    const int64_t done = cvg_trainer_steps_done(t, s->state);
+    if (done < 0)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "state is none of this trainer");
+    if (done == t->steps)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "the training is done: it had %lld steps", (long long)t->steps);
+    if (s->samples->count != t->recipe.samples)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "samples.count is %lld; the recipe's is %lld",
+                        (long long)s->samples->count, (long long)t->recipe.samples);
+    s->epoch = done / t->epoch_steps;
+    s->first = done % t->epoch_steps * t->recipe.batch;
+    s->count = t->recipe.samples - s->first < t->recipe.batch ? t->recipe.samples - s->first : t->recipe.batch;
+    s->shards = cvt_batch_shards(t, s->count);
+    s->rate = cvt_learning_rate(t, done);
+    return CVG_OK;
+}
+
+/* All ranks learn how the shards went, and the loss, before anything is changed. */
+static cvg_status agree(struct step *s, cvg_status status, cvg_error *error)
+{
+    const cvg_trainer *t = s->t;
+    const cvg_group *g = &t->group;
+    struct cvt_word own = {.mark = t->mark, .at = s->state->step, .status = status};
+    if (g->size > 1) {
+        own.asked = g->asked ? g->asked(g->context) : 0;
+        status = cvt_agree(t, s->base, &own, &s->mine, t->most_nodes, error);
+    }
+    s->asked = own.asked;
+    if (status)
+        return status;
+    s->loss = g->size > 1 ? cvt_agreed_loss(t, s->base, s->shards, t->most_nodes) : *cvt_loss_in(s->mine.node[0].at);
+    if (s->loss.bad_layer >= UNREADABLE)
+        return say_sample(t->network, &s->loss, error);
+    return s->loss.bad_layer >= 0 ? say_loss(s, &s->loss, error) : CVG_OK;
+}
+
+static void finish(struct step *s, double norm, cvg_progress *progress)
 {
     const cvg_trainer *t = s->t;
     struct cvt_state *state = s->state;
@@ -235,12 +212,14 @@ static void finish(struct step *s, const cvg_loss *loss, double norm, cvg_progre
         *progress = (cvg_progress){.step = state->step,
                                    .epoch = s->epoch,
                                    .count = s->count,
-                                   .hits = loss->hits,
-                                   .loss = loss->sum / (double)s->count,
+                                   .hits = s->loss.hits,
+                                   .loss = s->loss.sum / (double)s->count,
                                    .learning_rate = s->rate,
-                                   .gradient_norm = norm};
+                                   .gradient_norm = norm,
+                                   .asked = (int)s->asked};
     state->beta1_power *= t->recipe.beta1;
     state->beta2_power *= t->recipe.beta2;
+    state->sharded = t->group.size > 1 && t->moments > 0;
     state->step++;
     if (state->step % t->epoch_steps == 0)
         cvt_find_order(t, state);
@@ -252,28 +231,14 @@ cvg_status cvg_trainer_step(const cvg_trainer *t, void *state, const cvg_samples
     cvg_status status = check_step(t, state, samples, workspace, error);
     if (status)
         return status;
-    const int64_t done = cvg_trainer_steps_done(t, state);
-    if (done < 0)
-        return cvt_fail(error, CVG_INVALID_ARGUMENT, "state is none of this trainer");
-    if (done == t->steps)
-        return cvt_fail(error, CVG_INVALID_ARGUMENT, "the training is done: it had %lld steps", (long long)t->steps);
-    if (samples->count != t->recipe.samples)
-        return cvt_fail(error, CVG_INVALID_ARGUMENT, "samples.count is %lld; the recipe's is %lld",
-                        (long long)samples->count, (long long)t->recipe.samples);
     struct step s = step_of(t, state, samples, workspace);
-    s.epoch = done / t->epoch_steps;
-    s.first = done % t->epoch_steps * t->recipe.batch;
-    s.count = t->recipe.samples - s.first < t->recipe.batch ? t->recipe.samples - s.first : t->recipe.batch;
-    s.shards = (s.count + t->network->shard - 1) / t->network->shard;
-    s.rate = cvt_learning_rate(t, done);
-    cvt_side_by_side(t->network, t->workers, run_worker, &s);
-    find_pairs(&s);
-    const cvg_loss *loss = loss_of(s.root);
-    if (loss->bad_layer >= UNREADABLE)
-        return say_sample(t->network, loss, error);
-    if (loss->bad_layer >= 0)
-        return say_loss(&s, loss, error);
-    cvt_side_by_side(t->network, t->workers, join_worker, &s);
+    status = find_batch(&s, error);
+    if (!status) {
+        cvt_side_by_side(t->network, t->workers, run_worker, &s);
+        cvt_collect(&s, cvt_join_later);
+    }
+    if ((status = agree(&s, status, error)) || (status = cvt_join_all(&s, error)))
+        return status;
     double squares = 0;
     for (int64_t i = 0; i < (t->network->moved + CVT_SLICE - 1) / CVT_SLICE; i++)
         squares += s.square[i];
@@ -281,9 +246,9 @@ cvg_status cvg_trainer_step(const cvg_trainer *t, void *state, const cvg_samples
     if (!(norm - norm == 0))
         return say_gradient(&s, error);
     s.factor = t->recipe.clip > 0 && norm > t->recipe.clip ? t->recipe.clip / norm : 1;
-    cvt_side_by_side(t->network, t->workers, update_worker, &s);
-    cvt_update_statistics(t, cvg_trainer_parameters(t, state), gradient_of(s.root), s.count);
-    finish(&s, loss, norm, progress);
+    if ((status = cvt_update_all(&s, error)))
+        return status;
+    finish(&s, norm, progress);
     return CVG_OK;
 }
 
@@ -306,8 +271,8 @@ static void evaluate_worker(void *context, int worker)
     struct cvt_sum sum[CVT_DEPTH];
     char *const own = worker_at(s, worker);
     *stack = (struct cvt_stack){.leaves = s->shards};
-    const int64_t end = cvt_part(s->shards, t->workers, worker + 1);
-    for (int64_t shard = cvt_part(s->shards, t->workers, worker); shard < end; shard++) {
+    const int64_t end = cvt_first_shard(t, s->shards, worker + 1);
+    for (int64_t shard = cvt_first_shard(t, s->shards, worker); shard < end; shard++) {
         const int64_t first = shard * n->shard, count = s->count - first < n->shard ? s->count - first : n->shard;
         cvg_loss *loss = &sum[stack->count].loss;
         *loss = (cvg_loss){.count = count, .bad_layer = -1};
@@ -326,10 +291,28 @@ static void evaluate_worker(void *context, int worker)
     }
 }
 
-static void join_alone(void *context, char *to, const char *from)
+/* All ranks' losses, and their rows of the output. */
+static cvg_status evaluate_together(struct evaluation *e, cvg_status status, cvg_error *error)
 {
-    (void)context;
-    cvt_join_loss(loss_of(to), &((const struct cvt_sum *)(const void *)from)->loss);
+    struct step *s = &e->s;
+    const cvg_trainer *t = s->t;
+    const cvg_network *n = t->network;
+    struct cvt_word own = {.mark = t->mark, .at = -1 - 2 * s->count - (e->output != NULL), .status = status};
+    struct cvt_stack nodes;
+    int most = 0;
+    if ((status = cvt_agree(t, s->base, &own, NULL, 0, error)))
+        return status;
+    for (int rank = 0; rank < t->group.size; rank++) {
+        cvt_rank_nodes(t, s->shards, rank, &nodes);
+        most = nodes.count > most ? nodes.count : most;
+    }
+    if ((status = cvt_agree(t, s->base, &own, &s->mine, most, error)))
+        return status;
+    s->loss = cvt_agreed_loss(t, s->base, s->shards, most);
+    return e->output && s->loss.bad_layer < UNREADABLE
+               ? cvt_gather_rows(t, s->base, e->output, s->count,
+                                 (size_t)n->layer[n->layers - 2].out.elements * n->size, error)
+               : CVG_OK;
 }
 
 cvg_status cvg_evaluate(const cvg_trainer *t, const void *parameters, const cvg_samples *samples, cvg_loss *loss,
@@ -341,17 +324,22 @@ cvg_status cvg_evaluate(const cvg_trainer *t, const void *parameters, const cvg_
     if (!loss)
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "loss is NULL");
     *loss = (cvg_loss){.bad_layer = -1};
-    if (samples->count < 1)
-        return cvt_fail(error, CVG_INVALID_ARGUMENT, "samples.count is %lld; must be at least 1",
-                        (long long)samples->count);
     struct evaluation e = {step_of(t, NULL, samples, workspace), parameters, output};
     e.s.count = samples->count;
-    e.s.shards = (samples->count + t->network->shard - 1) / t->network->shard;
-    cvt_side_by_side(t->network, t->workers, evaluate_worker, &e);
-    struct cvt_stack all = {.leaves = e.s.shards};
-    for (int worker = 0; worker < t->workers; worker++)
-        for (int i = 0; i < e.s.stack[worker].count; i++)
-            cvt_push(&all, e.s.stack[worker].node[i], join_alone, NULL);
-    *loss = *loss_of(all.node[0].at);
+    if (samples->count < 1)
+        status = cvt_fail(error, CVG_INVALID_ARGUMENT, "samples.count is %lld; must be at least 1",
+                          (long long)samples->count);
+    else {
+        e.s.shards = cvt_batch_shards(t, e.s.count);
+        cvt_side_by_side(t->network, t->workers, evaluate_worker, &e);
+        cvt_collect(&e.s, cvt_join_losses);
+    }
+    if (t->group.size > 1)
+        status = evaluate_together(&e, status, error);
+    else if (!status)
+        e.s.loss = *cvt_loss_in(e.s.mine.node[0].at);
+    if (status)
+        return status;
+    *loss = e.s.loss;
     return loss->bad_layer >= UNREADABLE ? say_sample(t->network, loss, error) : CVG_OK;
 }

@@ -106,9 +106,9 @@ static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
     for (int worker = 0; worker < t->workers; worker++) {
         int most = 1;
         for (int i = 0; i < 2; i++) {
-            const int64_t shards = (batches[i] + n->shard - 1) / n->shard;
+            const int64_t shards = cvt_batch_shards(t, batches[i]);
             const int nodes =
-                cvt_most_nodes(shards, cvt_part(shards, t->workers, worker), cvt_part(shards, t->workers, worker + 1));
+                cvt_most_nodes(shards, cvt_first_shard(t, shards, worker), cvt_first_shard(t, shards, worker + 1));
             most = nodes > most ? nodes : most;
         }
         t->first_sum[worker + 1] = t->first_sum[worker] + most;
@@ -116,9 +116,28 @@ static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
     const size_t sums = (size_t)t->first_sum[t->workers], slices = (size_t)((n->moved + CVT_SLICE - 1) / CVT_SLICE);
     t->sums_at = (size_t)t->workers * t->worker_size;
     t->square_at = t->sums_at + sums * t->sum_size;
-    t->pairs_at = t->square_at + round_up(slices * sizeof(double));
-    t->workspace_size = t->pairs_at + round_up(sums * 2 * sizeof(char *)) +
-                        round_up((size_t)t->workers * sizeof(struct cvt_stack)) + 64;
+    t->stacks_at = t->square_at + round_up(slices * sizeof(double));
+    size_t at = t->stacks_at + round_up((size_t)t->workers * sizeof(struct cvt_stack));
+    if (t->group.size > 1)
+        at = cvt_lay_out_group(t, batches, at);
+    t->pairs_at = at;
+    at += round_up(cvt_larger(sums, (size_t)t->slots) * 2 * sizeof(char *));
+    t->workspace_size = at + 64;
+    return CVG_OK;
+}
+
+static cvg_status read_group(cvg_group *own, const cvg_group *given, cvg_error *error)
+{
+    if (given->struct_size < sizeof *given)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "group.struct_size is %zu; must be %zu", given->struct_size,
+                        sizeof *given);
+    *own = *given;
+    if (own->size < 1 || own->size > 65536)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "group.size is %d; must be 1 to 65536", own->size);
+    if (own->rank < 0 || own->rank >= own->size)
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "group.rank is %d; must be 0 to %d", own->rank, own->size - 1);
+    if (own->size > 1 && (!own->alltoallv || !own->allgatherv))
+        return cvt_fail(error, CVG_INVALID_ARGUMENT, "group.%s is NULL", own->alltoallv ? "allgatherv" : "alltoallv");
     return CVG_OK;
 }
 
@@ -133,8 +152,8 @@ static cvg_status make(cvg_trainer *t, const cvg_recipe *recipe, int workers, co
     if (n->options.threads != 1 && workers != 1)
         return cvt_fail(error, CVG_INVALID_ARGUMENT,
                         "workers is %d, and the network has threads inside its layers; one of both must be 1", workers);
-    if (group)
-        return cvt_fail(error, CVG_UNSUPPORTED, "group must be NULL in this version");
+    if (group && (status = read_group(&t->group, group, error)))
+        return status;
     t->workers = cvt_workers(n, workers);
     t->epoch_steps = (t->recipe.samples + t->recipe.batch - 1) / t->recipe.batch;
     t->steps = t->epoch_steps * t->recipe.epochs;
@@ -163,6 +182,8 @@ cvg_status cvg_trainer_create(cvg_trainer **trainer, const cvg_network *network,
     if (!t)
         return cvt_fail(error, CVG_OUT_OF_MEMORY, "the trainer could not be allocated");
     t->network = network;
+    t->group.size = 1;
+    t->end = network->elements;
     const cvg_status status = make(t, recipe, workers, group, error);
     if (status)
         cvg_trainer_destroy(t);

@@ -56,8 +56,8 @@ void cvt_update_statistics(const cvg_trainer *t, void *parameters, const void *s
     for (int i = 0; i < n->layers; i++)
         if (n->layer[i].kind == &cvt_batchnorm && !n->layer[i].frozen) {
             const double values = (double)(count * n->layer[i].in.pixels);
-            n->type == CVG_F32 ? statistics_f32(n, &n->layer[i], parameters, sums, values)
-                               : statistics_f64(n, &n->layer[i], parameters, sums, values);
+            n->type == CVG_F32 ? statistics_f32(n, &n->layer[i], parameters, sums, t->begin, values)
+                               : statistics_f64(n, &n->layer[i], parameters, sums, t->begin, values);
         }
 }
 
@@ -75,11 +75,11 @@ static double OF(squares)(const cvg_trainer *t, const real *g, int64_t begin, in
     double lane[8] = {0};
     EACH_RANGE(t, first, last)
     {
-        int64_t i = first;
-        for (; i + 8 <= last; i += 8)
+        int64_t i = first - t->begin;
+        for (; i + 8 <= last - t->begin; i += 8)
             for (int j = 0; j < 8; j++)
                 lane[j] += (double)g[i + j] * (double)g[i + j];
-        for (int j = 0; i < last; i++, j++)
+        for (int j = 0; i < last - t->begin; i++, j++)
             lane[j] += (double)g[i] * (double)g[i];
     }
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
@@ -95,12 +95,12 @@ static inline real OF(flush)(real m)
 
 /* kind: 0 plain, 1 momentum, 2 Nesterov's; a constant where it is inlined, so that each is a loop for the vectorizer.
  */
-static inline void OF(sgd_some)(int kind, const cvg_trainer *t, const struct rates *rates, int64_t first, int64_t last,
+static inline void OF(sgd_some)(int kind, const cvg_trainer *t, const struct rates *rates, int64_t count,
                                 real *restrict p, real *restrict m, const real *restrict gradient)
 {
     const real rate = (real)rates->rate, factor = (real)rates->factor, decay = (real)t->recipe.weight_decay;
     const real momentum = (real)t->recipe.momentum;
-    for (int64_t i = first; i < last; i++) {
+    for (int64_t i = 0; i < count; i++) {
         real g = gradient[i] * factor + p[i] * decay;
         if (kind > 0) {
             m[i] = OF(flush)(m[i] * momentum + g);
@@ -116,12 +116,16 @@ static void OF(sgd)(const cvg_trainer *t, struct cvt_state *state, const real *g
     real *p = (real *)(void *)((char *)state + t->parameters_at);
     real *m = (real *)(void *)((char *)state + t->moment_at[0]);
     EACH_RANGE(t, first, last)
-    if (t->moments == 0)
-        OF(sgd_some)(0, t, rates, first, last, p, NULL, gradient);
-    else if (t->recipe.nesterov)
-        OF(sgd_some)(2, t, rates, first, last, p, m, gradient);
-    else
-        OF(sgd_some)(1, t, rates, first, last, p, m, gradient);
+    {
+        const int64_t count = last - first;
+        const real *g = gradient + (first - t->begin);
+        if (t->moments == 0)
+            OF(sgd_some)(0, t, rates, count, p + first, NULL, g);
+        else if (t->recipe.nesterov)
+            OF(sgd_some)(2, t, rates, count, p + first, m + first, g);
+        else
+            OF(sgd_some)(1, t, rates, count, p + first, m + first, g);
+    }
 }
 
 static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real *restrict gradient,
@@ -136,7 +140,7 @@ static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real 
     const real step = (real)(rates->rate * rates->scale1), scale2 = (real)rates->scale2, eps = (real)t->recipe.epsilon;
     EACH_RANGE(t, first, last)
     for (int64_t i = first; i < last; i++) {
-        const real g = gradient[i] * factor;
+        const real g = gradient[i - t->begin] * factor;
         m[i] = OF(flush)(m[i] * beta1 + g * new1);
         v[i] = OF(flush)(v[i] * beta2 + g * g * new2);
         const real root = sizeof(real) == sizeof(float) ? (real)sqrtf((float)v[i]) : (real)sqrt((double)v[i]);
@@ -146,12 +150,12 @@ static void OF(adamw)(const cvg_trainer *t, struct cvt_state *state, const real 
 
 /* Running mean and variance, the latter unbiased, from the sums that shards left (layers/batchnorm.c). */
 static void OF(statistics)(const cvg_network *n, const struct cvt_layer *l, real *parameters, const real *sums,
-                           double values)
+                           int64_t own, double values)
 {
     const struct cvt_parameter *mean = &n->parameter[l->parameter + 2], *variance = mean + 1;
     for (int64_t c = 0; c < l->in.channels; c++) {
-        const double old = (double)parameters[mean->offset + c], off = (double)sums[mean->offset + c] / values;
-        const double squares = (double)sums[variance->offset + c] - off * off * values;
+        const double old = (double)parameters[mean->offset + c], off = (double)sums[mean->offset + c - own] / values;
+        const double squares = (double)sums[variance->offset + c - own] - off * off * values;
         const double unbiased = (squares > 0 ? squares : 0) / (values - 1);
         parameters[mean->offset + c] = (real)(old + l->value * off);
         parameters[variance->offset + c] =

@@ -15,6 +15,13 @@ static void save(const struct training *t, const char *name, int whole)
     const cvg_note notes[] = {{"settings", settings}, {"history", history}};
     struct new_file file;
     cvg_error error = {""};
+    if (whole && cvg_trainer_gather(t->trainer, t->state, t->workspace, &error))
+        die(EXIT_WRONG, "%s", error.text);
+    if (!ranks_lead()) {
+        free(settings);
+        free(history);
+        return;
+    }
     new_file_begin(&file, t->folder, name);
     errno = 0;
     const cvg_status status = whole
@@ -35,6 +42,8 @@ void training_save_best(const struct training *t) { save(t, "best.safetensors", 
 void training_save_history(const struct training *t)
 {
     struct new_file file;
+    if (!ranks_lead())
+        return;
     char *text = history_text(&t->history);
     new_file_begin(&file, t->folder, "history.csv");
     fputs(text, file.file);

@@ -126,7 +126,7 @@ int command_evaluate(const struct args *args)
     recipe.samples = data.count;
     recipe.batch = data.count < m.facts.shard ? data.count : m.facts.shard;
     const int workers = threads ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    if (cvg_trainer_create(&trainer, m.network, &recipe, workers, NULL, &error))
+    if (cvg_trainer_create(&trainer, m.network, &recipe, workers, ranks_group(), &error))
         die(EXIT_BAD_INPUT, "%s", error.text);
     const cvg_arrays arrays = dataset_arrays(&data, m.network);
     const cvg_samples samples = cvg_samples_array(&arrays);

@@ -159,6 +159,10 @@ void report_write(const struct training *t)
     struct answers a = {.data = t->test.count ? &t->test : &t->data};
     struct new_file file;
     ask(t, &a);
+    if (!ranks_lead()) {
+        free(a.table);
+        return;
+    }
     new_file_begin(&file, t->folder, "report.html");
     FILE *out = file.file;
     fputs(page_report.before, out);

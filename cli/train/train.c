@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char demo_model[] = "input 1x16x16 scale=1/255\n"
@@ -32,12 +33,26 @@ static int stop_asked(void)
     return asked;
 }
 
+/* Of many ranks the training's own thread ends them all.  If it cannot, since one of them is gone, this is said. */
+static _Noreturn void wait_for_ranks(void)
+{
+    const struct timespec soon = {.tv_nsec = 300000000}; /* launchers wait a second or two before they kill */
+    pthread_mutex_unlock(&stop.lock);
+    nanosleep(&soon, NULL);
+    if (ranks_lead())
+        ranks_say_resume();
+    for (;;)
+        pause();
+}
+
 /* In the thread that waits for signals: waits until the training has saved, and gives the exit status. */
 static int stop_and_save(void *context, int number)
 {
     const struct training *t = context;
     pthread_mutex_lock(&stop.lock);
     stop.asked = number;
+    if (ranks_group())
+        wait_for_ranks();
     while (!stop.saved)
         pthread_cond_wait(&stop.changed, &stop.lock);
     pthread_mutex_unlock(&stop.lock);
@@ -65,6 +80,26 @@ static _Noreturn void save_and_wait(const struct training *t)
     all_is_saved();
     for (;;)
         pause();
+}
+
+static int asked_on_rank(void *context)
+{
+    (void)context;
+    return stop_asked();
+}
+
+/* All ranks know of a signal of one of them. */
+static _Noreturn void save_and_end(struct training *t, int number)
+{
+    if (t->folder)
+        training_save(t);
+    if (ranks_lead())
+        fprintf(stderr, "convgrad: stopped after step %" PRId64 "%s\n", cvg_trainer_steps_done(t->trainer, t->state),
+                t->folder ? ", saved" : "");
+    if (ranks_lead())
+        ranks_say_resume();
+    folder_leave();
+    _exit(ranks_end(128 + number));
 }
 
 /* ---- epochs ---- */
@@ -131,13 +166,15 @@ static void train_all(struct training *t)
     const cvg_samples samples = cvg_samples_array(&arrays);
     const int64_t steps = cvg_trainer_steps(t->trainer), each = cvg_trainer_epoch_steps(t->trainer);
     struct settings *s = &t->settings;
-    cvg_progress progress;
+    cvg_progress progress = {0};
     cvg_error error;
     double begin = seconds();
-    progress_begin(steps);
+    progress_begin(ranks_lead() ? steps : 0);
     progress_step(cvg_trainer_steps_done(t->trainer, t->state));
     for (int64_t done; (done = cvg_trainer_steps_done(t->trainer, t->state)) < steps;) {
-        if (stop_asked())
+        if (progress.asked)
+            save_and_end(t, progress.asked);
+        if (t->group.size == 1 && stop_asked())
             save_and_wait(t);
         if (cvg_trainer_step(t->trainer, t->state, &samples, &progress, t->workspace, &error))
             die(EXIT_WRONG, "%s", error.text);
@@ -272,7 +309,8 @@ static void begin_new(struct training *t, const struct args *args)
     settings_of_options(args, &t->recipe, &t->settings, 0);
     if (!demo && !*t->settings.data)
         die(EXIT_BAD_INPUT, "--data is missing; must be IMAGES,LABELS, or CIFAR's .bin files");
-    if (t->folder && snprintf(path, sizeof path, "%s/checkpoint.safetensors", t->folder) < 4096 && !stat(path, &there))
+    if (t->folder && ranks_lead() && snprintf(path, sizeof path, "%s/checkpoint.safetensors", t->folder) < 4096 &&
+        !stat(path, &there))
         die(EXIT_BAD_INPUT, "-o: %s: holds a training; go on with train --resume %s, or name another folder", t->folder,
             t->folder);
     t->model = demo ? strcpy(cli_alloc(sizeof demo_model, 1), demo_model) : model_text_read(args->word[0]);
@@ -291,7 +329,11 @@ static void begin_again(struct training *t, const struct args *args)
 {
     struct weights weights;
     cvg_error error;
-    weights_read(&weights, t->folder, "checkpoint.safetensors");
+    if (ranks_lead())
+        weights_read(&weights, t->folder, "checkpoint.safetensors");
+    else
+        weights = (struct weights){.path = "the checkpoint of rank 0"};
+    ranks_share(&weights.bytes, &weights.size);
     char *recipe = weights_note(&weights, "recipe"), *settings = weights_note(&weights, "settings");
     char *history = weights_note(&weights, "history");
     t->model = weights_note(&weights, "model");
@@ -344,12 +386,16 @@ int command_train(const struct args *args)
     t.folder = resume ? resume : args->option[OPT_OUTPUT];
     args_threads(args, "0", &t.threads, 1);
     t.memory = args_count(args, OPT_MEMORY, 0, 1);
+    t.group = ranks_group() ? *ranks_group() : (cvg_group)CVG_GROUP_INIT;
+    t.group.asked = asked_on_rank;
     if (resume) {
-        folder_take("--resume", t.folder);
+        if (ranks_lead())
+            folder_take("--resume", t.folder);
         begin_again(&t, args);
     } else
         begin_new(&t, args);
-    if (!resume && t.folder)
+    ranks_must_agree(&t);
+    if (!resume && t.folder && ranks_lead())
         folder_take("-o", t.folder);
 
     char table[8000];
@@ -357,17 +403,20 @@ int command_train(const struct args *args)
     printf("%s%" PRId64 " samples of %s, %" PRId64 " to test; %" PRId64 " steps; %d %s\n", table, t.data.count,
            t.data.images, t.test.count, cvg_trainer_steps(t.trainer), t.workers,
            t.workers == 1 ? "shard at a time" : "shards side by side");
+    ranks_print(&t);
     fflush(stdout);
+    interrupt_tells(stop_and_save, &t);
     if (t.folder) {
         training_save(&t); /* whether it can be written shows now, not after an hour */
         training_save_history(&t);
+        ranks_resume(t.folder);
     }
-    interrupt_tells(stop_and_save, &t);
     train_all(&t);
     if (t.folder)
         report_write(&t);
     all_is_saved();
-    interrupt_tells(NULL, NULL);
+    if (t.group.size == 1)
+        interrupt_tells(NULL, NULL);
     folder_leave();
     training_free(&t);
     return 0;

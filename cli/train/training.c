@@ -50,7 +50,8 @@ static void make_with(struct training *t, int workers, int threads)
     t->network = network_make(t->model, &t->settings, t->recipe.batch, threads);
     t->facts = (cvg_network_facts){.struct_size = sizeof t->facts};
     cvg_network_get_facts(t->network, &t->facts);
-    const cvg_status status = cvg_trainer_create(&t->trainer, t->network, &t->recipe, workers, NULL, &error);
+    const cvg_status status =
+        cvg_trainer_create(&t->trainer, t->network, &t->recipe, workers, t->group.size > 1 ? &t->group : NULL, &error);
     if (status)
         die(status == CVG_OUT_OF_MEMORY ? EXIT_WRONG : EXIT_BAD_INPUT, "%s", error.text);
 }

@@ -4,6 +4,7 @@
 
 #include "dataset.h"
 #include "history.h"
+#include "ranks.h"
 #include "settings.h"
 
 struct training {
@@ -17,7 +18,8 @@ struct training {
     cvg_network *network;
     cvg_network_facts facts;
     cvg_trainer *trainer;
-    int workers; /* shards side by side; 1: one after the other, with all threads inside */
+    cvg_group group; /* a copy, which asks for signals; size 1: alone */
+    int workers;     /* shards side by side; 1: one after the other, with all threads inside */
     void *state, *workspace;
     struct history history;
 };
@@ -39,7 +41,21 @@ cvg_network *network_make(const char *model, const struct settings *settings, in
 void training_make(struct training *t);
 void training_free(struct training *t);
 
-/* ---- files (checkpoint.c) ---- */
+/* ---- many processes (ranks.c); alone these do nothing ---- */
+
+/* Whether this one writes and prints. */
+int ranks_lead(void);
+
+/* Gives all ranks what rank 0 has; bytes of the others may be NULL, and are new. */
+void ranks_share(unsigned char **bytes, size_t *size);
+
+/* Dies if ranks differ in what decides bits: version, processor, model, recipe, data. */
+void ranks_must_agree(const struct training *t);
+
+/* Prints what a step costs. */
+void ranks_print(const struct training *t);
+
+/* ---- files (checkpoint.c): rank 0 writes; all call training_save() together ---- */
 
 /* Writes checkpoint.safetensors, history.csv, best.safetensors (of the parameters as they are). */
 void training_save(const struct training *t);

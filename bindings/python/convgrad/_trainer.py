@@ -263,7 +263,7 @@ class Trainer:
                 self._samples.run(made.network, call)
             finally:  # also if Ctrl-C comes between the step and this line
                 self._tell()
-        return Progress(*(getattr(progress, name) for name, _ in progress._fields_))
+        return Progress(*(getattr(progress, name) for name, _ in progress._fields_ if name != "asked"))
 
     def __iter__(self) -> Iterator[Progress]:
         while self.steps_done < self.steps:

@@ -96,7 +96,8 @@ class Progress(ctypes.Structure):
     """cvg_progress."""
 
     _fields_ = [*((name, c_int64) for name in ("step", "epoch", "count", "hits")),
-                *((name, c_double) for name in ("loss", "learning_rate", "gradient_norm"))]
+                *((name, c_double) for name in ("loss", "learning_rate", "gradient_norm")),
+                ("asked", c_int)]  # of many processes
 
 
 _p = c_void_p
