@@ -207,7 +207,7 @@ cvg_status cvg_trainer_gather(const cvg_trainer *t, void *state, void *workspace
         return cvt_fail(error, CVG_INVALID_ARGUMENT, "%s is NULL", !t ? "trainer" : !state ? "state" : "workspace");
     char *base = cvt_aligned(workspace);
     struct cvt_word own = {.mark = t->mark, .at = INT64_MIN + s->step};
-    if (cvg_trainer_steps_done(t, state) < 0)
+    if (cvt_steps_done(t, state) < 0)
         own.status = cvt_fail(error, CVG_INVALID_ARGUMENT, "state is none of this trainer");
     cvg_status status = t->group.size > 1 ? cvt_agree(t, base, &own, NULL, 0, error) : (cvg_status)own.status;
     for (int i = 0; !status && s->sharded && i < t->moments; i++)

@@ -17,12 +17,6 @@ void cvt_read_input(const struct cvt_run *run, const void *input)
     run->network->type == CVG_F32 ? read_input_f32(run, input) : read_input_f64(run, input);
 }
 
-void cvt_turn(const cvg_network *n, const struct cvt_shape *s, int64_t count, int back, const void *from, void *to)
-{
-    const int64_t rows = back ? s->channels : s->pixels, columns = back ? s->pixels : s->channels;
-    n->type == CVG_F32 ? turn_f32(count, rows, columns, from, to) : turn_f64(count, rows, columns, from, to);
-}
-
 static int64_t not_finite(const struct cvt_run *run, const struct cvt_layer *l)
 {
     const int64_t count = run->count * l->out.elements;
@@ -225,15 +219,6 @@ static void OF(read_input)(const struct cvt_run *run, const real *input)
             for (int64_t p = 0; p < pixels; p++)
                 x[c * channel + p * pixel] = (real)((double)*input++ * factor - shift);
         }
-}
-
-/* count matrices of rows x columns become columns x rows. */
-static void OF(turn)(int64_t count, int64_t rows, int64_t columns, const real *from, real *to)
-{
-    for (int64_t i = 0; i < count; i++, from += rows * columns, to += rows * columns)
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t c = 0; c < columns; c++)
-                to[c * rows + r] = from[r * columns + c];
 }
 
 #endif

@@ -213,8 +213,7 @@ void *cvg_trainer_parameters(const cvg_trainer *t, const void *state)
 
 int64_t cvg_trainer_steps_done(const cvg_trainer *t, const void *state)
 {
-    const struct cvt_state *s = state;
-    return t && s && s->mark == t->mark && s->step >= 0 && s->step <= t->steps ? s->step : -1;
+    return cvt_steps_done(t, state);
 }
 
 void cvt_find_order(const cvg_trainer *t, struct cvt_state *state)

@@ -160,6 +160,12 @@ void cvt_update_statistics(const cvg_trainer *t, void *parameters, const void *s
 int cvt_read_sample(const cvg_trainer *t, const cvg_samples *samples, int64_t index, int64_t epoch, int augment,
                     char *input, char *target, char *scratch);
 
+/* The steps that a state has done, or -1 if it is none of this trainer. */
+static inline int64_t cvt_steps_done(const cvg_trainer *t, const struct cvt_state *s)
+{
+    return t && s && s->mark == t->mark && s->step >= 0 && s->step <= t->steps ? s->step : -1;
+}
+
 /* ---- workers.c ---- */
 int cvt_workers(const cvg_network *n, int asked);
 void cvt_side_by_side(const cvg_network *n, int workers, void (*run)(void *context, int worker), void *context);

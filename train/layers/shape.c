@@ -49,6 +49,12 @@ static void flatten_backward(const struct cvt_call *c)
 #define SELF "layers/shape.c"
 #include "../twice.h"
 
+void cvt_turn(const cvg_network *n, const struct cvt_shape *s, int64_t count, int back, const void *from, void *to)
+{
+    const int64_t rows = back ? s->channels : s->pixels, columns = back ? s->pixels : s->channels;
+    n->type == CVG_F32 ? turn_f32(count, rows, columns, from, to) : turn_f64(count, rows, columns, from, to);
+}
+
 const struct cvt_kind cvt_add = {
     .name = "add",
     .usage = "add NAME",
@@ -67,6 +73,15 @@ const struct cvt_kind cvt_flatten = {
 };
 
 #else
+
+/* count matrices of rows x columns become columns x rows. */
+static void OF(turn)(int64_t count, int64_t rows, int64_t columns, const real *from, real *to)
+{
+    for (int64_t i = 0; i < count; i++, from += rows * columns, to += rows * columns)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++)
+                to[c * rows + r] = from[r * columns + c];
+}
 
 static void OF(add)(const struct cvt_call *c)
 {
