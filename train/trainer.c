@@ -211,10 +211,7 @@ void *cvg_trainer_parameters(const cvg_trainer *t, const void *state)
     return t && state ? (char *)state + t->parameters_at : NULL;
 }
 
-int64_t cvg_trainer_steps_done(const cvg_trainer *t, const void *state)
-{
-    return cvt_steps_done(t, state);
-}
+int64_t cvg_trainer_steps_done(const cvg_trainer *t, const void *state) { return cvt_steps_done(t, state); }
 
 void cvt_find_order(const cvg_trainer *t, struct cvt_state *state)
 {
