@@ -117,6 +117,8 @@ TRAIN_MUTANTS = [
     ("layers/shape.c", "cvt_turn(c->run->network, &c->layer->in, c->run->count, 1, c->dy, c->dx);", "cvt_turn(c->run->network, &c->layer->in, c->run->count, 0, c->dy, c->dx);", "flatten's gradient is turned the wrong way"),
     ("layers/loss.c", "c->run->use == CVG_TRAIN && cvt_turned(c->run->network, in)", "0", "mse compares channels last with channels first"),
     ("layers/dropout.c", "shard->index ? shard->index[s] : s", "s", "dropout is keyed by the place in the shard"),
+    ("layers/dropout.c", "(uint32_t)(first / 4), number", "0, number", "dropout's numbers begin again every 128 elements"),
+    ("random.c", "c0[i] = first + i;", "c0[i] = first;", "numbers side by side are all those of one block"),
     ("layers/loss.c", "(i == target[s])) / batch);", "(i == target[s])) / (double)c->run->count);", "a shard's mean instead of the batch's"),
     ("layers/conv.c", "if (pass != (int)forward)", "if (pass == (int)CVG_GRAD_WEIGHT)", "no workspace for the gradient of the input"),
     ("layers/linear.c", "for (int pass = CVG_FORWARD; pass <= CVG_GRAD_INPUT && l->trains; pass++)", "for (int pass = CVG_GRAD_WEIGHT; pass <= CVG_GRAD_WEIGHT && l->trains; pass++)", "no workspace for linear's gradients"),

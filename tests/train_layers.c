@@ -4,6 +4,7 @@
  * sample's bits beside others, and mistakes in model text.
  */
 #include "../train/network.h"
+#include "../train/random.h"
 #include "check.h"
 
 #include <math.h>
@@ -346,9 +347,14 @@ static void test_dropout(cvg_type type)
     struct cvt_call call = {.run = &run, .layer = &n->layer[0], .x = x, .y = y, .dy = x, .dx = dx, .keep = keep};
     cvt_dropout.forward[type](&call);
     cvt_dropout.backward[type](&call);
+    const struct cvg_random_key key = cvg_random_key(5, CVG_RANDOM_DROPOUT, 0);
+    uint32_t number[4];
     int passed = 0, same = 0;
     for (int i = 0; i < ALL; i++) {
         const double value = get(type, y, i);
+        if (i % E % 4 == 0)
+            cvg_random(key, 2, (uint64_t)index[i / E], (uint32_t)(i % E / 4), number);
+        check((value != 0) == (cvg_random_uniform(number[i % E % 4]) >= 0.25), "element %d of sample %d", i % E, i / E);
         passed += value != 0;
         check(value == 0 || value == factor, "dropout of 1 is %.17g", value);
         check(get(type, dx, i) == value, "the gradient does not pass where the value does");

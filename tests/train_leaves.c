@@ -161,6 +161,23 @@ static void all_parts_count(void)
             check(memcmp(out[i], out[j], sizeof out[i]) != 0, "numbers %d and %d are equal", i, j);
 }
 
+/* Numbers side by side are those of one block after the other. */
+static void side_by_side(void)
+{
+    static const uint32_t firsts[] = {0, 1, 32, 0xfffffff0}, epochs[] = {0, 5};
+    static const uint64_t samples[] = {0, 12345, (1ull << 32) + 3};
+    const struct cvg_random_key key = cvg_random_key(1ull << 40 | 9, CVG_RANDOM_DROPOUT, 4);
+    uint32_t some[CVG_RANDOM_SOME], one[4];
+    for (int n = 0; n < 24; n++) {
+        const uint32_t first = firsts[n % 4], epoch = epochs[n / 4 % 2];
+        cvg_random_some(key, epoch, samples[n / 8], first, some);
+        for (uint32_t i = 0; i < CVG_RANDOM_SOME / 4; i++) {
+            cvg_random(key, epoch, samples[n / 8], first + i, one);
+            check(!memcmp(some + 4 * i, one, sizeof one), "block %u of those from %u on, epoch %u", i, first, epoch);
+        }
+    }
+}
+
 static void draws(void)
 {
     static const uint32_t words[] = {0, 1, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff};
@@ -230,6 +247,7 @@ int main(int argc, char **argv)
     ends();
     published_answers();
     all_parts_count();
+    side_by_side();
     draws();
     shuffles();
     return check_summary();

@@ -32,6 +32,36 @@ void cvg_random(struct cvg_random_key key, uint32_t epoch, uint64_t sample, uint
     cvg_philox(counter, key.word, out);
 }
 
+void cvg_random_some(struct cvg_random_key key, uint32_t epoch, uint64_t sample, uint32_t first,
+                     uint32_t out[CVG_RANDOM_SOME])
+{
+    enum { BLOCKS = CVG_RANDOM_SOME / 4 };
+    uint32_t c0[BLOCKS], c1[BLOCKS], c2[BLOCKS], c3[BLOCKS], k0 = key.word[0], k1 = key.word[1];
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        c0[i] = first + i;
+        c1[i] = (uint32_t)sample;
+        c2[i] = (uint32_t)(sample >> 32);
+        c3[i] = epoch;
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < BLOCKS; i++) {
+            const uint64_t p = (uint64_t)0xD2511F53 * c0[i], q = (uint64_t)0xCD9E8D57 * c2[i];
+            c0[i] = (uint32_t)(q >> 32) ^ c1[i] ^ k0;
+            c1[i] = (uint32_t)q;
+            c2[i] = (uint32_t)(p >> 32) ^ c3[i] ^ k1;
+            c3[i] = (uint32_t)p;
+        }
+        k0 += 0x9E3779B9;
+        k1 += 0xBB67AE85;
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        out[4 * i] = c0[i];
+        out[4 * i + 1] = c1[i];
+        out[4 * i + 2] = c2[i];
+        out[4 * i + 3] = c3[i];
+    }
+}
+
 double cvg_random_uniform(uint32_t number) { return number * 0x1p-32; }
 
 uint32_t cvg_random_below(uint32_t high, uint32_t low, uint64_t count)

@@ -20,6 +20,11 @@ struct cvg_random_key cvg_random_key(uint64_t seed, enum cvg_purpose purpose, ui
 /* Four numbers of 32 bits.  Blocks are counted from 0: numbers 4 block to 4 block + 3 of an epoch's sample. */
 void cvg_random(struct cvg_random_key key, uint32_t epoch, uint64_t sample, uint32_t block, uint32_t out[4]);
 
+/* The numbers of some blocks from first on, as cvg_random() has them; side by side, for the compiler's vectors. */
+enum { CVG_RANDOM_SOME = 128 };
+void cvg_random_some(struct cvg_random_key key, uint32_t epoch, uint64_t sample, uint32_t first,
+                     uint32_t out[CVG_RANDOM_SOME]);
+
 /* From numbers: in [0, 1), a multiple of 2^-32; a whole number in [0, count), count up to 2^32, by multiply and shift
  * (the share of one differs from that of another by less than count / 2^64). */
 double cvg_random_uniform(uint32_t number);

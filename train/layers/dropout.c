@@ -3,6 +3,9 @@
 #include "../network.h"
 #include "../random.h"
 
+#include <math.h>
+#include <string.h>
+
 static cvg_status dropout_make(cvg_network *n, struct cvt_layer *l, struct cvt_line *line)
 {
     l->value = 0.5;
@@ -14,6 +17,17 @@ static cvg_status dropout_make(cvg_network *n, struct cvt_layer *l, struct cvt_l
     l->out = l->in;
     l->keep_size = (size_t)cvt_times(l->out.elements, n->shard); /* one byte each: whether it passes */
     return CVG_OK;
+}
+
+/* Which elements of a sample pass, from the one at first on: those whose number / 2^32 is at least the probability. */
+static void draw(double probability, struct cvg_random_key key, uint32_t epoch, uint64_t sample, int64_t first,
+                 int64_t count, unsigned char *passes)
+{
+    const uint64_t least = (uint64_t)ceil(probability * 0x1p32);
+    uint32_t number[CVG_RANDOM_SOME];
+    cvg_random_some(key, epoch, sample, (uint32_t)(first / 4), number);
+    for (int64_t i = 0; i < count; i++)
+        passes[i] = number[i] >= least;
 }
 
 #define SELF "layers/dropout.c"
@@ -30,11 +44,31 @@ const struct cvt_kind cvt_dropout = {
 
 #else
 
+/* What passes, times factor; to may be from. */
+static void OF(pass)(int64_t count, const unsigned char *restrict keep, real factor, const real *from, real *to)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const real value = from[i], kept = keep[i] ? value : 0; /* read in any case: so the compiler may take masks */
+        to[i] = kept * factor;
+    }
+}
+
+/* Channels last: the same elements pass, which lie elsewhere; first counts with channels first. */
+static void OF(pass_turned)(const struct cvt_shape *s, int64_t first, int64_t count, const unsigned char *passes,
+                            real factor, const real *x, real *y, unsigned char *keep)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t at = (first + i) % s->pixels * s->channels + (first + i) / s->pixels;
+        y[at] = passes[i] ? x[at] * factor : 0;
+        if (keep)
+            keep[at] = passes[i];
+    }
+}
+
 static void OF(dropout)(const struct cvt_call *c)
 {
     const struct cvt_shape *out = &c->layer->out;
     const int64_t elements = out->elements, last = cvt_turned(c->run->network, out);
-    const int64_t channel = last ? 1 : out->pixels, pixel = last ? out->channels : 1;
     const cvg_shard *shard = c->run->shard;
     const real *x = c->x, factor = (real)(1 / (1 - c->layer->value));
     real *y = c->y;
@@ -44,34 +78,29 @@ static void OF(dropout)(const struct cvt_call *c)
         return;
     }
     const struct cvg_random_key key = cvg_random_key(shard->seed, CVG_RANDOM_DROPOUT, (uint32_t)c->layer->index);
-    unsigned char *keep = c->keep;
-    for (int64_t s = 0; s < c->run->count; s++) {
+    unsigned char passes[CVG_RANDOM_SOME], *keep = c->keep;
+    for (int64_t s = 0; s < c->run->count; s++, x += elements, y += elements) {
         const uint64_t sample = (uint64_t)(shard->index ? shard->index[s] : s);
-        uint32_t number[4];
-        int64_t i = 0; /* with channels first: the same elements pass in each layout */
-        for (int64_t k = 0; k < out->channels; k++)
-            for (int64_t p = 0; p < out->pixels; p++, i++) {
-                const int64_t at = k * channel + p * pixel;
-                if (i % 4 == 0)
-                    cvg_random(key, (uint32_t)shard->epoch, sample, (uint32_t)(i / 4), number);
-                const int passes = cvg_random_uniform(number[i % 4]) >= c->layer->value;
-                y[at] = passes ? x[at] * factor : 0;
-                if (keep)
-                    keep[at] = (unsigned char)passes;
+        for (int64_t i = 0; i < elements; i += CVG_RANDOM_SOME) {
+            const int64_t count = elements - i < CVG_RANDOM_SOME ? elements - i : CVG_RANDOM_SOME;
+            draw(c->layer->value, key, (uint32_t)shard->epoch, sample, i, count, passes);
+            if (last) {
+                OF(pass_turned)(out, i, count, passes, factor, x, y, keep);
+                continue;
             }
-        x += elements;
-        y += elements;
+            OF(pass)(count, passes, factor, x + i, y + i);
+            if (keep)
+                memcpy(keep + i, passes, (size_t)count);
+        }
         keep = keep ? keep + elements : NULL;
     }
 }
 
 static void OF(dropout_back)(const struct cvt_call *c)
 {
-    const unsigned char *keep = c->keep;
-    const real *dy = c->dy, factor = (real)(1 / (1 - c->layer->value));
-    real *dx = c->dx;
-    for (int64_t i = 0, count = dx ? c->run->count * c->layer->out.elements : 0; i < count; i++)
-        dx[i] = keep[i] ? dy[i] * factor : 0;
+    const real factor = (real)(1 / (1 - c->layer->value));
+    if (c->dx)
+        OF(pass)(c->run->count * c->layer->out.elements, c->keep, factor, c->dy, c->dx);
 }
 
 #endif
