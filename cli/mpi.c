@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static cvg_group group;
@@ -120,8 +121,11 @@ static void dismiss_watcher(void)
 /* In the place of exit(): without it the others would wait. */
 static void end_all(int status)
 {
+    struct timespec left = {.tv_nsec = 500000000};
     ranks_say_resume();
     dismiss_watcher();
+    while (nanosleep(&left, &left) != 0)
+        ; /* MPICH's launcher ends without what it has not yet read of us */
     MPI_Abort(MPI_COMM_WORLD, status);
 }
 
