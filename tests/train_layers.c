@@ -541,8 +541,8 @@ static const char *const networks[] = {
 };
 
 static const char *const without_conv[] = {
-    "input 20x9x8 mean=0.3\nbatchnorm\nshort = relu\nmaxpool 3 stride=1 padding=1\nadd short\nleaky_relu 0.1\n"
-    "avgpool 3 stride=2 padding=1\ndropout 0.4\nbatchnorm\nmaxpool 2\nflatten\nlinear 5\ncross_entropy\n",
+    ("input 20x9x8 mean=0.3\nbatchnorm\nshort = relu\nmaxpool 3 stride=1 padding=1\nadd short\nleaky_relu 0.1\n"
+     "avgpool 3 stride=2 padding=1\ndropout 0.4\nbatchnorm\nmaxpool 2\nflatten\nlinear 5\ncross_entropy\n"),
     "input 67x5x4x3\nbatchnorm\ndropout 0.2\navgpool 2 stride=1\nmse\n",
     "input 130x11\nbatchnorm\nrelu6\nmaxpool 3\nbatchnorm\nglobal_avgpool\nmse\n",
 };
