@@ -19,8 +19,6 @@ void cvt_rank_nodes(const cvg_trainer *t, int64_t shards, int rank, struct cvt_s
         cvt_push(nodes, (struct cvt_node){.index = i}, NULL, NULL);
 }
 
-static size_t round_up(size_t size) { return (size + 63) / 64 * 64; }
-
 size_t cvt_lay_out_group(cvg_trainer *t, const int64_t batches[2], size_t at)
 {
     const size_t ranks = (size_t)t->group.size;
@@ -37,11 +35,11 @@ size_t cvt_lay_out_group(cvg_trainer *t, const int64_t batches[2], size_t at)
         }
         most = all > most ? all : most;
     }
-    const size_t slice = round_up((size_t)(t->end - t->begin) * t->network->size);
+    const size_t slice = cvt_round_up((size_t)(t->end - t->begin) * t->network->size);
     t->ways_at = at;
-    t->words_at = t->ways_at + round_up(4 * ranks * sizeof(size_t));
-    t->slots_at = t->words_at + round_up(ranks * (sizeof(struct cvt_word) + CVT_DEPTH * sizeof(struct cvt_sum)));
-    t->slot_size = round_up(sizeof(struct cvt_sum)) + slice;
+    t->words_at = t->ways_at + cvt_round_up(4 * ranks * sizeof(size_t));
+    t->slots_at = t->words_at + cvt_round_up(ranks * (sizeof(struct cvt_word) + CVT_DEPTH * sizeof(struct cvt_sum)));
+    t->slot_size = cvt_round_up(sizeof(struct cvt_sum)) + slice;
     t->slots = most;
     t->kept_at = t->slots_at + (size_t)most * t->slot_size;
     return t->kept_at + (size_t)(1 + t->moments) * slice;

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t round_up(size_t size) { return (size + 63) / 64 * 64; }
-
 /* FNV-1a */
 static uint64_t hash(uint64_t sum, const void *bytes, size_t size)
 {
@@ -74,15 +72,15 @@ static void lay_out_state(cvg_trainer *t)
     const cvg_network *n = t->network;
     const int adam = t->recipe.optimizer == CVG_ADAMW;
     t->moments = adam ? 2 : t->recipe.momentum > 0;
-    size_t at = round_up(sizeof(struct cvt_state));
+    size_t at = cvt_round_up(sizeof(struct cvt_state));
     t->parameters_at = at;
-    at += round_up((size_t)n->elements * n->size);
+    at += cvt_round_up((size_t)n->elements * n->size);
     for (int i = 0; i < t->moments; i++) {
         t->moment_at[i] = at;
-        at += round_up((size_t)n->moved * n->size);
+        at += cvt_round_up((size_t)n->moved * n->size);
     }
     t->order_at = at;
-    t->state_size = at + round_up((size_t)t->recipe.samples * sizeof(uint32_t));
+    t->state_size = at + cvt_round_up((size_t)t->recipe.samples * sizeof(uint32_t));
 }
 
 static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
@@ -93,15 +91,16 @@ static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
     t->first_sum = calloc((size_t)t->workers + 1, sizeof *t->first_sum);
     if (!t->first_sum)
         return cvt_fail(error, CVG_OUT_OF_MEMORY, "the trainer could not be allocated");
-    t->input_at = round_up(cvt_larger(n->workspace[CVG_TRAIN], n->workspace[CVG_PREDICT]));
-    t->target_at = t->input_at + round_up((size_t)(shard * n->input.elements) * n->size);
-    t->index_at = t->target_at + round_up((size_t)shard * target);
-    t->output_at = t->index_at + round_up((size_t)shard * sizeof(int64_t));
-    t->sample_at = t->output_at + round_up((size_t)(shard * outputs) * n->size);
-    t->worker_size = t->sample_at + round_up((size_t)n->input.elements * n->size);
-    t->worker_size = cvt_larger(t->worker_size, round_up(CVT_DEPTH * sizeof(struct cvt_sum))); /* of an evaluation */
+    t->input_at = cvt_round_up(cvt_larger(n->workspace[CVG_TRAIN], n->workspace[CVG_PREDICT]));
+    t->target_at = t->input_at + cvt_round_up((size_t)(shard * n->input.elements) * n->size);
+    t->index_at = t->target_at + cvt_round_up((size_t)shard * target);
+    t->output_at = t->index_at + cvt_round_up((size_t)shard * sizeof(int64_t));
+    t->sample_at = t->output_at + cvt_round_up((size_t)(shard * outputs) * n->size);
+    t->worker_size = t->sample_at + cvt_round_up((size_t)n->input.elements * n->size);
+    t->worker_size =
+        cvt_larger(t->worker_size, cvt_round_up(CVT_DEPTH * sizeof(struct cvt_sum))); /* of an evaluation */
 
-    t->sum_size = round_up(sizeof(struct cvt_sum)) + round_up((size_t)n->elements * n->size);
+    t->sum_size = cvt_round_up(sizeof(struct cvt_sum)) + cvt_round_up((size_t)n->elements * n->size);
     const int64_t batches[2] = {t->recipe.batch, last_batch(t)};
     for (int worker = 0; worker < t->workers; worker++) {
         int most = 1;
@@ -116,12 +115,12 @@ static cvg_status lay_out_workspace(cvg_trainer *t, cvg_error *error)
     const size_t sums = (size_t)t->first_sum[t->workers], slices = (size_t)((n->moved + CVT_SLICE - 1) / CVT_SLICE);
     t->sums_at = (size_t)t->workers * t->worker_size;
     t->square_at = t->sums_at + sums * t->sum_size;
-    t->stacks_at = t->square_at + round_up(slices * sizeof(double));
-    size_t at = t->stacks_at + round_up((size_t)t->workers * sizeof(struct cvt_stack));
+    t->stacks_at = t->square_at + cvt_round_up(slices * sizeof(double));
+    size_t at = t->stacks_at + cvt_round_up((size_t)t->workers * sizeof(struct cvt_stack));
     if (t->group.size > 1)
         at = cvt_lay_out_group(t, batches, at);
     t->pairs_at = at;
-    at += round_up(cvt_larger(sums, (size_t)t->slots) * 2 * sizeof(char *));
+    at += cvt_round_up(cvt_larger(sums, (size_t)t->slots) * 2 * sizeof(char *));
     t->workspace_size = at + 64;
     return CVG_OK;
 }

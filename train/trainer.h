@@ -160,6 +160,9 @@ void cvt_update_statistics(const cvg_trainer *t, void *parameters, const void *s
 int cvt_read_sample(const cvg_trainer *t, const cvg_samples *samples, int64_t index, int64_t epoch, int augment,
                     char *input, char *target, char *scratch);
 
+/* Up to whole lines of the cache. */
+static inline size_t cvt_round_up(size_t size) { return (size + 63) / 64 * 64; }
+
 /* The steps that a state has done, or -1 if it is none of this trainer. */
 static inline int64_t cvt_steps_done(const cvg_trainer *t, const struct cvt_state *s)
 {

@@ -245,10 +245,10 @@ static void OF(max_last)(const struct pool *p, const struct window *w, const rea
     int first = 1;
     for (int64_t t = w->begin[0]; t < w->end[0]; t++)
         for (int64_t r = w->begin[1]; r < w->end[1]; r++)
-            for (int64_t s = w->begin[2]; s < w->end[2]; s++, first = 0)
-                OF(take)
-    (p->channels, x + OF(element)(p, w, t, r, s), first, (uint16_t)((t * p->window[1] + r) * p->window[2] + s), y,
-     place);
+            for (int64_t s = w->begin[2]; s < w->end[2]; s++, first = 0) {
+                const uint16_t here = (uint16_t)((t * p->window[1] + r) * p->window[2] + s);
+                OF(take)(p->channels, x + OF(element)(p, w, t, r, s), first, here, y, place);
+            }
 }
 
 static void OF(max_last_back)(const struct pool *p, const struct window *w, const real *restrict dy,
