@@ -33,10 +33,10 @@ run_tests() { # FOLDER NAMES
     ctest --test-dir "$1" --output-on-failure --no-tests=error -j 2 -R "^($2)\$" | tail -4
 }
 
-asan() { # the preset runs two of eight parts of the problems
+asan() { # the preset runs two of sixteen parts of the problems
     cmake --workflow --preset asan | tail -3
-    for part in 2 3 4 5 6 7; do
-        build-asan/tests/test_algorithms 4 $part 8 | tail -1
+    for part in $(seq 2 15); do
+        build-asan/tests/test_algorithms 4 "$part" 16 | tail -1
     done
 }
 tsan() { cmake --workflow --preset tsan | tail -3; }

@@ -95,8 +95,7 @@ def films(page, told, what):
         scrub = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
         before = board(page, film, array)
         if steps <= 20:  # by the button
-            for _ in range(steps):
-                page.run("arguments[0].click()", page.id(f"film-{film}-ahead"))
+            page.run("for (let i = 0; i < arguments[1]; i++) arguments[0].click()", page.id(f"film-{film}-ahead"), steps)
         else:
             page.run(scrub, bar, steps)
         values, after = floats(told["arrays"][array]["values"]), board(page, film, array)
@@ -130,25 +129,25 @@ def cells(page, told, what, draw):
     """Hovered cells: their sums have their values; the cells that lit up are those of the definition."""
     conv, out = told["conv"], told["arrays"]["y"]["shape"][2:]
     taps, rows = told["arrays"]["dcol"]["shape"][1], told["arrays"]["dcol"]["shape"][0]
-    marked = "return [...document.querySelectorAll(`td[role=gridcell].${arguments[0]}`)].map(td => td.id)"
+    read = """
+        const all = (selector, read) => [...document.querySelectorAll(selector)].map(read);
+        return [document.getElementById('chosen').innerText, document.getElementById('sum').innerText,
+                all('td[role=gridcell].from', td => td.id), all('td[role=gridcell].into', td => td.id),
+                all('#sum td.from', td => td.dataset.cell)]"""
     page.keys(Keys.ESCAPE)
     for array, tensor in told["arrays"].items():
         for index in draw.sample(range(len(tensor["values"])), min(2, len(tensor["values"]))):
             page.hover(page.cell(array, index))
             value = float(tensor["values"][index])
-            check(
-                page.id("chosen").text.startswith(array + "["),
-                f"{what}: {array} is not chosen: {page.id('chosen').text}",
-            )
-            for line in re.findall(r"^(?:method [12] )?(\S+) = (\S.*)$", page.id("sum").text, re.M):
+            chosen, total, lit, into, copies = page.run(read)
+            check(chosen.startswith(array + "["), f"{what}: {array} is not chosen: {chosen}")
+            for line in re.findall(r"^(?:method [12] )?(\S+) = (\S.*)$", total, re.M):
                 if "more" in line[1]:
                     continue
                 check(
                     near(line[0], value) and math.isclose(evaluate(line[1]), value, rel_tol=1e-6, abs_tol=1e-9),
                     f"{what}: {array}[{index}] = {value} is explained by {line}",
                 )
-            lit, into = page.run(marked, "from"), page.run(marked, "into")
-            copies = page.run("return [...document.querySelectorAll('#sum td.from')].map(td => td.dataset.cell)")
             check(set(copies) <= set(lit), f"{what}: the panel lights more of {array}[{index}] than the arrays do")
             if array == "delta_out":
                 wanted = {
