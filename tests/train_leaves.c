@@ -3,6 +3,7 @@
  *
  *   train_leaves          a sample of all floats
  *   train_leaves 1        every float: about an hour; 61: every 61st, in a minute
+ *   train_leaves 2 1      every second float from number 1 on: half of the work, for another core
  *   train_leaves bits     one number that stands for the bits of results: equal on every machine
  */
 #include "../train/random.h"
@@ -58,12 +59,12 @@ static void compare(const struct function *f, double x, double worst[2])
     worst[1] = in_float > worst[1] ? in_float : worst[1];
 }
 
-static void floats(uint32_t step)
+static void floats(uint32_t step, uint32_t first)
 {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         double worst[2] = {0, 0};
         uint64_t count = 0;
-        for (uint64_t bits = 0; bits < 1ull << 32; bits += step, count++)
+        for (uint64_t bits = first; bits < 1ull << 32; bits += step, count++)
             compare(&functions[i], (double)float_of((uint32_t)bits), worst);
         for (int n = 0; n < 200000; n++) /* doubles, too: near 1, where log is small, and over exp's whole range */
             compare(&functions[i], i ? 1 + (n - 100000) * 0x1p-19 : (n - 100000) * 0x1.e8p-8, worst);
@@ -242,7 +243,7 @@ int main(int argc, char **argv)
         return 0;
     }
     check(bits == all_bits, "the bits of exp, log and cos are %016" PRIx64, bits);
-    floats((uint32_t)step);
+    floats((uint32_t)step, argc > 2 ? (uint32_t)atoi(argv[2]) : 0);
     cosines();
     ends();
     published_answers();

@@ -31,6 +31,9 @@ enum {
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
     TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
+    MOVED_SUM = 160,       /* products of a sum that is long beside the way from scratch to the result */
+    LEAST_LINE = 32,       /* destinations: shorter lines of the result are not summed one by one, */
+    LEAST_LINES = 3,       /* nor so few, of as many channels */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -156,9 +159,16 @@ struct block {
     int first;                             /* l */
 };
 
-/* Adds the products of a block to the sums of its channels m, lanes apart. */
+/* Lanes of a box, and where they are summed: lane i of channel m at m*step + i. */
+struct lanes {
+    int64_t first, count;
+    char *sums;
+    int64_t step;
+};
+
+/* Adds the products of a block to the sums of its channels m. */
 static void add_block(const struct cvg_job *job, const struct cvg_box *box, int64_t taps, const struct block *block,
-                      int64_t lanes, const struct scratch *scratch)
+                      const struct lanes *to, const struct scratch *scratch)
 {
     const struct cvg_kernels *kernels = job->task->kernels;
     const struct cut *cut = cvg_state(job);
@@ -172,11 +182,11 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
         .count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks, .a_step = a_step, .b_step = b_step};
     struct cvg_terms tail = {.count = rest * taps, .a = scratch->a, .b = scratch->b, .blocks = 1};
 
-    for (int64_t lane = 0; lane < lanes;) {
-        const struct cvg_tile *tile = tile_for(kernels, block->m_count, lanes - lane);
+    for (int64_t lane = 0; lane < to->count;) {
+        const struct cvg_tile *tile = tile_for(kernels, block->m_count, to->count - lane);
         const int64_t most = cut->packed ? cut->rows : tile->rows;
-        const char *b = scratch->box + lane * size, *weight = block->weight;
-        terms.tiles = tail.tiles = (lanes - lane) / tile->lanes;
+        const char *b = scratch->box + (to->first + lane) * size, *weight = block->weight;
+        terms.tiles = tail.tiles = (to->count - lane) / tile->lanes;
         terms.b_tile = terms.acc_tile = tail.b_tile = tail.acc_tile = tile->lanes;
         for (int64_t m = 0; m < block->m_count; m += most, weight += panel_size * size)
             for (int64_t done = 0; done < cvg_min(most, block->m_count - m); done += tile->rows) {
@@ -185,33 +195,49 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
                 int64_t row[CVG_TILE_ROWS], at[CVG_TILE_ROWS];
                 for (int i = 0; i < rows; i++) {
                     row[i] = (m + done + i) * block->place->m;
-                    at[i] = (m + done + i) * lanes + lane;
+                    at[i] = (m + done + i) * to->step + lane;
                 }
                 const int64_t *const row_at = cut->packed ? NULL : row;
                 const char *const a = weight + (cut->packed ? done * size : 0);
-                tile->run(rows, &terms, a, row_at, b, scratch->sums, at, block->first);
+                tile->run(rows, &terms, a, row_at, b, to->sums, at, block->first);
                 if (rest)
-                    tile->run(rows, &tail, a + blocks * a_step * size, row_at, b + blocks * b_step * size,
-                              scratch->sums, at, 0);
+                    tile->run(rows, &tail, a + blocks * a_step * size, row_at, b + blocks * b_step * size, to->sums, at,
+                              0);
             }
         lane += terms.tiles * tile->lanes;
     }
 }
 
-/* Writes the sums of count channels m, from channel on, to the destinations of image n. */
+/*
+ * Whether sums grow in the result, as to move them would take as long as to make them: short ones of some channels,
+ * where lines of the result are whole tiles of neighbours, and nothing is added to what is there.
+ */
+static int grows_in_result(const struct cvg_task *t, const struct cvg_gather *view, const struct cvg_view *result,
+                           const struct cvg_box *box)
+{
+    const struct cvg_axis *line = &box->axis[2];
+    return view->M >= LEAST_LINES && view->L * t->shape->filter_size <= MOVED_SUM && !t->finish.accumulate &&
+           line->step * result->step[2] == 1 && line->count >= LEAST_LINE &&
+           line->count % cvg_narrow_tile(t->kernels)->lanes == 0;
+}
+
+/*
+ * Writes the sums of count channels m, from channel on, to the destinations of image n; or finishes those that grew
+ * there (sums is NULL).
+ */
 static void write_sums(const struct cvg_task *t, const struct cvg_view *result, const struct cvg_box *box, int64_t n,
-                       int64_t channel, int64_t count, int64_t lanes, const struct scratch *scratch)
+                       int64_t channel, int64_t count, int64_t lanes, const char *sums)
 {
     const struct cvg_axis *x = box->axis;
     const int64_t size = (int64_t)t->kernels->size;
     for (int64_t m = 0; m < count; m++) {
         const struct cvg_finish finish = cvg_finish_of(t, channel + m);
-        for (int64_t a = 0; a < x[0].count; a++) {
-            const int64_t d = x[0].first + a * x[0].step;
-            t->kernels->put_rows(cvg_view_at(result, n, channel + m, d, x[1].first, x[2].first),
-                                 x[1].step * result->step[1], x[2].step * result->step[2],
-                                 scratch->sums + (m * lanes + a * x[1].length * x[2].length) * size, x[2].length,
-                                 x[1].count, x[2].count, &finish);
+        for (int64_t a = 0; a < x[0].count && (sums || finish.bias || finish.scale != 1); a++) {
+            char *to = cvg_view_at(result, n, channel + m, x[0].first + a * x[0].step, x[1].first, x[2].first);
+            const int64_t row = x[1].step * result->step[1];
+            t->kernels->put_rows(to, row, x[2].step * result->step[2],
+                                 sums ? sums + (m * lanes + a * x[1].length * x[2].length) * size : to,
+                                 sums ? x[2].length : row, x[1].count, x[2].count, &finish);
         }
     }
 }
@@ -236,6 +262,8 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
     const struct scratch scratch = scratch_of(job);
     const struct cvg_gather_weight weight = cvg_gather_weight(t, view);
     const int64_t taps = list_terms(s, cut, &weight, &box, &scratch), lanes = span(&box, t->kernels);
+    const int there = grows_in_result(t, view, &result, &box);
+    const struct cvg_axis *const x = box.axis;
 
     /* The padding is the same for all pairs; the slack is read, but never used. */
     memset(scratch.box, 0, (size_t)((cut->l_count * box.channel + cvg_narrow_tile(t->kernels)->lanes) * size));
@@ -249,9 +277,18 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                                                 g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
                                        : weight.base + (g * weight.g + l * weight.l) * size;
             cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
-            add_block(job, &box, taps, &block, lanes, &scratch);
+            if (!there)
+                add_block(job, &box, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes}, &scratch);
+            for (int64_t line = 0; there && line < x[0].count * x[1].count; line++) {
+                const int64_t a = line / x[1].count, b = line % x[1].count;
+                const struct lanes to = {(a * x[1].length + b) * x[2].length, x[2].count,
+                                         cvg_view_at(&result, n, g * view->M + m, x[0].first + a * x[0].step,
+                                                     x[1].first + b * x[1].step, x[2].first),
+                                         result.channel};
+                add_block(job, &box, taps, &block, &to, &scratch);
+            }
         }
-        write_sums(t, &result, &box, n, g * view->M + m, block.m_count, lanes, &scratch);
+        write_sums(t, &result, &box, n, g * view->M + m, block.m_count, lanes, there ? NULL : scratch.sums);
     }
 }
 
