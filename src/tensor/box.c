@@ -64,6 +64,17 @@ static int64_t first_tap(int64_t at, int64_t dilation, int64_t stride)
 struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phase)
 {
     const int64_t stride = s->stride[axis], dilation = s->dilation[axis], at = phase + s->pad[axis];
+    if (stride == 1) /* the same without divisions */
+        return (struct cvg_axis){
+            .step = 1,
+            .count = s->in[axis],
+            .source_first = at,
+            .source_step = 1,
+            .source_size = s->out[axis],
+            .tap_step = 1,
+            .taps = s->filter[axis],
+            .tap_source_step = -dilation,
+        };
     struct cvg_axis a = {
         .first = phase,
         .step = cvg_min(stride, s->in[axis]), /* a longer one is not taken */
@@ -105,6 +116,14 @@ static int has_taps(const struct cvg_axis *a, int64_t i, int64_t first, int64_t 
     return f == first && e == end;
 }
 
+/* The first of destinations first, first + step, ... at or after position at. */
+static int64_t from_position(const struct cvg_axis *a, int64_t at)
+{
+    if (at <= a->first)
+        return 0;
+    return a->step == 1 ? at - a->first : cvg_ceil_div(at - a->first, a->step);
+}
+
 int cvg_run_next(struct cvg_runs *w, struct cvg_run *run)
 {
     const int64_t stride = w->shape->stride[w->axis];
@@ -113,9 +132,7 @@ int cvg_run_next(struct cvg_runs *w, struct cvg_run *run)
         const struct cvg_axis a = w->gradient ? cvg_axis_phase(w->shape, w->axis, (w->begin + w->phase) % stride)
                                               : cvg_axis_forward(w->shape, w->axis);
         /* This phase's destinations in [begin, end), and where the walk is among them. */
-        const int64_t first = w->begin > a.first ? cvg_ceil_div(w->begin - a.first, a.step) : 0;
-        const int64_t end = w->end > a.first ? cvg_ceil_div(w->end - a.first, a.step) : 0;
-        const int64_t i = first + w->next;
+        const int64_t first = from_position(&a, w->begin), end = from_position(&a, w->end), i = first + w->next;
         if (i >= end)
             continue;
         const int64_t source = a.source_first + i * a.source_step;

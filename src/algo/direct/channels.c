@@ -207,6 +207,13 @@ static void pack_job(const struct cvg_job *job, int64_t index)
                 cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
 
+/* Lists count offsets, step apart. */
+static void list_line(int64_t *to, int64_t first, int64_t step, int64_t count)
+{
+    for (int64_t q = 0; q < count; q++)
+        to[q] = first + q * step;
+}
+
 /* Fills in where the destinations of a class read (at their first taps) and are summed. */
 static void list_destinations(const struct cvg_class *class, const struct cvg_window *w,
                               const struct cvg_region *region, const struct cvg_view *result, int in_result,
@@ -228,13 +235,10 @@ static void list_destinations(const struct cvg_class *class, const struct cvg_wi
                     run[2].at - region->begin[2];
                 const int64_t to = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
                                    (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
-                const int64_t source_step = run[2].source_step * w->step[2], to_step = run[2].step * result->step[2];
-                for (int64_t q = 0, s = source, p = place; q < run[2].count; q++, s += source_step, p += run[2].step) {
-                    x->row[i + q] = s;
-                    x->place[i + q] = p;
-                }
-                for (int64_t q = 0, t = to; in_result && q < run[2].count; q++, t += to_step)
-                    x->to[i + q] = t;
+                list_line(x->row + i, source, run[2].source_step * w->step[2], run[2].count);
+                list_line(x->place + i, place, run[2].step, run[2].count);
+                if (in_result)
+                    list_line(x->to + i, to, run[2].step * result->step[2], run[2].count);
                 i += run[2].count;
             }
 }
@@ -253,9 +257,9 @@ static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms,
                      const char *source, const struct cvg_tile *tile, const char *weight, const struct sums *sums,
                      const struct scratch *x, int first, int ahead)
 {
-    const int64_t size = (int64_t)kernels->size, tiles = cvg_ceil_div(count, tile->rows);
-    for (int64_t i = 0, end = at + count; i < tiles; i++) {
-        const int rows = (int)((end - at) / (tiles - i)); /* as even as can be */
+    const int64_t size = (int64_t)kernels->size, end = at + count;
+    for (int tiles = ((int)count + tile->rows - 1) / tile->rows; tiles > 0; tiles--) {
+        const int rows = (int)(end - at) / tiles; /* as even as can be */
         int64_t place[CVG_TILE_ROWS];
         for (int r = 0; r < rows; r++)
             place[r] = sums->place[at + r] * sums->step;
