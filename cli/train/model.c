@@ -18,22 +18,18 @@ char *model_text_read(const char *path)
     return (char *)bytes;
 }
 
-/* Weights of convgrad train: the model and how it was trained are in their metadata. */
-static void read_own(struct model *m, const struct args *args, const struct weights *weights)
+/* Weights of convgrad train: how the network was made is in their metadata. */
+static void read_own(struct model *m, const struct args *args, const char *settings)
 {
-    static const enum option needless[] = {OPT_MODEL, OPT_TYPE, OPT_EXACT, OPT_ERROR_GROWTH};
-    char *settings = weights_note(weights, "settings");
-    if (!m->text || !settings || !settings_read(&m->settings, settings))
-        die(EXIT_BAD_INPUT,
-            "%s: is no file of convgrad train, or is damaged: it has no model (--model MODEL.txt tells that of other "
-            "programs' weights)",
-            weights->path);
-    for (int i = 0; i < 4; i++)
+    static const enum option needless[] = {OPT_TYPE, OPT_EXACT, OPT_ERROR_GROWTH};
+    if (!settings_read(&m->settings, settings))
+        die(EXIT_BAD_INPUT, "%s: is damaged: its settings are none of convgrad train", m->path);
+    for (int i = 0; i < 3; i++)
         if (args->option[needless[i]])
-            die(EXIT_BAD_INPUT, "%s is given; %s says itself what it is", option_info[needless[i]].name, weights->path);
-    free(settings);
+            die(EXIT_BAD_INPUT, "%s is given; %s says itself what it is", option_info[needless[i]].name, m->path);
 }
 
+/* Others', as Python's or those of a program that uses the library: options say what their metadata do not. */
 static void read_other(struct model *m, const struct args *args)
 {
     cvg_type types[2];
@@ -41,7 +37,6 @@ static void read_other(struct model *m, const struct args *args)
         die(EXIT_BAD_INPUT, "--type is \"%s\"; must be one type", args->option[OPT_TYPE]);
     m->settings.type = types[0];
     m->settings.error_growth = plan_error_growth;
-    m->text = model_text_read(args->option[OPT_MODEL]);
 }
 
 struct model model_read(const struct args *args, const char *path)
@@ -55,10 +50,21 @@ struct model model_read(const struct args *args, const char *path)
     weights_read(&weights, path, stat(best, &there) ? "checkpoint.safetensors" : "best.safetensors");
     memcpy(m.path, weights.path, sizeof m.path);
     m.text = weights_note(&weights, "model");
-    if (m.text || !args->option[OPT_MODEL])
-        read_own(&m, args, &weights);
+    if (m.text && args->option[OPT_MODEL])
+        die(EXIT_BAD_INPUT, "--model is given; %s says itself what it is", m.path);
+    if (!m.text && !args->option[OPT_MODEL])
+        die(EXIT_BAD_INPUT,
+            "%s: is no file of convgrad train, or is damaged: it has no model (--model MODEL.txt tells that of other "
+            "programs' weights)",
+            m.path);
+    char *settings = m.text ? weights_note(&weights, "settings") : NULL;
+    if (settings)
+        read_own(&m, args, settings);
     else
         read_other(&m, args);
+    free(settings);
+    if (!m.text)
+        m.text = model_text_read(args->option[OPT_MODEL]);
     m.network = network_make(m.text, &m.settings, 64, 1);
     cvg_network_get_facts(m.network, &m.facts);
     m.parameters = cli_alloc((size_t)m.facts.parameters, type_size(m.settings.type));

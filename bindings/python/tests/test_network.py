@@ -372,6 +372,12 @@ def test_files_of_the_program(tmp_path, model, dtype, recipe, options):
     more = convgrad.Trainer(net, x, y, **{**recipe, "epochs": 3}) if recipe.get("schedule") == "constant" else trainer
     more.load(theirs)
     assert more.steps_done == trainer.steps
+    net.save(tmp_path / "alone.safetensors")  # without notes of where the data lie
+    words = ["--type", "f64"] if net.facts.dtype == numpy.float64 else []
+    told = [subprocess.run([program, "predict", *file, "x.npy", "--format", "json"], cwd=tmp_path, capture_output=True, text=True)
+            for file in ([*words, "alone.safetensors"], ["out/checkpoint.safetensors"])]
+    assert told[0].returncode == 0, told[0].stderr
+    assert told[0].stdout == told[1].stdout != ""
 
 
 # ---- files ----
