@@ -58,6 +58,8 @@ MUTANTS = [
     ("algo/direct/weight.c", "meets &= first < end;", "meets = first < end;", "a tap outside the input along one axis is added"),
     ("algo/direct/channels.c", "sums.base + n * image, &finish);", "sums.base + n * image, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/direct/pixels.c", "x[1].count, x[2].count, &finish);", "x[1].count, x[2].count, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
+    ("algo/direct/pixels.c", "<= MOVED_SUM && !t->finish.accumulate &&", "<= MOVED_SUM &&", "sums that grow in the result where it is to be added to"),
+    ("algo/direct/pixels.c", "(sums || finish.bias || finish.scale != 1)", "sums", "sums that grew in the result miss bias and scale"),
     # Layouts
     ("shape.c", "s.weight_layout == CVG_KRSC ? 1 : s.K;", "s.weight_layout == CVG_KRSC ? 1 : s.Kg;", "RSCK with groups has the steps of one group"),
     ("shape.c", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}", "{own[IMAGE], own[CHANNEL], {own[PLANE], own[ROW], own[COLUMN]}}; steps->image = own[PLANE] * counts[PLANE] * (conv->layout ? 1 : channels)", "a gap between images is not looked at"),

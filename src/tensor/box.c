@@ -64,6 +64,7 @@ static int64_t first_tap(int64_t at, int64_t dilation, int64_t stride)
 struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phase)
 {
     const int64_t stride = s->stride[axis], dilation = s->dilation[axis], at = phase + s->pad[axis];
+#ifndef __OPTIMIZE_SIZE__
     if (stride == 1) /* the same without divisions */
         return (struct cvg_axis){
             .step = 1,
@@ -75,6 +76,7 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
             .taps = s->filter[axis],
             .tap_source_step = -dilation,
         };
+#endif
     struct cvg_axis a = {
         .first = phase,
         .step = cvg_min(stride, s->in[axis]), /* a longer one is not taken */
