@@ -112,6 +112,7 @@ good bench mb1ic1ih4oc1kh3ph1 --algo direct --min-time 0 --format html -o bench.
 grep -q '"names": \["direct"\]' bench.html && result 1 || result 0 'bench --format html'
 good verify mb1ic2ih5oc3kh3ph1 --threads 1,2;  says ', 0 failed'
 good verify --input-shape 1,2,6 --weight-shape 3,2,3 --stride 2 --pad 1,0 --algo im2col --type f64
+good verify g2mb2ic8ih6iw64oc10kh3ph1 --threads 1,2 --type f32; says ', 0 failed' # sums that grow in the result, and are added to
 good bench mb1ic2ih5oc3kh3ph1 --min-time 0 --json b.json --algo reference;  says '% peak'; says 'speed: reference is 1.00x'
 grep -q '^{"problem":"mb1ic2oc3_ih5kh3sh1dh0ph1_iw5kw3sw1dw0pw1","pass":"forward","type":"f32","algo":"reference","peer":null,"threads":1,"seconds_min":.*,"seconds_median":.*,"gflops":.*,"workspace_bytes":0.*,"layer":"mb1ic2.*","version":"0.1.0","date":"20.*Z","cpu":".*","isa":".*","command":"convgrad bench mb1ic2ih5oc3kh3ph1 --min-time 0 ' b.json &&
     result 1 || result 0 'bench --json'
