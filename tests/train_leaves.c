@@ -2,7 +2,7 @@
  * exp, log and cos of train/real.c against the C library's in long double, Philox's published answers, and shuffles.
  *
  *   train_leaves          a sample of all floats
- *   train_leaves 1        every float: about an hour; 61: every 61st, in a minute
+ *   train_leaves 1        every float: 45 minutes; 61: every 61st, in a minute
  *   train_leaves 2 1      every second float from number 1 on: half of the work, for another core
  *   train_leaves bits     one number that stands for the bits of results: equal on every machine
  */
