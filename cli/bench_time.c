@@ -69,9 +69,16 @@ static void run_candidate(const struct candidate *c, cvg_pass pass, const struct
         run_pass(c->plan, pass, layer, c->workspace);
 }
 
+static double time_candidate(const struct candidate *c, cvg_pass pass, const struct layer *layer)
+{
+    const double begin = seconds();
+    run_candidate(c, pass, layer);
+    return seconds() - begin;
+}
+
 /*
  * Times one pass by all candidates in turn, so that a slow spell of the machine hits all alike.  Each finds in the
- * caches what it left there itself: the operands of one may be those of its neighbour, or not.
+ * caches what it left there itself, if it is short: the one before may have had the same operands, or others.
  */
 void bench_time_pass(struct candidate *const *candidates, int count, cvg_pass pass, const struct layer *layer,
                      double min_time)
@@ -84,14 +91,9 @@ void bench_time_pass(struct candidate *const *candidates, int count, cvg_pass pa
     while (count &&
            (candidates[0]->runs < LEAST_RUNS || (spent < min_time * count && candidates[0]->runs < BENCH_MOST_RUNS)))
         for (int i = 0; i < count; i++) {
-            double begin = seconds();
-            run_candidate(candidates[i], pass, layer);
-            double time = seconds() - begin;
-            if (time < warm) {
-                begin = seconds();
-                run_candidate(candidates[i], pass, layer);
-                time = seconds() - begin;
-            }
+            double time = time_candidate(candidates[i], pass, layer);
+            if (time < warm)
+                time = time_candidate(candidates[i], pass, layer);
             candidates[i]->times[candidates[i]->runs++] = time;
             spent += time;
         }

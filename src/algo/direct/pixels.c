@@ -31,9 +31,9 @@ enum {
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
     TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
-    MOVED_SUM = 160,       /* products of a sum that is long beside the way from scratch to the result */
-    LEAST_LINE = 32,       /* destinations: shorter lines of the result are not summed one by one, */
-    LEAST_LINES = 3,       /* nor so few, of as many channels */
+    MOVED_SUM = 160,       /* products: a longer sum takes much longer to make than to move to the result */
+    LEAST_LINE = 32,       /* destinations: shorter lines are not summed one by one, */
+    LEAST_CHANNELS = 3,    /* nor those of fewer channels */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -159,7 +159,7 @@ struct block {
     int first;                             /* l */
 };
 
-/* Lanes of a box, and where they are summed: lane i of channel m at m*step + i. */
+/* Lanes of a box, and where they are summed: lane i of channel m at sums[m*step + i]. */
 struct lanes {
     int64_t first, count;
     char *sums;
@@ -220,7 +220,7 @@ static int grows_in_result(const struct cvg_task *t, const struct cvg_gather *vi
     return 0;
 #else
     const struct cvg_axis *line = &box->axis[2];
-    return view->M >= LEAST_LINES && view->L * t->shape->filter_size <= MOVED_SUM && !t->finish.accumulate &&
+    return view->M >= LEAST_CHANNELS && view->L * t->shape->filter_size <= MOVED_SUM && !t->finish.accumulate &&
            line->step * result->step[2] == 1 && line->count >= LEAST_LINE &&
            line->count % cvg_narrow_tile(t->kernels)->lanes == 0;
 #endif
@@ -282,9 +282,11 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                                                 g * cut->weight_size + (m * view->L + l * cut->rows) * s->filter_size)
                                        : weight.base + (g * weight.g + l * weight.l) * size;
             cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
-            if (!there)
+            if (!there) {
                 add_block(job, &box, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes}, &scratch);
-            for (int64_t line = 0; there && line < x[0].count * x[1].count; line++) {
+                continue;
+            }
+            for (int64_t line = 0; line < x[0].count * x[1].count; line++) {
                 const int64_t a = line / x[1].count, b = line % x[1].count;
                 const struct lanes to = {(a * x[1].length + b) * x[2].length, x[2].count,
                                          cvg_view_at(&result, n, g * view->M + m, x[0].first + a * x[0].step,
