@@ -2,7 +2,7 @@
  * convgrad: convolution with training, on the CPU, in plain C.
  *
  * Four computations: the forward pass and the gradients of the input, of the
- * weight and of the bias.  Rank 1, 2 and 3; float and double; any stride,
+ * weight and of the bias.  Rank 1, 2 and 3; float and double, bfloat16 and float16; any stride,
  * dilation, group count and padding.  "Convolution" means cross-correlation
  * throughout, as in every framework: the filter is not flipped.
  *
@@ -32,7 +32,12 @@
  * Results of one layout may differ from those of another in their last bits, where another form is best for it.
  *
  * Elements are float or double, as cvg_conv.type says, at their natural
- * alignment.  An operand that has no elements (batch 0) may be NULL.
+ * alignment; or 16 bits of bfloat16 or float16 in a uint16_t.  An operand that has no elements (batch 0) may be NULL.
+ *
+ * Halves (CVG_BF16 and CVG_F16) are how operands and results are stored.  Products are exact and summed in float; each
+ * result is rounded once, to nearest even.  NaN stays NaN, too large a float16 becomes infinite, and no result is -0.
+ * cvg_conv.grad_type lets gradients be float all the same, to be added up over steps.  The order of sums, and what
+ * becomes of tiny ones, is in docs/numerics.md (Halves).
  *
  * Threads.  A plan never changes after it was made: any number of threads may
  * run it at once, each with its own workspace and its own results.  The
@@ -74,7 +79,14 @@ typedef enum cvg_status {
     CVG_WRONG_RESULT = 4      /* cvg_verify() found one */
 } cvg_status;
 
-typedef enum cvg_type { CVG_F32 = 0, CVG_F64 = 1 } cvg_type;
+typedef enum cvg_type {
+    CVG_SAME_TYPE = -1, /* of grad_type and bias_type: that of the operands */
+    CVG_F32 = 0,        /* float */
+    CVG_F64 = 1,        /* double */
+    CVG_BF16 = 2,       /* bfloat16: the upper half of a float */
+    CVG_F16 = 3         /* float16 of IEEE 754 */
+} cvg_type;
+#define CVG_TYPE_COUNT 4
 
 typedef enum cvg_pass { CVG_FORWARD = 0, CVG_GRAD_INPUT = 1, CVG_GRAD_WEIGHT = 2 } cvg_pass;
 #define CVG_PASS_COUNT 3
@@ -134,7 +146,7 @@ typedef struct cvg_steps {
  */
 typedef struct cvg_conv {
     size_t struct_size;   /* sizeof(cvg_conv); set by CVG_CONV_INIT */
-    cvg_type type;        /* of all operands */
+    cvg_type type;        /* of all operands and results, but for grad_type and bias_type */
     int spatial_dims;     /* 1, 2 or 3 */
     int64_t batch;        /* N >= 0 */
     int64_t in_channels;  /* C >= 1, a multiple of groups */
@@ -150,13 +162,16 @@ typedef struct cvg_conv {
     cvg_weight_layout weight_layout;
     cvg_steps in_steps;  /* of input and grad_input; all 0: no gaps */
     cvg_steps out_steps; /* of output and grad_output */
+    cvg_type grad_type;  /* of grad_input, grad_weight and grad_bias: CVG_SAME_TYPE, type, or of halves CVG_F32 */
+    cvg_type bias_type;  /* of bias: the same */
 } cvg_conv;
 
 /* clang-format off */
 #define CVG_CONV_INIT                                                                                     \
     {                                                                                                     \
         sizeof(cvg_conv), CVG_F32, 2, 1, 1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},  \
-        {0, 0, 0}, CVG_CHANNELS_FIRST, CVG_KCRS, {0, 0, {0, 0, 0}}, {0, 0, {0, 0, 0}}                      \
+        {0, 0, 0}, CVG_CHANNELS_FIRST, CVG_KCRS, {0, 0, {0, 0, 0}}, {0, 0, {0, 0, 0}},                     \
+            CVG_SAME_TYPE, CVG_SAME_TYPE                                                                  \
     }
 /* clang-format on */
 
@@ -236,6 +251,10 @@ CVG_API const char *cvg_isa_name(int index);
  */
 CVG_API int cvg_algo_mixes(cvg_algo algo);
 
+/* "f32", "f64", "bf16" or "f16", and the bytes of an element; NULL and 0 for a number that is no type of elements. */
+CVG_API const char *cvg_type_name(cvg_type type);
+CVG_API size_t cvg_type_size(cvg_type type);
+
 /* "auto", "reference", "direct", "im2col", "winograd4" ...; NULL for a number that is no algorithm. */
 CVG_API const char *cvg_algo_name(cvg_algo algo);
 
@@ -296,7 +315,8 @@ CVG_API void cvg_plan_destroy(cvg_plan *plan);
 
 /*
  * The exact number of bytes that a pass needs as workspace; 0 if none, if plan is
- * NULL, or if pass is no cvg_pass.  The workspace may have any alignment.
+ * NULL, or if pass is no cvg_pass.  The workspace may have any alignment.  It does not grow with the batch; of halves
+ * only up to 2 MiB, or twice the weight as float, or what one image takes as float.
  */
 CVG_API size_t cvg_plan_workspace_size(const cvg_plan *plan, cvg_pass pass);
 

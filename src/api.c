@@ -1,4 +1,5 @@
 /* The passes' public face: checks pointers, looks up, calls. */
+#include "halves.h"
 #include "plan.h"
 #include "tensor/view.h"
 
@@ -49,12 +50,16 @@ cvg_status cvg_check_call(const cvg_plan *plan, cvg_pass pass, const void *first
     return CVG_OK;
 }
 
+/* pass FORWARD: the result is no gradient. */
 static struct cvg_task task_of(const cvg_plan *plan, cvg_pass pass, void *result, cvg_mode mode)
 {
     return (struct cvg_task){
         .shape = &plan->shape,
         .kernels = plan->kernels,
         .result = result,
+        .type = plan->shape.type,
+        .result_type = pass == CVG_FORWARD ? plan->shape.type : plan->shape.grad_type,
+        .bias_type = plan->shape.bias_type,
         .finish = {.scale = pass == CVG_FORWARD ? 1 : plan->gradient_scale, .accumulate = mode == CVG_ACCUMULATE},
     };
 }
@@ -69,15 +74,49 @@ static void run(const cvg_plan *plan, cvg_pass pass, const struct cvg_work *work
     if (task->shape->N > 0)
         cvg_work_run(work, task, &plan->threads, plan->pass[pass].workers, workspace);
     else if (sums && !task->finish.accumulate)
-        memset(task->result, 0, (size_t)sums * task->kernels->size);
+        memset(task->result, 0, (size_t)sums * cvg_type_size(task->result_type));
+}
+
+/* Sets every element of a result that is like the input to the bias of its channel. */
+static void fill_channels(const struct cvg_task *t, const void *bias)
+{
+    const struct cvg_view result = cvg_view_result(t, 1);
+    for (int64_t n = 0; n < t->shape->N; n++)
+        for (int64_t c = 0; c < t->shape->C; c++)
+            for (int64_t d = 0; d < result.extent[0]; d++)
+                for (int64_t h = 0; h < result.extent[1]; h++)
+                    t->kernels->put(cvg_view_at(&result, n, c, d, h, 0), result.step[2], cvg_at(t, bias, c), 0,
+                                    result.extent[2], &cvg_plain);
+}
+
+/* Runs a pass as its algorithm sees the problem. */
+static void run_seen(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
+{
+    struct cvg_task seen = *task;
+    if (plan->shape.N > 0)
+        seen.shape = cvg_plan_seen(plan, plan->pass[pass].algorithm, pass);
+    if (pass == CVG_GRAD_INPUT && seen.shape == &plan->flat && task->finish.bias) {
+        fill_channels(task, task->finish.bias); /* it has more channels than the bias: that is there first */
+        seen.finish.bias = NULL;
+        seen.finish.accumulate = 1;
+    }
+    run(plan, pass, &plan->pass[pass].work, &seen, pass == CVG_GRAD_WEIGHT ? plan->shape.K * plan->shape.taps : 0,
+        workspace);
 }
 
 static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
 {
-    struct cvg_task seen = *task;
-    seen.shape = cvg_plan_seen(plan, plan->pass[pass].algorithm);
-    run(plan, pass, &plan->pass[pass].work, &seen, pass == CVG_GRAD_WEIGHT ? plan->shape.K * plan->shape.taps : 0,
-        workspace);
+    const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
+    cvg_run_half_fn *half = NULL;
+    if (cvg_is_half(plan->shape.type) && plan->shape.N > 0)
+        half = cvg_plan_widens(plan, algorithm, pass)  ? cvg_run_halves
+               : cvg_plan_reads(plan, algorithm, pass) ? cvg_run_reading
+               : cvg_plan_pairs(plan, algorithm, pass) ? cvg_run_pairs
+                                                       : NULL;
+    if (half)
+        half(plan, pass, task, workspace, run_seen);
+    else
+        run_seen(plan, pass, task, workspace);
 }
 
 cvg_status cvg_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias, void *output,
@@ -154,35 +193,15 @@ cvg_status cvg_backward(const cvg_plan *plan, const void *input, const void *wei
     return CVG_OK;
 }
 
-/* Sets every element of a result that is like the input to the bias of its channel. */
-static void fill_channels(const struct cvg_task *t, const void *bias)
-{
-    const struct cvg_view result = cvg_view_in(t, t->result);
-    for (int64_t n = 0; n < t->shape->N; n++)
-        for (int64_t c = 0; c < t->shape->C; c++)
-            for (int64_t d = 0; d < result.extent[0]; d++)
-                for (int64_t h = 0; h < result.extent[1]; h++)
-                    t->kernels->put(cvg_view_at(&result, n, c, d, h, 0), result.step[2], cvg_at(t, bias, c), 0,
-                                    result.extent[2], &cvg_plain);
-}
-
 cvg_status cvg_transpose_forward(const cvg_plan *plan, const void *input, const void *weight, const void *bias,
                                  void *output, void *workspace)
 {
     if (cvg_check_call(plan, CVG_GRAD_INPUT, input, weight, output, CVG_OVERWRITE, workspace, NULL))
         return CVG_INVALID_ARGUMENT;
-    struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, output, CVG_OVERWRITE);
+    struct cvg_task task = task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE);
     task.grad_output = input;
     task.weight = weight;
     task.finish.bias = bias;
-    task.finish.scale = 1;
-    const struct cvg_algorithm *algorithm = plan->pass[CVG_GRAD_INPUT].algorithm;
-    const int other_channels = cvg_plan_seen(plan, algorithm) != &plan->shape;
-    if (bias && other_channels) { /* than the bias has: it is there first, and sums are added */
-        fill_channels(&task, bias);
-        task.finish.bias = NULL;
-        task.finish.accumulate = 1;
-    }
     run_pass(plan, CVG_GRAD_INPUT, &task, workspace);
     return CVG_OK;
 }
@@ -195,10 +214,9 @@ cvg_status cvg_transpose_backward(const cvg_plan *plan, const void *input, const
         (grad_weight && cvg_check_call(plan, CVG_GRAD_WEIGHT, grad_output, input, grad_weight, mode, workspace, NULL)))
         return CVG_INVALID_ARGUMENT;
     if (grad_input) { /* the convolution itself, scaled and added as gradients are */
-        struct cvg_task task = task_of(plan, CVG_FORWARD, grad_input, mode);
+        struct cvg_task task = task_of(plan, CVG_GRAD_INPUT, grad_input, mode);
         task.input = grad_output;
         task.weight = weight;
-        task.finish.scale = plan->gradient_scale;
         run_pass(plan, CVG_FORWARD, &task, workspace);
     }
     if (grad_weight)

@@ -27,10 +27,25 @@ static int has_avx512(void)
 }
 #endif
 
+#ifdef CVG_HAVE_AVX512BF16
+/* Intel's take longer for a pair of products than for two by AVX-512. */
+static int has_fast_bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
+}
+
+static int has_slow_bf16(void) { return has_avx512() && __builtin_cpu_supports("avx512bf16") && !has_fast_bf16(); }
+#endif
+
 #ifdef CVG_HAVE_F32
 #define F32(set) &cvg_kernels_##set##_f32
 #else
 #define F32(set) NULL
+#endif
+#if defined(CVG_HAVE_F32) && !defined(CVG_NO_HALVES)
+#define HALF(set) &cvg_kernels_##set##_f32
+#else
+#define HALF(set) NULL
 #endif
 #ifdef CVG_HAVE_F64
 #define F64(set) &cvg_kernels_##set##_f64
@@ -42,21 +57,32 @@ static int has_avx512(void)
 static const struct {
     const char *name;
     int (*available)(void);
-    const struct cvg_kernels *kernels[2]; /* by cvg_type; NULL for a type that this build lacks */
+    /* By cvg_type; NULL for a type that this build lacks, or for which a set has nothing that the next has not. */
+    const struct cvg_kernels *kernels[CVG_TYPE_COUNT];
 } sets[] = {
+#define SET(name)                                    \
+    {                                                \
+        F32(name), F64(name), HALF(name), HALF(name) \
+    }
+#ifdef CVG_HAVE_AVX512BF16
+    {"avx512bf16", has_fast_bf16, {[CVG_BF16] = F32(avx512bf16)}},
+#endif
 #ifdef CVG_HAVE_AVX512
-    {"avx512", has_avx512, {F32(avx512), F64(avx512)}},
+    {"avx512", has_avx512, SET(avx512)},
+#endif
+#ifdef CVG_HAVE_AVX512BF16
+    {"avx512bf16", has_slow_bf16, {[CVG_BF16] = F32(avx512bf16)}},
 #endif
 #ifdef CVG_HAVE_AVX2
-    {"avx2", has_avx2, {F32(avx2), F64(avx2)}},
+    {"avx2", has_avx2, SET(avx2)},
 #endif
 #ifdef CVG_HAVE_FMA
-    {"fma", has_fma, {F32(fma), F64(fma)}},
+    {"fma", has_fma, SET(fma)},
 #endif
 #ifdef CVG_HAVE_NEON
-    {"neon", always, {F32(neon), F64(neon)}},
+    {"neon", always, SET(neon)},
 #endif
-    {"portable", always, {F32(portable), F64(portable)}},
+    {"portable", always, SET(portable)},
 };
 
 enum { SETS = sizeof sets / sizeof *sets };
@@ -76,12 +102,14 @@ const struct cvg_kernels *cvg_cpu_kernels(cvg_type type, const char *isa, cvg_er
     char list[80];
     if (!sets[SETS - 1].kernels[type]) {
         cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %s; this build of the library is without it",
-                 type == CVG_F32 ? "CVG_F32" : "CVG_F64");
+                 cvg_type_name(type));
         return NULL;
     }
     for (int i = 0; i < SETS; i++)
-        if ((!isa || !*isa || !strcmp(isa, sets[i].name)) && sets[i].available())
-            return sets[i].kernels[type];
+        if ((!isa || !*isa || !strcmp(isa, sets[i].name)) && sets[i].available()) {
+            const int other = !sets[i].kernels[type]; /* by what is left of it, AVX-512 */
+            return other ? cvg_cpu_kernels(type, "avx512", error) : sets[i].kernels[type];
+        }
     cvg_fail(error, CVG_INVALID_ARGUMENT, "isa is \"%.40s\"; this processor has%s", isa, list_of(list));
     return NULL;
 }

@@ -23,11 +23,11 @@ struct tensors {
 };
 
 /* Numbers of no special kind; NULL if there is no memory. */
-static void *tensor(const struct cvg_kernels *kernels, int64_t count)
+static void *tensor(cvg_type type, int64_t count)
 {
-    void *data = malloc((size_t)count * kernels->size + 1);
+    void *data = malloc((size_t)count * cvg_type_size(type) + 1);
     for (int64_t i = 0; data && i < count; i++)
-        kernels->store(data, i, (double)(i % 17) / 16 - 0.5);
+        cvg_store(type, data, i, (double)(i % 17) / 16 - 0.5);
     return data;
 }
 
@@ -60,13 +60,13 @@ static double time_pass(const cvg_plan *plan, cvg_pass pass, const struct tensor
 /* Which algorithms are worth timing for a pass; returns how many. */
 static int candidates(const struct cvg_plan *plan, cvg_pass pass, cvg_algo list[CVG_ALGO_COUNT])
 {
-    const double least = plan->pass[pass].algorithm->cost(plan->pass[pass].algorithm, &plan->shape, pass);
+    const double least = plan->pass[pass].algorithm->cost(plan->pass[pass].algorithm, &plan->inner, pass);
     int count = 0;
     for (int i = CVG_AUTO + 1; i < CVG_ALGO_COUNT; i++) {
         const struct cvg_algorithm *algorithm = cvg_algorithm_of((cvg_algo)i);
         char why[CVG_WHY];
         if (!cvg_plan_leaves_out(plan, algorithm, pass, why) &&
-            algorithm->cost(algorithm, &plan->shape, pass) <= WORTH * least)
+            algorithm->cost(algorithm, &plan->inner, pass) <= WORTH * least)
             list[count++] = (cvg_algo)i;
     }
     return count;
@@ -117,8 +117,8 @@ cvg_status cvg_plan_measure(cvg_plan **out, const cvg_conv *conv, const cvg_opti
         return status;
     cvg_options_read(&chosen, options, NULL); /* which were good enough for a plan */
     const struct cvg_shape *s = &plan->shape;
-    const struct tensors x = {tensor(plan->kernels, s->N ? s->in_span : 0), tensor(plan->kernels, s->K * s->taps),
-                              tensor(plan->kernels, s->N ? s->out_span : 0)};
+    const struct tensors x = {tensor(s->type, s->N ? s->in_span : 0), tensor(s->type, s->K * s->taps),
+                              tensor(s->type, s->N ? s->out_span : 0)};
     double times[CVG_PASS_COUNT][CVG_ALGO_COUNT] = {{0}};
     int measured[CVG_PASS_COUNT] = {0};
     if (x.input && x.weight && x.output) {

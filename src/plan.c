@@ -44,17 +44,52 @@ static size_t limit_of(const struct cvg_plan *plan)
     return plan->workspace_limit ? plan->workspace_limit : PTRDIFF_MAX;
 }
 
-const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm)
+static int is_flat(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm)
 {
-    return algorithm->flat && plan->is_flat ? &plan->flat : &plan->shape;
+    return algorithm->flat && plan->is_flat;
+}
+
+int cvg_plan_pairs(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+{
+    return CVG_HALVES && plan->is_paired[pass] && algorithm->pairs && !is_flat(plan, algorithm) &&
+           algorithm->pairs(&plan->inner, pass);
+}
+
+int cvg_plan_reads(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+{
+    return cvg_is_half(plan->shape.type) && algorithm->reads && !is_flat(plan, algorithm) &&
+           !cvg_plan_pairs(plan, algorithm, pass) && algorithm->reads(&plan->inner, pass);
+}
+
+int cvg_plan_widens(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+{
+    return cvg_is_half(plan->shape.type) && !algorithm->stored && !cvg_plan_pairs(plan, algorithm, pass) &&
+           !cvg_plan_reads(plan, algorithm, pass);
+}
+
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+{
+    if (algorithm->stored || cvg_plan_reads(plan, algorithm, pass))
+        return &plan->shape;
+    if (cvg_plan_pairs(plan, algorithm, pass))
+        return &plan->paired[pass];
+    return is_flat(plan, algorithm) ? &plan->flat : &plan->inner;
 }
 
 /* Prepares a pass by an algorithm, for so many workers. */
 static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
+    const int pairs = cvg_plan_pairs(plan, algorithm, pass);
     cvg_work_init(work);
-    algorithm->prepare(algorithm, cvg_plan_seen(plan, algorithm), plan->kernels, pass, workers, work);
+    algorithm->prepare(algorithm, cvg_plan_seen(plan, algorithm, pass), pairs ? plan->kernels->pairs : plan->kernels,
+                       pass, workers, work);
+    if (pairs)
+        cvg_work_share(work, cvg_stage_bias(&plan->stage), plan->kernels->size);
+    else if (cvg_plan_reads(plan, algorithm, pass))
+        cvg_work_share(work, cvg_stage_weight(&plan->stage), plan->kernels->size);
+    else if (cvg_plan_widens(plan, algorithm, pass))
+        cvg_work_share(work, plan->stage.all, plan->kernels->size);
 }
 
 int cvg_plan_keeps_structure(const struct cvg_plan *plan) { return plan->error_growth <= CVG_ERROR_GROWTH; }
@@ -63,12 +98,12 @@ int cvg_plan_keeps_structure(const struct cvg_plan *plan) { return plan->error_g
 static const char *unfit(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass,
                          char text[CVG_WHY])
 {
-    const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->shape, pass) : NULL;
+    const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->inner, pass) : NULL;
     if (refusal)
         return refusal;
-    if (algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1)
+    if (algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->inner.rank == 1)
         return "it mixes neighbours, which rank 1 must not without an error_growth above the default";
-    const double growth = cvg_growth(algorithm, &plan->shape, pass);
+    const double growth = cvg_growth(algorithm, &plan->inner, pass);
     if (growth > plan->error_growth) {
         snprintf(text, CVG_WHY, "its error is about %.2g times that of direct sums, over the limit of %g", growth,
                  plan->error_growth);
@@ -112,14 +147,14 @@ static int cheapest_of(const struct cvg_plan *plan, cvg_pass pass, int mixes, do
     for (int i = 0; i < ALGORITHMS; i++) {
         char why[CVG_WHY];
         if (algorithms[i]->mixes != mixes || without >> i & 1 ||
-            (algorithms[i]->refuses && algorithms[i]->refuses(algorithms[i], &plan->shape, pass)))
+            (algorithms[i]->refuses && algorithms[i]->refuses(algorithms[i], &plan->inner, pass)))
             continue;
-        const double cost = algorithms[i]->cost(algorithms[i], &plan->shape, pass);
+        const double cost = algorithms[i]->cost(algorithms[i], &plan->inner, pass);
         if (cost >= least || cost * cvg_plan_handicap(plan, algorithms[i]) > at_most ||
             unfit(plan, algorithms[i], pass, why))
             continue;
         /* A unit of error growth must bring 1 %. */
-        const double weighed = cost * (1 + (cvg_growth(algorithms[i], &plan->shape, pass) - 1) / 100);
+        const double weighed = cost * (1 + (cvg_growth(algorithms[i], &plan->inner, pass) - 1) / 100);
         if (weighed < least) {
             best = i;
             least = weighed;
@@ -137,7 +172,7 @@ static const struct cvg_algorithm *cheapest(struct cvg_plan *plan, cvg_pass pass
     for (unsigned without = 0;;) {
         const int exact = cheapest_of(plan, pass, 0, HUGE_VAL, without);
         const struct cvg_algorithm *base = exact < 0 ? &cvg_reference : algorithms[exact];
-        const int mixing = cheapest_of(plan, pass, 1, base->cost(base, &plan->shape, pass), without);
+        const int mixing = cheapest_of(plan, pass, 1, base->cost(base, &plan->inner, pass), without);
         const struct cvg_algorithm *taken = mixing < 0 ? base : algorithms[mixing];
         struct cvg_work *work = &plan->pass[pass].work;
         prepare(plan, taken, pass, plan->threads.count, work);
@@ -159,7 +194,7 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
     if (!algorithm) {
         algorithm = cheapest(plan, pass);
     } else {
-        const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->shape, pass) : NULL;
+        const char *refusal = algorithm->refuses ? algorithm->refuses(algorithm, &plan->inner, pass) : NULL;
         if (refusal)
             return cvg_fail(error, CVG_UNSUPPORTED, "algo[%s] is %s; %s", cvg_pass_names[pass], algorithm->name,
                             refusal);
@@ -228,10 +263,17 @@ static cvg_status make(struct cvg_plan *plan, const cvg_conv *conv, const cvg_op
     plan->workspace_limit = options.workspace_limit;
     plan->error_growth = options.error_growth;
     plan->threads = cvg_threads_from(&options);
-    plan->is_flat = cvg_shape_flat(&plan->shape, &plan->flat);
+    plan->inner = plan->shape;
+    if (cvg_is_half(plan->shape.type))
+        plan->stage = cvg_stage_of(&plan->shape, &plan->inner);
+    plan->shape.pairs = plan->inner.pairs;
+    plan->is_flat = cvg_shape_flat(&plan->inner, &plan->flat);
     plan->kernels = cvg_cpu_kernels(plan->shape.type, options.isa, error);
     if (!plan->kernels)
         return CVG_INVALID_ARGUMENT;
+    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
+        plan->is_paired[pass] =
+            CVG_HALVES && plan->kernels->pairs && cvg_shape_pairs(&plan->shape, (cvg_pass)pass, &plan->paired[pass]);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         if ((status = choose(plan, (cvg_pass)pass, options.algo[pass], error)))
             return status;
@@ -296,7 +338,7 @@ double cvg_plan_error_growth(const cvg_plan *plan, cvg_pass pass)
 {
     if (!has_pass(plan, pass))
         return 0;
-    return cvg_growth(plan->pass[pass].algorithm, &plan->shape, pass);
+    return cvg_growth(plan->pass[pass].algorithm, &plan->inner, pass);
 }
 
 double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
@@ -304,7 +346,14 @@ double cvg_plan_error_bound(const cvg_plan *plan, cvg_pass pass)
     if (!has_pass(plan, pass))
         return 0;
     const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
-    const double products = cvg_products(&plan->shape, pass);
-    return algorithm->error_bound ? algorithm->error_bound(algorithm, &plan->shape, pass)
-                                  : cvg_gamma(plan->shape.type, products + 3) * products;
+    struct cvg_shape s = plan->inner;
+    s.N = plan->shape.N;
+    const double products = cvg_products(&s, pass);
+    const double sums = algorithm->error_bound ? algorithm->error_bound(algorithm, &s, pass)
+                                               : cvg_gamma(s.type, products + 3) * products;
+    if (!cvg_is_half(plan->shape.type))
+        return sums;
+    /* Sums of weights are added from round to round, and each result is rounded. */
+    const double within = sums + cvg_gamma(s.type, (double)plan->stage.rounds) * (products + sums);
+    return within + cvg_roundoff(pass == CVG_FORWARD ? plan->shape.type : plan->shape.grad_type) * (products + within);
 }

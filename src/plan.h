@@ -3,6 +3,7 @@
 #define CVG_PLAN_H
 
 #include "algo/algo.h"
+#include "tensor/stage.h"
 
 enum { CVG_PLAN_VERSION = 1, CVG_WHY = 160 }; /* of the text; room for a reason */
 
@@ -10,8 +11,13 @@ enum { CVG_PLAN_VERSION = 1, CVG_WHY = 160 }; /* of the text; room for a reason 
 enum cvg_reason { CVG_EXPECTED, CVG_PINNED, CVG_MEASURED, CVG_IMPORTED };
 
 struct cvg_plan {
-    struct cvg_shape shape, flat; /* the problem, and that as a matrix product, */
-    int is_flat;                  /* if it is one */
+    struct cvg_shape shape;                  /* the problem; */
+    struct cvg_shape inner;                  /* what algorithms are given: it, or of halves some images as floats; */
+    struct cvg_shape flat;                   /* and that as a matrix product, */
+    int is_flat;                             /* if it is one */
+    struct cvg_stage stage;                  /* of halves */
+    struct cvg_shape paired[CVG_PASS_COUNT]; /* of a pass whose source is made of pairs, */
+    int is_paired[CVG_PASS_COUNT];           /* if it is, and the processor multiplies them */
     double gradient_scale;
     size_t workspace_limit;
     double error_growth;
@@ -39,8 +45,14 @@ const struct cvg_algorithm *cvg_algorithm_at(int index);
 /* NULL if there is none. */
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
 
+/* Whether an algorithm is given floats in the place of halves, or reads and writes these, or pairs of them. */
+int cvg_plan_widens(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
+int cvg_plan_reads(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
+int cvg_plan_pairs(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
+
 /* The problem as an algorithm sees it. */
-const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm);
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm,
+                                      cvg_pass pass);
 
 /* What AUTO asks of an algorithm that mixes neighbours: to be so many times as fast as the others. */
 #define CVG_PAYS 1.25

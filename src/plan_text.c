@@ -27,6 +27,10 @@ static void write_layout(struct cvg_text *w, const struct cvg_shape *s)
         int64_t gaps;
     } tensors[] = {{" in_steps", &s->in_steps, s->in_span - (s->N ? s->N : 1) * s->C * s->in_size},
                    {" out_steps", &s->out_steps, s->out_span - (s->N ? s->N : 1) * s->K * s->out_size}};
+    if (cvg_is_half(s->type) && s->grad_type != s->type)
+        cvg_write(w, " gradients %s", cvg_type_name(s->grad_type));
+    if (cvg_is_half(s->type) && s->bias_type != s->type)
+        cvg_write(w, " bias %s", cvg_type_name(s->bias_type));
     if (s->layout == CVG_CHANNELS_LAST)
         cvg_write(w, " layout channels_last");
     if (s->weight_layout != CVG_KCRS)
@@ -46,7 +50,7 @@ static void write_expected(struct cvg_text *w, const struct cvg_plan *plan, cvg_
                            const struct cvg_algorithm *other)
 {
     const struct cvg_algorithm *taken = plan->pass[pass].algorithm;
-    const double ratio = other->cost(other, &plan->shape, pass) / taken->cost(taken, &plan->shape, pass);
+    const double ratio = other->cost(other, &plan->inner, pass) / taken->cost(taken, &plan->inner, pass);
     if (ratio < 1 && taken->mixes)
         cvg_write(w, "expected to be only %.2f times as fast; its error grows more, and each unit must bring 1 %%\n",
                   1 / ratio);
@@ -80,7 +84,7 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
         return 0;
     const struct cvg_shape *s = &plan->shape;
     cvg_write(&w, "problem: %s, batch %" PRId64 ", channels %" PRId64 " to %" PRId64 ", groups %" PRId64,
-              s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+              cvg_type_name(s->type), s->N, s->C, s->K, s->G);
     write_axes(&w, ", in ", "x", s, s->in);
     write_axes(&w, ", filter ", "x", s, s->filter);
     write_axes(&w, ", stride ", "x", s, s->stride);
@@ -128,7 +132,9 @@ size_t cvg_plan_describe(const cvg_plan *plan, char *text, size_t size)
                 write_measured(&w, plan, (cvg_pass)pass, other);
             else if (plan->pass[pass].reason == CVG_MEASURED)
                 cvg_write(&w, "not timed; expected to take %.2f times as long as %s\n",
-                          other->cost(other, s, (cvg_pass)pass) / taken->cost(taken, s, (cvg_pass)pass), taken->name);
+                          other->cost(other, &plan->inner, (cvg_pass)pass) /
+                              taken->cost(taken, &plan->inner, (cvg_pass)pass),
+                          taken->name);
             else
                 write_expected(&w, plan, (cvg_pass)pass, other);
         }
@@ -153,7 +159,7 @@ static size_t write_head(const struct cvg_plan *plan, char text[TEXT_MOST])
     struct cvg_text w = {text, TEXT_MOST, 0};
     cvg_write(&w, "convgrad plan %d of %s\n", CVG_PLAN_VERSION, cvg_version());
     cvg_write(&w, "problem %s batch %" PRId64 " channels %" PRId64 " %" PRId64 " groups %" PRId64,
-              s->type == CVG_F32 ? "f32" : "f64", s->N, s->C, s->K, s->G);
+              cvg_type_name(s->type), s->N, s->C, s->K, s->G);
     write_axes(&w, " in ", " ", s, s->in);
     write_axes(&w, " filter ", " ", s, s->filter);
     write_axes(&w, " stride ", " ", s, s->stride);

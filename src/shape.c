@@ -23,13 +23,26 @@ static cvg_status check_range(cvg_error *error, const char *name, int axis, int6
                     value < least ? "least" : "most", value < least ? least : most);
 }
 
+/* Bytes of an element, stored or computed. */
+static size_t element_size(cvg_type type) { return cvg_type_size(cvg_is_half(type) ? CVG_F32 : type); }
+
 /* a * b, or -1 when that (or an operand) does not fit. */
 static int64_t times(int64_t a, int64_t b) { return a < 0 || b < 0 || (b && a > INT64_MAX / b) ? -1 : a * b; }
 
 static cvg_status check_fields(const cvg_conv *conv, cvg_error *error)
 {
-    if (conv->type != CVG_F32 && conv->type != CVG_F64)
-        return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; must be CVG_F32 or CVG_F64", (int)conv->type);
+    if (!cvg_type_name(conv->type))
+        return cvg_fail(error, CVG_INVALID_ARGUMENT, "type is %d; that is no cvg_type", (int)conv->type);
+    const struct {
+        const char *name;
+        cvg_type type;
+    } others[] = {{"grad_type", conv->grad_type}, {"bias_type", conv->bias_type}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i].type != CVG_SAME_TYPE && others[i].type != conv->type &&
+            !(cvg_is_half(conv->type) && others[i].type == CVG_F32))
+            return cvg_fail(error, CVG_INVALID_ARGUMENT, "%s is %d; must be CVG_SAME_TYPE%s, as type is %s",
+                            others[i].name, (int)others[i].type, cvg_is_half(conv->type) ? " or CVG_F32" : "",
+                            cvg_type_name(conv->type));
     if (conv->spatial_dims < 1 || conv->spatial_dims > 3)
         return cvg_fail(error, CVG_INVALID_ARGUMENT, "spatial_dims is %d; must be 1, 2 or 3", conv->spatial_dims);
     if ((int)conv->layout < 0 || conv->layout > CVG_CHANNELS_LAST)
@@ -120,7 +133,7 @@ static cvg_status read_steps(const cvg_conv *conv, const char *name, const cvg_s
     static const int inner_first[][AXES] = {[CVG_CHANNELS_FIRST] = {COLUMN, ROW, PLANE, CHANNEL, IMAGE},
                                             [CVG_CHANNELS_LAST] = {CHANNEL, COLUMN, ROW, PLANE, IMAGE}};
     const int missing = 3 - conv->spatial_dims;
-    const int64_t most = (int64_t)(PTRDIFF_MAX / (conv->type == CVG_F32 ? sizeof(float) : sizeof(double)));
+    const int64_t most = (int64_t)(PTRDIFF_MAX / element_size(conv->type));
     const int64_t counts[AXES] = {conv->batch > 0 ? conv->batch : 1, channels, extent[0], extent[1], extent[2]};
     int64_t asked[AXES] = {given->image, given->channel}, own[AXES], dense = 1;
     for (int axis = missing; axis < 3; axis++)
@@ -200,6 +213,8 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
         return CVG_INVALID_ARGUMENT;
 
     struct cvg_shape s = {.type = conv->type, .rank = conv->spatial_dims};
+    s.grad_type = conv->grad_type == CVG_SAME_TYPE ? s.type : conv->grad_type;
+    s.bias_type = conv->bias_type == CVG_SAME_TYPE ? s.type : conv->bias_type;
     s.N = conv->batch;
     s.C = conv->in_channels;
     s.K = conv->out_channels;
@@ -224,7 +239,7 @@ cvg_status cvg_shape_init(struct cvg_shape *shape, const cvg_conv *conv, cvg_err
         s.filter_size = times(s.filter_size, s.filter[axis]);
         s.out_size = times(s.out_size, s.out[axis]);
     }
-    const size_t size = s.type == CVG_F32 ? sizeof(float) : sizeof(double);
+    const size_t size = element_size(s.type);
     s.taps = times(s.Cg, s.filter_size);
     if (check_tensor(error, "input", "batch", s.N, "in_channels", s.C, "in", s.in, s.in_size, size) ||
         check_tensor(error, "weight", "out_channels", s.K, "in_channels/groups", s.Cg, "filter", s.filter,
@@ -248,6 +263,44 @@ int cvg_rows_follow(const struct cvg_shape *s)
     const int64_t *in = s->in_steps.axis, *out = s->out_steps.axis;
     return in[2] == 1 && cvg_joins(s->in, in, 0) && cvg_joins(s->in, in, 1) && out[2] == 1 &&
            cvg_joins(s->out, out, 0) && cvg_joins(s->out, out, 1);
+}
+
+static cvg_steps dense_steps(const struct cvg_shape *s, int64_t channels, const int64_t extent[3], int64_t size)
+{
+    const int last = s->layout == CVG_CHANNELS_LAST;
+    const int64_t pixel = last ? channels : 1, row = extent[2] * pixel;
+    return (cvg_steps){channels * size, last ? 1 : size, {extent[1] * row, row, pixel}};
+}
+
+void cvg_shape_dense(const struct cvg_shape *s, int64_t images, struct cvg_shape *dense)
+{
+    *dense = *s;
+    dense->type = dense->grad_type = dense->bias_type = CVG_F32;
+    dense->N = images;
+    dense->in_steps = dense_steps(s, s->C, s->in, s->in_size);
+    dense->out_steps = dense_steps(s, s->K, s->out, s->out_size);
+    dense->in_span = images * s->C * s->in_size;
+    dense->out_span = images * s->K * s->out_size;
+}
+
+int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *paired)
+{
+    *paired = *s;
+    cvg_steps *const steps = pass == CVG_FORWARD ? &paired->in_steps : &paired->out_steps;
+    int64_t *const all = pass == CVG_FORWARD ? &paired->C : &paired->K;
+    int64_t *const each = pass == CVG_FORWARD ? &paired->Cg : &paired->Kg;
+    int even = s->type == CVG_BF16 && pass != CVG_GRAD_WEIGHT && s->layout == CVG_CHANNELS_LAST && *each % 2 == 0;
+    even &= steps->image % 2 == 0;
+    for (int i = 0; i < 3; i++) {
+        even &= steps->axis[i] % 2 == 0;
+        steps->axis[i] /= 2;
+    }
+    steps->image /= 2;
+    *all /= 2;
+    *each /= 2;
+    paired->taps = paired->Cg * paired->filter_size;
+    paired->pairs = CVG_PAIRS_STORED;
+    return even;
 }
 
 int cvg_shape_flat(const struct cvg_shape *s, struct cvg_shape *flat)

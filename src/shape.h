@@ -3,6 +3,7 @@
 #define CVG_SHAPE_H
 
 #include "error.h"
+#include "number.h"
 
 /*
  * A problem of any rank as one of rank 3: missing leading axes have size 1,
@@ -11,8 +12,8 @@
  * every tensor in PTRDIFF_MAX bytes.
  */
 struct cvg_shape {
-    cvg_type type;
-    int rank; /* as the user gave it, 1 to 3 */
+    cvg_type type, grad_type, bias_type; /* of operands and results, of gradients, of the bias */
+    int rank;                            /* as the user gave it, 1 to 3 */
     int64_t N, C, K, G;
     int64_t Cg, Kg; /* channels of one group: C/G, K/G */
     int64_t in[3], filter[3], out[3];
@@ -27,7 +28,14 @@ struct cvg_shape {
     cvg_steps in_steps, out_steps;          /* elements between neighbours; axes as above */
     int64_t in_span, out_span;              /* elements from the first to the last, of one image at least */
     int64_t weight_k, weight_c, weight_tap; /* elements between neighbours of the weight */
+    int pairs; /* of bfloat16: direct sums add products of two channels together, the second first (docs/numerics.md):
+                */
 };
+
+/* cvg_shape.pairs: channels are floats and listed so, or the source's elements are pairs of channels as they lie. */
+enum { CVG_PAIRS_LISTED = 1, CVG_PAIRS_STORED = 2 };
+
+static inline int cvg_pairs_of(const struct cvg_shape *shape) { return CVG_HALVES ? shape->pairs : 0; }
 
 /* Whether what axis 0 or 1 counts follows each other without gaps, if that of the axes further in does. */
 static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int axis)
@@ -37,6 +45,15 @@ static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int 
 
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
+
+/* The same problem of so many images, of floats without gaps. */
+void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_shape *dense);
+
+/*
+ * Whether the channels that forward or grad_input sums over lie in pairs, channels last: fills in the problem of half
+ * as many, whose source is made of pairs.  Its weight's steps are still those of single numbers.
+ */
+int cvg_shape_pairs(const struct cvg_shape *shape, cvg_pass pass, struct cvg_shape *paired);
 
 /*
  * Whether every filter covers its whole image, once, and both lie alike: then the problem is a matrix product, of

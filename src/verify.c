@@ -68,7 +68,27 @@ static uint64_t draw(struct verify *v)
     return z ^ z >> 31;
 }
 
-static size_t bytes_of(const struct verify *v, int64_t count) { return (size_t)count * v->plan->kernels->size; }
+/* How operands and results are stored. */
+static cvg_type operand_type(const struct verify *v, int operand)
+{
+    return operand == BIAS ? v->plan->shape.bias_type : v->plan->shape.type;
+}
+
+static cvg_type result_type(const struct verify *v, int result)
+{
+    return result == CVG_FORWARD ? v->plan->shape.type : v->plan->shape.grad_type;
+}
+
+/* Bytes of an operand or a result, with its gaps. */
+static size_t operand_bytes(const struct verify *v, int operand)
+{
+    return (size_t)v->operand_span[operand] * cvg_type_size(operand_type(v, operand));
+}
+
+static size_t result_bytes(const struct verify *v, int result)
+{
+    return (size_t)v->result_span[result] * cvg_type_size(result_type(v, result));
+}
 
 /* ---- memory ---- */
 
@@ -116,15 +136,15 @@ static int allocate(struct verify *v)
     for (int i = 0; i < OPERANDS; i++) {
         v->operand_count[i] = count[operand_like[i]];
         v->operand_span[i] = span[operand_like[i]];
-        v->operand[i] = malloc(bytes_of(v, v->operand_span[i]) + 1);
-        v->before[i] = malloc(bytes_of(v, v->operand_span[i]) + 1);
+        v->operand[i] = malloc(operand_bytes(v, i) + 1);
+        v->before[i] = malloc(operand_bytes(v, i) + 1);
         good &= v->operand[i] && v->before[i];
     }
     for (int i = 0; i < RESULTS; i++) {
         v->result_count[i] = count[result_like[i]];
         v->result_span[i] = span[result_like[i]];
-        v->result[i] = guarded(bytes_of(v, v->result_span[i]));
-        v->again[i] = guarded(bytes_of(v, v->result_span[i]));
+        v->result[i] = guarded(result_bytes(v, i));
+        v->again[i] = guarded(result_bytes(v, i));
         good &= v->result[i] && v->again[i];
     }
     v->workspace = guarded(cvg_plan_workspace_most(v->plan));
@@ -138,7 +158,7 @@ static double element(struct verify *v)
     const uint64_t bits = draw(v);
     switch (v->kind) {
     case INTEGERS: return (double)(bits % 5) - 2;
-    case SPARSE: return bits % 64 ? 0 : 0x1p20;
+    case SPARSE: return bits % 64 ? 0 : v->plan->shape.type == CVG_F16 ? 0x1p5 : 0x1p20;
     default: return (double)(bits >> 40) * 0x1p-23 - 1;
     }
 }
@@ -148,13 +168,13 @@ static void fill(struct verify *v, enum kind kind)
     v->kind = kind;
     for (int i = 0; i < OPERANDS; i++) {
         v->largest[i] = 0;
-        memset(v->operand[i], POISON_BYTE, bytes_of(v, v->operand_span[i])); /* gaps must not be read */
+        memset(v->operand[i], POISON_BYTE, operand_bytes(v, i)); /* gaps must not be read */
         for (int64_t j = 0; j < v->operand_count[i]; j++) {
             const double value = element(v);
-            v->plan->kernels->store(v->operand[i], cvg_element_of(&v->plan->shape, operand_like[i], j), value);
+            cvg_store(operand_type(v, i), v->operand[i], cvg_element_of(&v->plan->shape, operand_like[i], j), value);
             v->largest[i] = fmax(v->largest[i], fabs(value));
         }
-        memcpy(v->before[i], v->operand[i], bytes_of(v, v->operand_span[i]));
+        memcpy(v->before[i], v->operand[i], operand_bytes(v, i));
     }
 }
 
@@ -173,6 +193,23 @@ static void run(struct verify *v, const cvg_plan *plan, cvg_pass pass, char *con
     record(v, intact(v->workspace, size), "%s wrote outside its workspace", cvg_pass_names[pass]);
 }
 
+/* How far a number is moved as a half is made of it, at most. */
+static double rounding(cvg_type type, double value)
+{
+    const double least = type == CVG_F16 ? 0x1p-25 : 0; /* what is below is lost; no others are as small here */
+    return cvg_roundoff(type) * fabs(value) + least;
+}
+
+/* A result as it is stored, of which each is rounded, and how far it may be off then, if not exactly that. */
+static void as_stored(cvg_type type, double times, double *want, double *off)
+{
+    const double first = *want / times; /* what was there before, if it was accumulated */
+    if (*off == 0)
+        *want = cvg_rounded(type, times > 1 ? cvg_rounded(type, first) + first : first);
+    else
+        *off += 1.01 * (rounding(type, fabs(*want) + *off) + (times > 1 ? rounding(type, fabs(first) + *off) : 0));
+}
+
 /* An element of a result: as it must be, and how far from that it may be. */
 static void check_element(struct verify *v, int result, int64_t index, double times)
 {
@@ -181,6 +218,7 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
     const cvg_pass pass = result == GRAD_BIAS ? CVG_GRAD_WEIGHT : (cvg_pass)result;
     const struct cvg_task task = {.shape = s,
                                   .kernels = plan->kernels,
+                                  .type = s->type,
                                   .input = v->operand[INPUT],
                                   .weight = v->operand[WEIGHT],
                                   .grad_output = v->operand[GRAD_OUTPUT]};
@@ -188,26 +226,31 @@ static void check_element(struct verify *v, int result, int64_t index, double ti
         result == GRAD_BIAS ? cvg_definition_grad_bias(&task, index, 0) : cvg_definition(&task, pass, index);
     const double scale = result == CVG_FORWARD ? 1 : plan->gradient_scale * times;
     if (result == CVG_FORWARD) {
-        const double bias = plan->kernels->load(v->operand[BIAS], index / s->out_size % s->K);
+        const double bias = cvg_load(s->bias_type, v->operand[BIAS], index / s->out_size % s->K);
         sum.value += bias;
         sum.absolute += fabs(bias);
     }
-    const double terms = cvg_products(s, pass), exact = s->type == CVG_F32 ? 0x1p24 : 0x1p53;
+    const cvg_type stored = result_type(v, result), computed = plan->inner.type;
+    const double terms = cvg_products(s, pass), exact = 1 / cvg_roundoff(computed);
     const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
     /* Of products that are all 0 an exact algorithm must make 0. */
-    double allowed = (cvg_gamma(s->type, terms + 4) + cvg_gamma(CVG_F64, terms + 4)) * sum.absolute;
+    double allowed = (cvg_gamma(computed, terms + 4) + cvg_gamma(CVG_F64, terms + 4)) * sum.absolute;
     if (v->kind == INTEGERS && (scale == 1 || scale == 2) && 2 * sum.absolute < exact)
         allowed = 0;
     if (algorithm->error_bound && result != GRAD_BIAS) {
         static const int operands[CVG_PASS_COUNT][2] = {{INPUT, WEIGHT}, {GRAD_OUTPUT, WEIGHT}, {INPUT, GRAD_OUTPUT}};
-        allowed += algorithm->error_bound(algorithm, s, pass) *
+        struct cvg_shape whole = *s;
+        whole.type = computed;
+        allowed += algorithm->error_bound(algorithm, &whole, pass) *
                    (v->largest[operands[pass][0]] * v->largest[operands[pass][1]] + (result ? 0 : v->largest[BIAS]));
     }
-    const double got = plan->kernels->load(v->result[result], cvg_element_of(s, result_like[result], index));
-    const double want = scale * sum.value;
-    record(v, fabs(got - want) <= allowed * fabs(scale),
+    const double got = cvg_load(stored, v->result[result], cvg_element_of(s, result_like[result], index));
+    double want = scale * sum.value, off = allowed * fabs(scale);
+    if (cvg_is_half(stored))
+        as_stored(stored, times, &want, &off);
+    record(v, got == want || fabs(got - want) <= off,
            "%s%s by %s: element %" PRId64 " is %.9g; must be %.9g within %.3g", result_names[result],
-           times > 1 ? ", accumulated," : "", algorithm->name, index, got, want, allowed * fabs(scale));
+           times > 1 ? ", accumulated," : "", algorithm->name, index, got, want, off);
 }
 
 /*
@@ -220,7 +263,7 @@ static int gaps_are_left(const struct verify *v, int result)
     if (v->result_span[result] == v->result_count[result])
         return 1;
     for (int64_t i = 0; i < v->result_span[result]; i++)
-        written += !isnan(v->plan->kernels->load(v->result[result], i));
+        written += !isnan(cvg_load(result_type(v, result), v->result[result], i));
     return written <= v->result_count[result];
 }
 
@@ -234,7 +277,7 @@ static void check_elements(struct verify *v, int result, double times)
         const int64_t drawn = i == 0 ? 0 : i == 1 ? count - 1 : (int64_t)(draw(v) % (uint64_t)count);
         check_element(v, result, (double)count <= most ? i : drawn, times);
     }
-    record(v, intact(v->result[result], bytes_of(v, v->result_span[result])) && gaps_are_left(v, result),
+    record(v, intact(v->result[result], result_bytes(v, result)) && gaps_are_left(v, result),
            "%s was written outside of it", result_names[result]);
 }
 
@@ -244,14 +287,14 @@ static void check_pass(struct verify *v, cvg_pass pass)
     const int results[2] = {pass, pass == CVG_GRAD_WEIGHT ? GRAD_BIAS : pass};
     cvg_plan_alone(&single, v->plan);
     for (int i = results[0]; i <= results[1]; i++) {
-        poison(v->result[i], bytes_of(v, v->result_span[i]));
-        poison(v->again[i], bytes_of(v, v->result_span[i]));
+        poison(v->result[i], result_bytes(v, i));
+        poison(v->again[i], result_bytes(v, i));
     }
     run(v, v->plan, pass, v->result, CVG_OVERWRITE);
     run(v, &single, pass, v->again, CVG_OVERWRITE);
     for (int i = results[0]; i <= results[1]; i++) {
         check_elements(v, i, 1);
-        record(v, !memcmp(v->result[i], v->again[i], bytes_of(v, v->result_span[i])),
+        record(v, !memcmp(v->result[i], v->again[i], result_bytes(v, i)),
                "%s by %s: one thread gives other bits than %d", result_names[i], v->plan->pass[pass].algorithm->name,
                v->plan->pass[pass].workers);
     }
@@ -278,8 +321,7 @@ cvg_status cvg_verify(const cvg_plan *plan, cvg_report *report)
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             check_pass(&v, (cvg_pass)pass);
         for (int i = 0; i < OPERANDS; i++)
-            record(&v, !memcmp(v.operand[i], v.before[i], bytes_of(&v, v.operand_span[i])), "%s was changed",
-                   operand_names[i]);
+            record(&v, !memcmp(v.operand[i], v.before[i], operand_bytes(&v, i)), "%s was changed", operand_names[i]);
     }
     release(&v);
     return report->failures ? CVG_WRONG_RESULT : CVG_OK;

@@ -23,9 +23,9 @@ room() { # ROOM FILES...: HEADERS that it may include, as a pattern
     shift 2
     rule "$name includes another room" "$(includes "$@" | grep -vE "\"([./]*)($headers)\"")"
 }
-leaf='convgrad.h|broken.h'
+leaf='convgrad.h|broken.h|number.h'
 kernels="$leaf|kernels/kernels.h"
-tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h|view.h"
+tensor="$kernels|shape.h|sizes.h|task.h|tiles.h|box.h|window.h|gather.h|view.h|stage.h"
 algo="run/job.h|text.h|kernels/kernels.h|tensor/(task|tiles|box|window|gather|view).h|algo.h|cost.h|parts.h|definition.h"
 room 'the kernels' "$leaf|(kernels|body|body_[a-z]+|target|simd_[a-z0-9]+).h" src/kernels/*
 room 'error or text' "$leaf|error.h|text.h" src/error.[ch] src/text.[ch]
@@ -36,7 +36,8 @@ room 'tensor' "$tensor" src/tensor/*
 room 'algo' "$algo" src/algo/*.[ch]
 room 'algo/direct' "$algo|direct.h" src/algo/direct/*
 room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
-room 'plan' "$leaf|algo/algo.h|cpu.h|plan.h" src/plan.[ch]
+room 'plan' "$leaf|algo/algo.h|tensor/stage.h|cpu.h|plan.h" src/plan.[ch]
+room 'halves' "plan.h|halves.h" src/halves.[ch]
 room 'train' 'convgrad.h|convgrad_train.h|(sentence|network|trainer|step|random|real|safetensors|twice).h' train/*.[ch]
 room 'train/layers' '(network|random|real|twice).h' train/layers/*
 rule 'the core knows of training' "$(grep -nE 'convgrad_train|train/' $library include/convgrad.h)"
@@ -52,14 +53,14 @@ rule 'allocation outside plan.c, measure.c and verify.c' \
 # Only tensor/view finds an element of a caller's tensor, and the definition (with reference.c, which numbers elements).
 rule 'an algorithm looks into a tensor' \
     "$(grep -nE '\b(t|task)->(input|weight|grad_output|result)\b' src/algo/*.c src/algo/*/*.c |
-        grep -vE '^src/algo/(definition|reference).c|cvg_view_(in|out)\(|cvg_filters_of\(|task\.(input|grad_output) =' |
+        grep -vE '^src/algo/(definition|reference).c|cvg_view_(in|out|array)\(|cvg_filters_of\(|task\.(input|grad_output) =' |
         grep -vE 'cvg_at\(t, t->result, channel\)')"
 rule 'the library prints or exits' "$(grep -nE '\b(printf|fprintf|puts|exit|abort|assert)\(' $library | grep -v '^src/broken.h')"
 rule 'a global that is no constant' \
     "$(grep -nE '^(static )?[a-z][a-z_0-9 ]*[ *][a-z_0-9]+(\[[^]]*\])*( = .*)?;$' $library | grep -vE 'const|typedef|extern|:struct [a-z_]+;$')"
 rule 'element types outside kernels' \
     "$(grep -nE '\bfloat\b|sizeof\(double\)' $(echo $library | tr ' ' '\n' | grep -v '^src/kernels/') |
-        grep -vE '^(src/shape.c|src/algo/grad_bias.c)' | grep -vE '/\*|^[^:]*:[0-9]+: *\*')"
+        grep -vE '^src/(shape.c|number.c|halves.c|tensor/(stage|view|elements).[ch]|algo/grad_bias.c)' | grep -vE '/\*|^[^:]*:[0-9]+: *\*')"
 
 # Training: the same bits with every C library, and no memory but what the two create functions ask for.
 rule "training uses the C library's exp, log, cos or pow" \

@@ -17,6 +17,9 @@ struct cvg_algorithm {
     int points; /* of Winograd's algorithms, along an axis */
     int mixes;  /* neighbours: an element leaves a rounding error in results that do not read it */
     /* Why it cannot do a pass, as a clause; NULL if it can.  NULL for one that can do all. */
+    int stored;                                                 /* it reads and writes halves as they are stored; */
+    int (*pairs)(const struct cvg_shape *inner, cvg_pass pass); /* or in pairs, what it would do as floats; or NULL */
+    int (*reads)(const struct cvg_shape *inner, cvg_pass pass); /* or by the view's reader and writer alone; or NULL */
     int flat; /* a filter as large as its image is prepared and run as one of one pixel (cvg_shape_flat) */
     const char *(*refuses)(const struct cvg_algorithm *self, const struct cvg_shape *shape, cvg_pass pass);
     /*
@@ -42,7 +45,7 @@ extern const struct cvg_algorithm cvg_reference, cvg_direct, cvg_im2col, cvg_win
 /* gamma(n) = n u / (1 - n u) of a type's unit roundoff u; infinite where that says nothing. */
 static inline double cvg_gamma(cvg_type type, double n)
 {
-    const double nu = n * (type == CVG_F32 ? 0x1p-24 : 0x1p-53);
+    const double nu = n * cvg_roundoff(type);
     return nu < 1 ? nu / (1 - nu) : HUGE_VAL;
 }
 

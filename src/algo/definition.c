@@ -33,7 +33,7 @@ static int64_t filter_at(const struct cvg_shape *s, int64_t k, int64_t c, int64_
 
 static void add(const struct cvg_task *t, struct cvg_sum *sum, const void *a, int64_t i, const void *b, int64_t j)
 {
-    const double product = t->kernels->load(a, i) * t->kernels->load(b, j);
+    const double product = cvg_load(t->type, a, i) * cvg_load(t->type, b, j);
     sum->value += product;
     sum->absolute += fabs(product);
 }
@@ -127,7 +127,7 @@ struct cvg_sum cvg_definition_grad_bias(const struct cvg_task *t, int64_t channe
         for (int64_t d = 0; d < extent[0]; d++)
             for (int64_t h = 0; h < extent[1]; h++)
                 for (int64_t w = 0; w < extent[2]; w++) {
-                    const double value = t->kernels->load(t->grad_output, at(steps, n, channel, d, h, w));
+                    const double value = cvg_load(t->type, t->grad_output, at(steps, n, channel, d, h, w));
                     sum.value += value;
                     sum.absolute += fabs(value);
                 }

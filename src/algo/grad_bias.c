@@ -13,6 +13,10 @@ void cvg_grad_bias_sums(const struct cvg_job *job, int64_t index)
         return; /* there are as many jobs as channels */
     const int width = (int)cvg_min(lanes, tensor.channels - channel);
     cvg_sum_positions(&tensor, t->kernels, t->shape->N, channel, width, sums);
-    const struct cvg_finish finish = cvg_finish_of(t, channel);
-    t->kernels->put(cvg_at(t, t->result, channel), 1, sums, 1, width, &finish);
+    if (cvg_is_half(t->type)) {
+        const struct cvg_view result = cvg_view_array(t->result_type, t->result, tensor.channels);
+        cvg_write_elements(&result, t->kernels, 0, channel, width, (const float *)sums, &t->finish);
+    } else {
+        t->kernels->put(cvg_at(t, t->result, channel), 1, sums, 1, width, &t->finish);
+    }
 }

@@ -9,10 +9,10 @@ static void finish(const struct cvg_task *t, enum cvg_like like, int64_t channel
 {
     const struct cvg_finish *f = &t->finish;
     const int64_t at = cvg_element_of(t->shape, like, index);
-    const double base = f->bias         ? t->kernels->load(f->bias, channel)
-                        : f->accumulate ? t->kernels->load(t->result, at)
+    const double base = f->bias         ? cvg_load(t->bias_type, f->bias, channel)
+                        : f->accumulate ? cvg_load(t->result_type, t->result, at)
                                         : 0;
-    t->kernels->store(t->result, at, base + f->scale * sum);
+    cvg_store(t->result_type, t->result, at, base + f->scale * sum);
 }
 
 /* Job: one channel of one image of the output. */
@@ -65,6 +65,7 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
 const struct cvg_algorithm cvg_reference = {
     .id = CVG_REFERENCE,
     .name = "reference",
+    .stored = 1,
     .cost = cost,
     .prepare = prepare,
     .grad_bias = grad_bias_job,

@@ -12,6 +12,7 @@ TARGET("avx2,fma")
 #define KERNELS_ISA "avx2"
 #define KERNELS_TYPE CVG_F64
 #define TILE_1 cvg_tile_avx2_narrow_f64
+#define FEW_TILES /* for less code */
 #include "body.h"
 TARGET_END
 #endif

@@ -13,6 +13,58 @@ TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define KERNELS_TYPE CVG_F32
 #define NARROW cvg_tile_avx2_narrow_f32
 #define NARROW_ROWS 12
+#define HALVES
 #include "body.h"
 TARGET_END
+
+#ifdef CVG_HAVE_AVX512BF16
+/* The same with pairs of bfloat16; elements are moved as floats. */
+TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,avx512bf16")
+static inline vec pair_fma(vec a, vec b, vec sum)
+{
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+
+static inline vec pair_splat(const real *p) /* which may lie at any even address */
+{
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return (vec)_mm512_set1_epi32(pair);
+}
+
+#undef TILE_NAME
+#undef TILE_FMA
+#undef TILE_SPLAT
+#define TILE_NAME(name) pair_##name
+#define TILE_FMA(a, b, sum) pair_fma(a, b, sum)
+#define TILE_SPLAT(p) pair_splat(p)
+#undef TILE_1
+#undef TILE_1_LINKAGE
+#define FEW_TILES
+#undef CUT
+#define CUT(rows) 8 /* for less code */
+#include "body_tiles.h"
+TARGET_END
+
+#undef KERNELS
+#undef KERNELS_ISA
+#undef NARROW
+#define KERNELS cvg_kernels_avx512bf16_pairs
+#define KERNELS_ISA "avx512bf16"
+static
+#include "body_table.h"
+
+#undef CUT
+#define CUT(rows) CUT_ROWS(rows)
+
+/* All the others are those of AVX-512. */
+#undef TILE_NAME
+#define TILE_NAME(name) name
+#undef FEW_TILES
+#undef KERNELS
+#define KERNELS cvg_kernels_avx512bf16_f32
+#define NARROW cvg_tile_avx2_narrow_f32
+#define PAIRS &cvg_kernels_avx512bf16_pairs
+#include "body_table.h"
+#endif
 #endif

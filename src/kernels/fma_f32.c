@@ -13,6 +13,7 @@ TARGET("fma")
 #define KERNELS cvg_kernels_fma_f32
 #define KERNELS_ISA "fma"
 #define KERNELS_TYPE CVG_F32
+#define HALVES
 #include "body.h"
 TARGET_END
 #endif

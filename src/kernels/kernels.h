@@ -212,9 +212,25 @@ struct cvg_kernels {
     void (*sum)(void *dst, int width, const void *src, int64_t images, int64_t image, const int64_t count[3],
                 const int64_t step[3]);
 
-    /* One element, for code that need not be fast. */
-    double (*load)(const void *src, int64_t index);
-    void (*store)(void *dst, int64_t index, double value);
+    /*
+     * Halves, by their cvg_type less CVG_BF16, in kernels of float: dst[i] = src[i*step], i < count, and back, rounded
+     * to nearest even: dst[i*step] = src[i] + 0, so that there is no -0.
+     */
+    struct {
+        void (*widen)(void *dst, const void *src, int64_t step, int64_t count);
+        /* dst[r*dst_row + i] = src[r*src_row + i], r < rows, i < count */
+        void (*widen_rows)(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t rows, int64_t count);
+        void (*narrow)(void *dst, int64_t step, const void *src, int64_t count);
+        /* dst[i*dst_step + l], as put_lanes() has it, of floats src[i*src_step + l] and bias[l] */
+        void (*put_lanes)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
+                          const struct cvg_finish *finish);
+    } half[2];
+
+    /*
+     * The same kernels, but for tiles: their elements of a and b are pairs of bfloat16, of which the products of the
+     * second numbers are added first.  NULL: there are none.
+     */
+    const struct cvg_kernels *pairs;
 };
 
 /*
@@ -234,6 +250,10 @@ struct cvg_kernels {
 #elif defined(__aarch64__) && defined(__GNUC__) && !defined(CVG_NO_NEON)
 #define CVG_HAVE_NEON 1
 #endif
+#if defined(CVG_HAVE_AVX512) && !defined(CVG_NO_F32) && !defined(CVG_NO_HALVES) && \
+    ((defined(__clang__) && __clang_major__ >= 9) || (!defined(__clang__) && __GNUC__ >= 10))
+#define CVG_HAVE_AVX512BF16 1
+#endif
 #ifndef CVG_NO_F32
 #define CVG_HAVE_F32 1
 #endif
@@ -245,6 +265,7 @@ extern const struct cvg_kernels cvg_kernels_portable_f32, cvg_kernels_portable_f
 extern const struct cvg_kernels cvg_kernels_fma_f32, cvg_kernels_fma_f64;
 extern const struct cvg_kernels cvg_kernels_avx2_f32, cvg_kernels_avx2_f64;
 extern const struct cvg_kernels cvg_kernels_avx512_f32, cvg_kernels_avx512_f64;
+extern const struct cvg_kernels cvg_kernels_avx512bf16_f32;            /* that has pairs, for halves */
 extern cvg_tile_fn cvg_tile_avx2_narrow_f32, cvg_tile_avx2_narrow_f64; /* serve AVX-512, too */
 extern const struct cvg_kernels cvg_kernels_neon_f32, cvg_kernels_neon_f64;
 

@@ -9,5 +9,6 @@ typedef float real;
 #define KERNELS cvg_kernels_neon_f32
 #define KERNELS_ISA "neon"
 #define KERNELS_TYPE CVG_F32
+#define HALVES
 #include "body.h"
 #endif

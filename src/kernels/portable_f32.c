@@ -12,5 +12,6 @@ typedef float real;
 #define KERNELS cvg_kernels_portable_f32
 #define KERNELS_ISA "portable"
 #define KERNELS_TYPE CVG_F32
+#define HALVES
 #include "body.h"
 #endif

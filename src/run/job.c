@@ -1,8 +1,12 @@
 #include "job.h"
 
 #include "../broken.h"
+#include "../number.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 #ifdef CVG_DEBUG
 enum { GUARD = CVG_ALIGNMENT, GUARD_BYTE = 0xA5 }; /* after every piece */
@@ -80,6 +84,23 @@ static unsigned char *guard_after(const struct cvg_job *job, int piece)
 }
 #endif
 
+uint64_t cvg_flush(int flushes, uint64_t before)
+{
+#if defined(__SSE2__)
+    const unsigned now = _mm_getcsr();
+    _mm_setcsr(flushes ? now | 0x8040 : (unsigned)before); /* results and operands */
+    return now;
+#elif defined(__aarch64__) && defined(__GNUC__)
+    uint64_t now;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(now));
+    __asm__ volatile("msr fpcr, %0" : : "r"(flushes ? now | (uint64_t)1 << 24 : before) : "memory");
+    return now;
+#else
+    (void)flushes;
+    return before;
+#endif
+}
+
 static void run_job(void *context, int64_t index, int worker)
 {
     const struct call *call = context;
@@ -89,7 +110,13 @@ static void run_job(void *context, int64_t index, int worker)
     for (int i = 0; i < job.work->pieces; i++)
         memset(guard_after(&job, i), GUARD_BYTE, GUARD);
 #endif
-    call->run(&job, index);
+    if (CVG_HALVES && job.work->flushes) {
+        const uint64_t before = cvg_flush(1, 0);
+        call->run(&job, index);
+        cvg_flush(0, before);
+    } else {
+        call->run(&job, index);
+    }
 #ifdef CVG_DEBUG
     for (int i = 0; i < job.work->pieces; i++)
         for (int j = 0; j < GUARD; j++)
@@ -98,12 +125,21 @@ static void run_job(void *context, int64_t index, int worker)
 #endif
 }
 
+static char *base_of(void *workspace)
+{
+    return workspace ? (char *)workspace + (CVG_ALIGNMENT - (uintptr_t)workspace % CVG_ALIGNMENT) % CVG_ALIGNMENT
+                     : NULL;
+}
+
+void *cvg_work_last(const struct cvg_work *work, void *workspace, int64_t bytes)
+{
+    return base_of(workspace) + work->shared - bytes;
+}
+
 void cvg_work_run(const struct cvg_work *work, const struct cvg_task *task, const struct cvg_threads *threads,
                   int workers, void *workspace)
 {
-    struct call call = {.job = {.work = work, .task = task}};
-    if (workspace)
-        call.job.base = (char *)workspace + (CVG_ALIGNMENT - (uintptr_t)workspace % CVG_ALIGNMENT) % CVG_ALIGNMENT;
+    struct call call = {.job = {.work = work, .task = task, .base = base_of(workspace)}};
     for (call.job.round = 0; call.job.round < work->rounds; call.job.round++)
         for (int i = call.job.round ? work->repeated : 0; i < work->phases; i++) {
             call.run = work->phase[i].run;

@@ -34,6 +34,7 @@ struct cvg_work {
         cvg_job_fn *run;
     } phase[CVG_PHASES];
     int phases;
+    int flushes;              /* jobs take numbers below the smallest normal ones for zeros */
     int repeated;             /* the phases from this one on are run */
     int64_t rounds;           /* so many times */
     int64_t parts;            /* of a sum that is split, in shared memory: algo/parts.h */
@@ -70,6 +71,15 @@ void cvg_work_piece(struct cvg_work *work, int64_t count, size_t size);
 
 /* The bytes of workspace, at any alignment, for so many workers; SIZE_MAX if they fit in no address space. */
 size_t cvg_work_size(const struct cvg_work *work, int workers);
+
+/*
+ * Has this thread take numbers below the smallest normal ones for zeros, or as it did before; returns how it did.
+ * Where the processor knows no such mode nothing happens.
+ */
+uint64_t cvg_flush(int flushes, uint64_t before);
+
+/* The last bytes of what all jobs share, as they were asked for last, in whole cache lines. */
+void *cvg_work_last(const struct cvg_work *work, void *workspace, int64_t bytes);
 
 /* Runs all phases in a workspace of that size. */
 void cvg_work_run(const struct cvg_work *work, const struct cvg_task *task, const struct cvg_threads *threads,

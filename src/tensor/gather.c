@@ -10,34 +10,79 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
 struct cvg_gather_weight cvg_gather_weight(const struct cvg_task *t, const struct cvg_gather *view)
 {
     const struct cvg_filters f = cvg_filters_of(t, t->weight);
-    return (struct cvg_gather_weight){f.base, t->shape->Kg * f.k, view->gradient ? f.c : f.k,
+    const int pairs = view->gradient && cvg_pairs_of(t->shape) == CVG_PAIRS_STORED; /* of k */
+    return (struct cvg_gather_weight){f.base, (pairs ? 2 : 1) * t->shape->Kg * f.k, view->gradient ? f.c : f.k,
                                       view->gradient ? f.k : f.c, f.tap};
+}
+
+/* Of channels m and l from an address on, as steps say. */
+static void pack(const struct cvg_task *t, const char *from, const struct cvg_gather_weight *weight, int width,
+                 int64_t l_count, int lanes, char *to)
+{
+    const int64_t size = (int64_t)t->kernels->size, taps = t->shape->filter_size, line = taps * lanes;
+    const struct cvg_kernels *kernels = t->kernels;
+    if (weight->m == 1) { /* rows of m */
+        if (width < lanes)
+            memset(to, 0, (size_t)(l_count * line * size));
+        for (int64_t i = 0; i < (taps == 1 ? 1 : l_count); i++)
+            kernels->copy(to + i * line * size, lanes, from + i * weight->l * size, taps == 1 ? weight->l : weight->tap,
+                          1, taps == 1 ? l_count : taps, width);
+    } else if (weight->l == taps && weight->tap == 1) { /* one row for each m */
+        kernels->turn(to, lanes, lanes, from, weight->m, width, l_count * taps);
+    } else if (weight->tap == 1) {
+        for (int64_t i = 0; i < l_count; i++)
+            kernels->turn(to + i * line * size, lanes, lanes, from + i * weight->l * size, weight->m, width, taps);
+    } else { /* l follow each other */
+        for (int64_t i = 0; i < taps; i++)
+            kernels->turn(to + i * lanes * size, line, lanes, from + i * weight->tap * size, weight->m, width, l_count);
+    }
 }
 
 void cvg_pack_weight(const struct cvg_task *t, const struct cvg_gather *view, int64_t g, int64_t m, int width,
                      int64_t l, int64_t l_count, int lanes, char *to)
 {
-    const struct cvg_shape *s = t->shape;
     const struct cvg_gather_weight weight = cvg_gather_weight(t, view);
-    const int64_t size = (int64_t)t->kernels->size;
-    const char *from = weight.base + (g * weight.g + m * weight.m + l * weight.l) * size;
-    const int64_t taps = s->filter_size, line = taps * lanes;
-    const struct cvg_kernels *kernels = t->kernels;
-    if (weight.m == 1) { /* rows of m */
-        if (width < lanes)
-            memset(to, 0, (size_t)(l_count * line * size));
-        for (int64_t i = 0; i < (taps == 1 ? 1 : l_count); i++)
-            kernels->copy(to + i * line * size, lanes, from + i * weight.l * size, taps == 1 ? weight.l : weight.tap, 1,
-                          taps == 1 ? l_count : taps, width);
-    } else if (weight.l == taps && weight.tap == 1) { /* one row for each m */
-        kernels->turn(to, lanes, lanes, from, weight.m, width, l_count * taps);
-    } else if (weight.tap == 1) {
-        for (int64_t i = 0; i < l_count; i++)
-            kernels->turn(to + i * line * size, lanes, lanes, from + i * weight.l * size, weight.m, width, taps);
-    } else { /* l follow each other */
-        for (int64_t i = 0; i < taps; i++)
-            kernels->turn(to + i * lanes * size, line, lanes, from + i * weight.tap * size, weight.m, width, l_count);
+    pack(t, (const char *)cvg_at(t, weight.base, g * weight.g + m * weight.m + l * weight.l), &weight, width, l_count,
+         lanes, to);
+}
+
+void cvg_pack_pairs(const struct cvg_task *t, const struct cvg_gather *view, int64_t g, int64_t m, int width, int64_t l,
+                    int64_t l_count, int lanes, char *to)
+{
+    enum { ROWS = 16, TERMS = 64 };
+    const struct cvg_gather_weight w = cvg_gather_weight(t, view);
+    const int64_t taps = t->shape->filter_size, terms = l_count * taps;
+    const uint16_t *const from = (const uint16_t *)(const void *)w.base + g * w.g + m * w.m + 2 * l * w.l;
+    uint32_t *const pairs = (uint32_t *)(void *)to, rows[ROWS * TERMS];
+    if (w.l == 1) { /* pairs lie there */
+        const struct cvg_gather_weight steps = {.m = w.m / 2, .l = 1, .tap = w.tap / 2};
+        pack(t, (const char *)from, &steps, width, l_count, lanes, to);
+        return;
     }
+    if (w.m == 1) { /* lanes do */
+        for (int64_t i = 0; i < terms; i++) {
+            const uint16_t *const low = from + i / taps * 2 * w.l + i % taps * w.tap, *const high = low + w.l;
+            for (int lane = 0; lane < lanes; lane++)
+                pairs[i * lanes + lane] = lane < width ? low[lane] | (uint32_t)high[lane] << 16 : 0;
+        }
+        return;
+    }
+    for (int64_t first = 0; first < terms; first += TERMS)
+        for (int lane = 0; lane < lanes; lane += ROWS) {
+            const int64_t count = cvg_min(TERMS, terms - first);
+            const int real = (int)cvg_max(0, cvg_min(ROWS, width - lane)), all = (int)cvg_min(ROWS, lanes - lane);
+            for (int i = 0; i < real; i++) {
+                const uint16_t *const own = from + (lane + i) * w.m;
+                int64_t pair = first / taps, tap = first % taps;
+                for (int64_t j = 0; j < count; j++) {
+                    const uint16_t *const low = own + 2 * pair * w.l + tap * w.tap;
+                    rows[i * TERMS + j] = low[0] | (uint32_t)low[w.l] << 16;
+                    pair += ++tap == taps;
+                    tap = tap == taps ? 0 : tap;
+                }
+            }
+            t->kernels->turn(pairs + first * lanes + lane, lanes, all, rows, TERMS, real, count);
+        }
 }
 
 void cvg_pack_panel(const struct cvg_task *t, const struct cvg_gather *view, int64_t index, int64_t rows,

@@ -36,6 +36,10 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *shape, cvg_pass pass);
 void cvg_pack_weight(const struct cvg_task *task, const struct cvg_gather *view, int64_t g, int64_t m, int width,
                      int64_t l, int64_t l_count, int lanes, char *to);
 
+/* The same of pairs of l: to[pair][tap][lane], of l_count pairs from pair l on. */
+void cvg_pack_pairs(const struct cvg_task *task, const struct cvg_gather *view, int64_t g, int64_t m, int width,
+                    int64_t l, int64_t l_count, int lanes, char *to);
+
 /*
  * The same of a whole weight, [group][panel][l][tap][row]: panel number index of all groups, of so many rows; those of
  * a group take weight_size elements.

@@ -12,10 +12,11 @@ struct cvg_task {
     const struct cvg_kernels *kernels;
     const void *input, *weight, *grad_output; /* those that the pass reads */
     void *result;                             /* output, grad_input, grad_weight or grad_bias */
+    cvg_type type, result_type, bias_type;    /* of what is read, of the result, and of the finish's bias, as stored */
     struct cvg_finish finish; /* of the result's sums; a bias has an element for each channel of the result */
 };
 
-/* The address of element index of an array. */
+/* The address of element index of an array of the kernels' type. */
 static inline void *cvg_at(const struct cvg_task *task, const void *array, int64_t index)
 {
     return (char *)array + index * (int64_t)task->kernels->size;

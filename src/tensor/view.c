@@ -4,13 +4,17 @@
 
 enum { SHORT = 16 }; /* rows as short are turned many at a time, where that is a detour */
 
-static struct cvg_view view_of(const struct cvg_task *t, const void *data, int64_t channels, const int64_t extent[3],
-                               const cvg_steps *steps)
+/* A tensor like the input or, if out, the output. */
+static struct cvg_view view_of(const struct cvg_task *t, cvg_type type, const void *data, int out)
 {
+    const struct cvg_shape *s = t->shape;
+    const int64_t *const extent = out ? s->out : s->in;
+    const cvg_steps *const steps = out ? &s->out_steps : &s->in_steps;
     return (struct cvg_view){
         .base = (char *)data,
-        .size = (int64_t)t->kernels->size,
-        .channels = channels,
+        .type = type,
+        .size = (int64_t)(CVG_HALVES ? cvg_type_size(type) : t->kernels->size),
+        .channels = out ? s->K : s->C,
         .extent = {extent[0], extent[1], extent[2]},
         .image = steps->image,
         .channel = steps->channel,
@@ -18,24 +22,20 @@ static struct cvg_view view_of(const struct cvg_task *t, const void *data, int64
     };
 }
 
-struct cvg_view cvg_view_in(const struct cvg_task *t, const void *data)
-{
-    return view_of(t, data, t->shape->C, t->shape->in, &t->shape->in_steps);
-}
+struct cvg_view cvg_view_in(const struct cvg_task *t, const void *data) { return view_of(t, t->type, data, 0); }
 
-struct cvg_view cvg_view_out(const struct cvg_task *t, const void *data)
-{
-    return view_of(t, data, t->shape->K, t->shape->out, &t->shape->out_steps);
-}
+struct cvg_view cvg_view_out(const struct cvg_task *t, const void *data) { return view_of(t, t->type, data, 1); }
 
 struct cvg_view cvg_view_source(const struct cvg_task *t, int gradient)
 {
-    return gradient ? cvg_view_out(t, t->grad_output) : cvg_view_in(t, t->input);
+    const cvg_type type =
+        cvg_pairs_of(t->shape) == CVG_PAIRS_STORED ? CVG_F32 : t->type; /* which is as large as a pair */
+    return view_of(t, type, gradient ? t->grad_output : t->input, gradient);
 }
 
 struct cvg_view cvg_view_result(const struct cvg_task *t, int gradient)
 {
-    return gradient ? cvg_view_in(t, t->result) : cvg_view_out(t, t->result);
+    return view_of(t, t->result_type, t->result, !gradient);
 }
 
 int cvg_view_is_line(const struct cvg_view *v)
@@ -43,13 +43,10 @@ int cvg_view_is_line(const struct cvg_view *v)
     return cvg_joins(v->extent, v->step, 0) && cvg_joins(v->extent, v->step, 1);
 }
 
-/* Channels stand first where neighbours along a row do; else they stand last, and their step is 1. */
-static int channels_last(const struct cvg_view *v) { return v->step[2] != 1; }
-
 void cvg_read_rectangle(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
                         const int64_t first[3], const int64_t count[3], char *to)
 {
-    const int64_t size = v->size, plane = count[1] * count[2];
+    const int64_t size = (int64_t)kernels->size, plane = count[1] * count[2];
     int64_t low[3], high[3];
     for (int i = 0; i < 3; i++)
         cvg_inside(first[i], 1, count[i], v->extent[i], &low[i], &high[i]);
@@ -59,15 +56,14 @@ void cvg_read_rectangle(const struct cvg_view *v, const struct cvg_kernels *kern
         const int64_t begin = d < low[0] || d >= high[0] ? count[1] : low[1], end = cvg_max(begin, high[1]);
         memset(to, 0, (size_t)(begin * count[2] * size));
         if (whole && begin < end)
-            kernels->gather(to + begin * count[2] * size, cvg_view_at(v, n, channel, first[0] + d, first[1] + begin, 0),
-                            v->step[2], (end - begin) * count[2]);
+            cvg_view_take(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + begin, 0), v->step[2],
+                          (end - begin) * count[2], to + begin * count[2] * size);
         for (int64_t h = begin; !whole && h < end; h++) {
             char *const row = to + h * count[2] * size;
             memset(row, 0, (size_t)(low[2] * size));
             if (low[2] < high[2])
-                kernels->gather(row + low[2] * size,
-                                cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2] + low[2]), v->step[2],
-                                high[2] - low[2]);
+                cvg_view_take(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2] + low[2]),
+                              v->step[2], high[2] - low[2], row + low[2] * size);
             memset(row + high[2] * size, 0, (size_t)((count[2] - high[2]) * size));
         }
         memset(to + end * count[2] * size, 0, (size_t)((count[1] - end) * count[2] * size));
@@ -87,27 +83,84 @@ static struct rows rows_of(const struct cvg_view *v, const int64_t count[3])
                          count[2] * (rows_join ? count[1] : 1) * (planes_join ? count[0] : 1)};
 }
 
+enum { ROWS = 16, PLACES = 64 }; /* channels and positions of halves that are turned at a time */
+
+/* Channels first: halves are widened some at a time, and turned. */
+static void turn_line(const struct cvg_view *v, const struct cvg_kernels *kernels, const char *from, int width,
+                      int64_t count, int lanes, char *to)
+{
+    float room[ROWS * PLACES];
+    if (!cvg_is_half(v->type)) {
+        kernels->turn(to, lanes, lanes, from, v->channel, width, count);
+        return;
+    }
+    for (int64_t i = 0; i < count; i += PLACES)
+        for (int l = 0; l < lanes; l += ROWS) {
+            const int64_t now = cvg_min(PLACES, count - i);
+            const int rows = (int)cvg_max(0, cvg_min(ROWS, width - l));
+            for (int r = 0; r < rows; r++)
+                cvg_view_take(v, kernels, from + ((l + r) * v->channel + i) * v->size, 1, now,
+                              (char *)(room + r * PLACES));
+            kernels->turn((float *)(void *)to + i * lanes + l, lanes, (int)cvg_min(ROWS, lanes - l), room, PLACES, rows,
+                          now);
+        }
+}
+
 /* A line of positions, turned to lanes, and back. */
 static void read_line(const struct cvg_view *v, const struct cvg_kernels *kernels, const char *from, int width,
                       int64_t count, int lanes, char *to)
 {
-    if (!channels_last(v)) {
-        kernels->turn(to, lanes, lanes, from, v->channel, width, count);
+    const int64_t size = (int64_t)kernels->size;
+    if (!cvg_view_last(v)) {
+        turn_line(v, kernels, from, width, count, lanes, to);
         return;
     }
     if (width == lanes && v->step[2] == width) { /* whole pixels, one after the other */
-        kernels->gather(to, from, 1, count * width);
+        cvg_view_take(v, kernels, from, 1, count * width, to);
         return;
     }
-    kernels->copy(to, lanes, from, v->step[2], 1, count, width);
+    if (cvg_is_half(v->type))
+        kernels->half[v->type - CVG_BF16].widen_rows(to, lanes, from, v->step[2], count, width);
+    else
+        kernels->copy(to, lanes, from, v->step[2], 1, count, width);
     for (int64_t i = 0; width < lanes && i < count; i++)
-        memset(to + (i * lanes + width) * v->size, 0, (size_t)((lanes - width) * v->size));
+        memset(to + (i * lanes + width) * size, 0, (size_t)((lanes - width) * size));
+}
+
+/* Channels first: sums are turned some at a time, and narrowed. */
+static void unturn_halves(const struct cvg_view *v, const struct cvg_kernels *kernels, char *to, int width,
+                          int64_t count, int lanes, const float *sums, const struct cvg_finish *finish)
+{
+    float room[ROWS * PLACES], old[PLACES];
+    static const float zero = 0;
+    const struct cvg_finish positive = {.scale = 1, .bias = &zero}, add = {.scale = 1, .accumulate = 1};
+    for (int64_t i = 0; i < count; i += PLACES)
+        for (int l = 0; l < width; l += ROWS) {
+            const int64_t now = cvg_min(PLACES, count - i);
+            const int rows = (int)cvg_min(ROWS, width - l);
+            const struct cvg_finish own = {.scale = finish->scale,
+                                           .bias = finish->bias ? (const float *)finish->bias + l : NULL};
+            kernels->unturn(room, PLACES, sums + i * lanes + l, lanes, rows, now, &own);
+            for (int r = 0; r < rows; r++) {
+                char *const row = to + ((l + r) * v->channel + i) * v->size;
+                if (finish->accumulate) {
+                    kernels->put(room + r * PLACES, 1, room + r * PLACES, 1, now, &positive);
+                    kernels->half[v->type - CVG_BF16].widen(old, row, 1, now);
+                    kernels->put(old, 1, room + r * PLACES, 1, now, &add);
+                }
+                kernels->half[v->type - CVG_BF16].narrow(row, 1, finish->accumulate ? old : room + r * PLACES, now);
+            }
+        }
 }
 
 static void write_line(const struct cvg_view *v, const struct cvg_kernels *kernels, char *to, int width, int64_t count,
                        int lanes, const char *sums, const struct cvg_finish *finish)
 {
-    if (channels_last(v))
+    if (cvg_is_half(v->type) && cvg_view_last(v))
+        kernels->half[v->type - CVG_BF16].put_lanes(to, v->step[2], sums, lanes, width, count, finish);
+    else if (cvg_is_half(v->type))
+        unturn_halves(v, kernels, to, width, count, lanes, (const float *)(const void *)sums, finish);
+    else if (cvg_view_last(v))
         kernels->put_lanes(to, v->step[2], sums, lanes, width, count, finish);
     else
         kernels->unturn(to, v->channel, sums, lanes, width, count, finish);
@@ -119,7 +172,7 @@ void cvg_read_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels,
     const struct rows r = rows_of(v, count);
     char *lane = to;
     for (int64_t d = 0; d < r.planes; d++)
-        for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * v->size)
+        for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * (int64_t)kernels->size)
             read_line(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), width, r.length,
                       lanes, lane);
 }
@@ -131,7 +184,7 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
     const struct rows r = rows_of(v, count);
     const char *lane = sums;
     for (int64_t d = 0; d < r.planes; d++)
-        for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * v->size)
+        for (int64_t h = 0; h < r.rows; h++, lane += r.length * lanes * (int64_t)kernels->size)
             write_line(v, kernels, cvg_view_at(v, n, channel, first[0] + d, first[1] + h, first[2]), width, r.length,
                        lanes, lane, finish);
 }
@@ -188,13 +241,13 @@ static void read_framed_plane(const struct cvg_view *v, const struct cvg_kernels
                               int width, int64_t plane, const int64_t first[2], const int64_t count[2], int lanes,
                               char *to, char *scratch)
 {
-    const int64_t vector = lanes * v->size, columns = count[1];
+    const int64_t vector = lanes * (int64_t)kernels->size, columns = count[1];
     int64_t low, end, left, right;
     cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
     cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
     const int64_t inside = right - left;
     const int together = scratch && inside == v->extent[2] && inside < SHORT && end > low &&
-                         cvg_joins(v->extent, v->step, 1) && !channels_last(v);
+                         cvg_joins(v->extent, v->step, 1) && !cvg_view_last(v);
 
     memset(to, 0, (size_t)(low * columns * vector));
     memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
@@ -217,7 +270,7 @@ void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *k
                            int width, const int64_t first[3], const int64_t count[3], int lanes, char *to,
                            char *scratch)
 {
-    const int64_t plane = count[1] * count[2] * lanes * v->size;
+    const int64_t plane = count[1] * count[2] * lanes * (int64_t)kernels->size;
     int64_t low, end;
     cvg_inside(first[0], 1, count[0], v->extent[0], &low, &end);
     memset(to, 0, (size_t)(low * plane));
@@ -248,12 +301,40 @@ void cvg_read_copies(const struct cvg_view *v, const struct cvg_kernels *kernels
         }
 }
 
-int64_t cvg_sum_lanes(const struct cvg_view *v) { return channels_last(v) ? CVG_SUM_LANES : 1; }
+int64_t cvg_sum_lanes(const struct cvg_view *v) { return cvg_view_last(v) ? CVG_SUM_LANES : 1; }
+
+/* The same order of sums as kernels->sum has, of numbers that are widened line by line. */
+static void sum_halves(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t images, int64_t channel,
+                       int width, float *sums)
+{
+    enum { FOLD = 16, AT_ONCE = 512 };
+    const struct rows r = rows_of(v, v->extent);
+    float partial[CVG_SUM_LANES * FOLD] = {0}, line[AT_ONCE];
+    for (int64_t n = 0; n < images; n++) {
+        int64_t number = 0;
+        for (int64_t row = 0; row < r.planes * r.rows; row++)
+            for (int64_t i = 0, count; i < r.length; i += count) {
+                const char *from = cvg_view_at(v, n, channel, row / r.rows, row % r.rows, i);
+                count = cvg_min(r.length - i, AT_ONCE / width);
+                for (int64_t j = 0; j < (width == 1 ? 1 : count); j++)
+                    kernels->half[v->type - CVG_BF16].widen(line + j * width, from + j * v->step[2] * v->size,
+                                                            width == 1 ? v->step[2] : 1, width == 1 ? count : width);
+                for (int64_t j = 0; j < count; j++, number++)
+                    for (int l = 0; l < width; l++)
+                        partial[l * FOLD + number % FOLD] += line[j * width + l];
+            }
+    }
+    kernels->fold(sums, partial, width);
+}
 
 void cvg_sum_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t images, int64_t channel,
                        int width, void *sums)
 {
     const struct rows r = rows_of(v, v->extent);
+    if (cvg_is_half(v->type)) {
+        sum_halves(v, kernels, images, channel, width, sums);
+        return;
+    }
     kernels->sum(sums, width, cvg_view_at(v, 0, channel, 0, 0, 0), images, v->image,
                  (const int64_t[3]){r.planes, r.rows, r.length}, v->step);
 }

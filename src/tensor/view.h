@@ -13,6 +13,7 @@
 /* A tensor of images: N x channels x three axes.  Steps count elements, between neighbours. */
 struct cvg_view {
     char *base;
+    cvg_type type;
     int64_t size; /* bytes of a stored element */
     int64_t channels, extent[3];
     int64_t image, channel, step[3];
@@ -36,6 +37,19 @@ static inline char *cvg_view_at(const struct cvg_view *v, int64_t n, int64_t cha
 static inline char *cvg_view_channel(const struct cvg_view *v, int64_t index)
 {
     return cvg_view_at(v, index / v->channels, index % v->channels, 0, 0, 0);
+}
+
+/* Channels stand first where neighbours along a row do; else they stand last, and their step is 1. */
+static inline int cvg_view_last(const struct cvg_view *v) { return v->step[2] != 1; }
+
+/* Reads count numbers, step apart, in the kernels' type. */
+static inline void cvg_view_take(const struct cvg_view *v, const struct cvg_kernels *kernels, const char *from,
+                                 int64_t step, int64_t count, char *to)
+{
+    if (cvg_is_half(v->type))
+        kernels->half[v->type - CVG_BF16].widen(to, from, step, count);
+    else
+        kernels->gather(to, from, step, count);
 }
 
 /* Whether the positions of a channel follow each other step[2] apart, without gaps between rows or planes. */
@@ -80,6 +94,19 @@ void cvg_read_positions(const struct cvg_view *v, const struct cvg_kernels *kern
                         int width, int64_t position, int64_t count, int lanes, char *to);
 void cvg_write_positions(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
                          int64_t position, int64_t count, const char *sums, const struct cvg_finish *finish);
+
+/*
+ * Elements of images from n on as they lie in memory but for gaps, count from number first on: widened to floats; and
+ * the way back, from sums, through a finish without a bias.  The caller's tensors of halves are read and written
+ * so, and results of float beside them.
+ */
+void cvg_read_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
+                       int64_t count, float *to);
+void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
+                        int64_t count, const float *sums, const struct cvg_finish *finish);
+
+/* An array of so many elements, one after the other, as a tensor of one image. */
+struct cvg_view cvg_view_array(cvg_type type, const void *data, int64_t count);
 
 /* The sums of width channels over all positions of images; best of so many channels at a time. */
 int64_t cvg_sum_lanes(const struct cvg_view *v);

@@ -131,14 +131,14 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, co
     w->base = in_place ? cvg_view_at(source, region->n, channel, 0, 0, 0) : to;
     if (!in_place && w->channel == 1) {
         for (int64_t n = 0; n < region->images; n++)
-            cvg_read_framed_lanes(source, kernels, region->n + n, channel, (int)count, w->first, w->count, (int)count,
-                                  to + n * w->image * source->size, NULL);
+            cvg_read_framed_lanes(source, kernels, region->n + n, channel, (int)count, w->first, w->count,
+                                  (int)w->step[2], to + n * w->image * (int64_t)kernels->size, NULL);
         return;
     }
     for (int64_t c = 0; !in_place && c < count; c++)
         for (int64_t n = 0; n < region->images; n++)
             cvg_read_rectangle(source, kernels, region->n + n, channel + c, w->first, w->count,
-                               to + (c * w->channel + n * w->image) * source->size);
+                               to + (c * w->channel + n * w->image) * (int64_t)kernels->size);
 }
 
 struct cvg_classes cvg_classes_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3])
@@ -167,9 +167,30 @@ int cvg_next_class(struct cvg_classes *c)
     return 1;
 }
 
-int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class, const struct cvg_window *w,
-                        int64_t channels, int64_t lanes, int64_t *to_a, int64_t *to_b)
+int cvg_classes_are_large(const struct cvg_regions *regions, int64_t destinations)
 {
+#ifdef __OPTIMIZE_SIZE__ /* the same bits, only slower */
+    (void)regions, (void)destinations;
+    return 1;
+#else
+    const struct cvg_region first = cvg_region_at(regions, 0);
+    int64_t classes = 1;
+    for (int axis = 0; axis < 3; axis++) {
+        struct cvg_runs runs = cvg_region_runs(regions, &first, axis, 1);
+        struct cvg_run run;
+        int64_t count = 0;
+        while (cvg_run_next(&runs, &run))
+            count++;
+        classes *= count;
+    }
+    return first.positions >= destinations * classes;
+#endif
+}
+
+int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class, const struct cvg_window *w,
+                        int64_t channels, int64_t lanes, int pairs, int64_t *to_a, int64_t *to_b)
+{
+    const int64_t line = s->filter_size * lanes;
     const struct cvg_run *run = class->run;
     int64_t j = 0;
     for (int64_t a = 0; a < run[0].taps; a++)
@@ -182,7 +203,22 @@ int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class
                           c * run[2].tap_source_step * w->step[2];
                 to_b[j] = ((t * s->filter[1] + r) * s->filter[2] + q) * lanes;
             }
-    return cvg_terms_go_on(j, channels, to_a, w->channel, to_b, s->filter_size * lanes);
+    if (!CVG_HALVES || !pairs)
+        return cvg_terms_go_on(j, channels, to_a, w->channel, to_b, line);
+    const int64_t count = channels / 2 * 2 * j;         /* of whole pairs */
+    for (int64_t i = j - 1; i >= 0 && count > 0; i--) { /* from the end on, where they stand already */
+        const int64_t a = to_a[i], b = to_b[i];
+        to_a[2 * i + 1] = a;
+        to_b[2 * i + 1] = b;
+        to_a[2 * i] = a + w->channel;
+        to_b[2 * i] = b + line;
+    }
+    cvg_terms_go_on(2 * j, channels / 2, to_a, 2 * w->channel, to_b, 2 * line);
+    for (int64_t i = 0; i < j && channels % 2; i++) { /* one that is left */
+        to_a[count + i] = (count ? to_a[2 * i + 1] : to_a[i]) + (channels - 1) * w->channel;
+        to_b[count + i] = (count ? to_b[2 * i + 1] : to_b[i]) + (channels - 1) * line;
+    }
+    return channels * j;
 }
 
 void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, int axis, int64_t tap, int clip,

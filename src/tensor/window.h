@@ -83,12 +83,16 @@ struct cvg_classes cvg_classes_of(const struct cvg_regions *regions, const struc
 /* Moves on to the next class, the first of which is now; 0 after the last. */
 int cvg_next_class(struct cvg_classes *classes);
 
+/* Whether they have as many destinations on average, in the first region, if borders of all axes have their own. */
+int cvg_classes_are_large(const struct cvg_regions *regions, int64_t destinations);
+
 /*
- * Lists the terms of a class, of channels one after the other: a, where they lie in the window from a destination's
- * first one on, and b, where in packed weights [channel][tap][lane].  Returns how many there are.
+ * Lists the terms of a class, of channels one after the other (or, in pairs, of two by two, the second first): a, where
+ * they lie in the window from a destination's first one on, and b, where in packed weights [channel][tap][lane].
+ * Returns how many there are.
  */
 int64_t cvg_class_terms(const struct cvg_shape *shape, const struct cvg_class *class, const struct cvg_window *window,
-                        int64_t channels, int64_t lanes, int64_t *a, int64_t *b);
+                        int64_t channels, int64_t lanes, int pairs, int64_t *a, int64_t *b);
 
 /* ---- grad_weight: destinations are output positions, and one tap at a time meets the input ---- */
 

@@ -24,11 +24,13 @@ enum {
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
     LEAST_TERMS = 192,
-    LAST_BYTES = 4608,   /* the same of one lane, channels last, where sums lie far apart in the result */
-    FEW_POSITIONS = 128, /* destinations of all regions */
-    NEAR_ROWS = 8192,    /* elements between rows of a weight in place: further apart, each is a page of its own */
-    FEW_REGIONS = 3,     /* as many share a packed weight, or each packs what it reads */
-    CHANNELS = 128,      /* m of one job, at most */
+    LAST_BYTES = 4608,      /* the same of one lane, channels last, where sums lie far apart in the result */
+    FEW_POSITIONS = 128,    /* destinations of all regions */
+    NEAR_ROWS = 8192,       /* elements between rows of a weight in place: further apart, each is a page of its own */
+    FEW_REGIONS = 3,        /* as many share a packed weight, or each packs what it reads */
+    CHANNELS = 128,         /* m of one job, at most; */
+    WIDENED_CHANNELS = 256, /* of halves, each of which is widened for as many, */
+    WIDENED_POSITIONS = 256,
     LEAST_CHANNELS = 32,
     GROUPS = 16,           /* of one job, at most */
     FROM_MEMORY = 3 << 19, /* elements of a source that no near cache holds */
@@ -45,6 +47,7 @@ struct cut {
     int widest;     /* the widest tile: the main one, or channels last, where rows are no neighbours, that for such */
     int padded;     /* columns meet padding */
     int in_place;   /* no window */
+    int lanes;      /* of a window are channels, as they are neighbours in the source */
     int ahead;      /* the source of the next tile is asked for: it is read once, from memory */
     int in_result;  /* sums of whole panels grow in the result, where channels are neighbours */
     int clip[3];    /* border columns are classes of their own; else the window is padded */
@@ -68,43 +71,25 @@ static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
     return cvg_times(cut->regions.count, cvg_ceil_div(s->G, cut->groups) * cvg_ceil_div(cut->view.M, cut->m_count));
 }
 
-/* Runs along one axis of the first region. */
-static int64_t first_runs(const struct cvg_regions *regions, int axis)
-{
-    const struct cvg_region first = cvg_region_at(regions, 0);
-    struct cvg_runs runs = cvg_region_runs(regions, &first, axis, 1);
-    struct cvg_run run;
-    int64_t count = 0;
-    while (cvg_run_next(&runs, &run))
-        count++;
-    return count;
-}
-
-/* Whether classes stay large when border columns are classes of their own. */
-static int clip_columns(const struct cvg_regions *regions)
-{
-    const int64_t classes = first_runs(regions, 0) * first_runs(regions, 1) * first_runs(regions, 2);
-    return cvg_region_at(regions, 0).positions >= CLASS * classes;
-}
-
-/*
- * Whether to copy a source of one channel: that is cheap, and with its padding all destinations are one class of
- * neighbours.  With a stride they are none.
- */
+/* Whether to copy a source of one channel: with padding, all destinations are neighbours, but not with a stride. */
 static int copies(const struct cvg_shape *s, const struct cvg_gather *view)
 {
     return view->L == 1 && s->filter_size > 1 && s->stride[0] * s->stride[1] * s->stride[2] == 1;
 }
 
+/* Whether a window is made of halves. */
+static int widened(const struct cvg_shape *s) { return cvg_is_half(s->type) && cvg_pairs_of(s) != CVG_PAIRS_STORED; }
+
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
+    const int stored = cvg_pairs_of(s) == CVG_PAIRS_STORED, widens = widened(s);
     struct cut cut = {.view = cvg_gather_of(s, pass),
                       .groups = 1,
                       .clip = {1, 1, 1},
                       .widest = last ? kernels->spread : kernels->main};
-    cut.m_count = cvg_min(cut.view.M, CHANNELS);
-    cut.regions = cvg_regions_of(s, cut.view.gradient, POSITIONS);
+    cut.m_count = cvg_min(cut.view.M, widens ? WIDENED_CHANNELS : CHANNELS);
+    cut.regions = cvg_regions_of(s, cut.view.gradient, widens ? WIDENED_POSITIONS : POSITIONS);
     while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
@@ -119,12 +104,13 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     for (int i = 0; i < 3 && copied; i++)
         cut.clip[i] = 0;
     if (!copied)
-        cut.clip[2] = last || !cut.padded || clip_columns(&cut.regions);
-    cut.in_result = last;
+        cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
+    cut.in_result = last && !cvg_is_half(s->type);
     cut.ahead = last && s->filter_size == 1 &&
                 cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
-    cut.in_place = (last && !copied) || (cut.clip[2] && s->filter_size == 1);
-    cut.weight_in_place = s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
+    cut.lanes = widens && last;
+    cut.in_place = !widens && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
+    cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
                           cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
     const int64_t terms = panel_terms(s, kernels, cut.weight_in_place);
@@ -133,6 +119,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.l_count =
             cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
+    if (cvg_pairs_of(s) == CVG_PAIRS_LISTED)
+        cut.l_count = cvg_min(cut.view.L, cvg_max(2, cut.l_count / 2 * 2));
     cut.pack_once = cut.regions.count >= FEW_REGIONS && !cut.weight_in_place;
     cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
     return cut;
@@ -159,14 +147,19 @@ static struct scratch scratch_of(const struct cvg_job *job)
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const struct cvg_regions largest = cvg_regions_of(s, cut->view.gradient, POSITIONS);
+    const struct cvg_regions largest =
+        cvg_regions_of(s, cut->view.gradient, widened(s) ? WIDENED_POSITIONS : POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
-    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
-    const int64_t terms =
-        cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)), s->filter_size);
-    const int64_t window = cut->in_place && (s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded))
-                               ? 0 /* in place at any batch */
-                               : cvg_min(cvg_max(channel, WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
+    const int64_t most = widened(s) ? WIDENED_CHANNELS : CHANNELS;
+    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, most));
+    const int64_t least =
+        cvg_pairs_of(s) == CVG_PAIRS_LISTED ? cvg_min(2, cut->view.L) : 1; /* channels of one window */
+    const int64_t terms = cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)),
+                                  cvg_times(least, s->filter_size));
+    const int64_t window =
+        cut->in_place && (s->layout == CVG_CHANNELS_LAST || (s->filter_size == 1 && !cut->padded))
+            ? 0 /* in place at any batch */
+            : cvg_min(cvg_max(cvg_times(least, channel), WINDOW_ELEMENTS), cvg_times(cut->view.L, channel));
     cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
     cvg_work_piece(work, window, kernels->size);
     cvg_work_piece(work, cvg_times(terms, lanes), kernels->size);
@@ -189,7 +182,9 @@ static void pack_panels(const struct cvg_task *t, const struct cut *cut, int64_t
 {
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, cut->widest, end - m)->lanes;
-        if (!cut->weight_in_place || end - m < lanes)
+        if (cvg_pairs_of(t->shape) == CVG_PAIRS_STORED)
+            cvg_pack_pairs(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
+        else if (!cut->weight_in_place || end - m < lanes)
             cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         to += l_count * t->shape->filter_size * lanes * (int64_t)t->kernels->size;
         m += lanes;
@@ -306,7 +301,8 @@ static struct sums sums_of(const struct block *b, int64_t m, int64_t width, int 
 {
     if (b->cut->in_result && width == lanes && !b->job->task->finish.accumulate)
         return (struct sums){cvg_view_at(&b->result, b->region.n, b->g * b->cut->view.M + m, 0, 0, 0), b->x.to, 1};
-    return (struct sums){b->x.sums + (m - b->begin) * b->region.positions * b->result.size, b->x.place, lanes};
+    return (struct sums){b->x.sums + (m - b->begin) * b->region.positions * (int64_t)b->job->task->kernels->size,
+                         b->x.place, lanes};
 }
 
 /* Adds the products of channels l, which have been read, to all sums. */
@@ -339,7 +335,8 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
             if (there)
                 panel_at = own.base + (b->g * own.g + m + l * own.l) * size;
             if (listed != step)
-                terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, step, b->x.a, b->x.b);
+                terms.count = cvg_class_terms(s, &c.now, &b->window, l_count, step, cvg_pairs_of(s) == CVG_PAIRS_LISTED,
+                                              b->x.a, b->x.b);
             listed = step;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), (int)lanes);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, panel_at, &sums, &b->x, l == 0,
@@ -355,9 +352,15 @@ static void write_panel(const struct block *b, int64_t m, int width, int lanes)
     const struct cvg_kernels *kernels = b->job->task->kernels;
     const struct sums sums = sums_of(b, m, width, lanes);
     const int64_t channel = b->g * b->cut->view.M + m;
-    const struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
-    const int64_t image = region->positions / region->images * lanes * b->result.size;
+    struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
+    const int64_t image = region->positions / region->images * lanes * (int64_t)kernels->size;
     const int there = sums.place == b->x.to;
+    if (cvg_is_half(b->job->task->shape->type) && b->result.type == CVG_F32) { /* gradients without a -0 */
+        static const double zeros[CHANNELS];                                   /* of any type */
+        const struct cvg_finish scaled = {.scale = finish.scale, .bias = zeros};
+        kernels->put_lanes(sums.base, lanes, sums.base, lanes, lanes, region->positions, &scaled);
+        finish.scale = 1;
+    }
     for (int64_t n = 0; n < region->images && !(there && finish.scale == 1 && !finish.bias); n++)
         if (there)
             cvg_finish_lanes(&b->result, kernels, region->n + n, channel, width, region->begin, region->count, &finish);
@@ -379,6 +382,8 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const int64_t blocks = cvg_ceil_div(t->shape->G, cut->groups), first = index % blocks * cut->groups;
     b.region = cvg_region_at(&cut->regions, index / blocks);
     b.window = cvg_window_of(&cut->regions, &b.region, cut->clip, cut->in_place, &source);
+    if (cut->lanes)
+        cvg_window_lanes(&b.window, cut->l_count);
 
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b.region, cut->clip); cvg_next_class(&c);)
         list_destinations(&c.now, &b.window, &b.region, &b.result, cut->in_result, &b.x);
@@ -428,6 +433,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     *cut = cut_of(s, kernels, pass, workers);
     lay_out(s, kernels, cut, work);
+    work->flushes = cvg_pairs_of(s) != 0;
     if (cut->pack_once)
         cvg_work_phase(work, s->G * cut->m_blocks, pack_job);
     cvg_work_phase(work, jobs(s, cut), region_job);

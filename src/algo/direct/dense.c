@@ -258,7 +258,7 @@ static void dense_job(const struct cvg_job *job, int64_t index)
 /* Every destination is a sum over the channels of one source element. */
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    int dense = pass != CVG_GRAD_WEIGHT && s->filter_size == 1 && s->out_size >= LEAST_PLANE;
+    int dense = pass != CVG_GRAD_WEIGHT && !cvg_pairs_of(s) && s->filter_size == 1 && s->out_size >= LEAST_PLANE;
     dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
     for (int i = 0; i < 3; i++) {
         dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];

@@ -246,7 +246,7 @@ static void filter_images(const struct block *b)
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
         const struct cvg_run *run = c.now.run;
         const struct cvg_terms terms = {
-            .count = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, cut->row, to_a, to_b),
+            .count = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, cut->row, 0, to_a, to_b),
             .a = to_a,
             .b = to_b};
         for (int64_t n = 0; n < b->region.images; n++)
@@ -291,7 +291,7 @@ static void weigh_images(const struct block *b, char *sums)
                        (int)row, b->destination.view.base);
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
         const struct cvg_run *run = c.now.run;
-        const int64_t taps = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, 1, to_a, to_b);
+        const int64_t taps = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, 1, 0, to_a, to_b);
         for (int64_t n = 0; n < b->region.images; n++)
             for (int64_t d = 0; d < run[0].count; d++) {
                 const struct place at = place_of(b, &c.now, n, d);

@@ -6,7 +6,7 @@ static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out, cons
 {
     for (int y = 0; y < out; y++)
         for (int x = 0; x < in; x++)
-            kernels->store(room, y * CVG_POINTS + x, transposed ? matrix[x][y] : matrix[y][x]);
+            cvg_store(kernels->type, room, y * CVG_POINTS + x, transposed ? matrix[x][y] : matrix[y][x]);
     return (struct cvg_points){.kind = kind, .in = in, .out = out, .matrix = room, .outer = 1};
 }
 

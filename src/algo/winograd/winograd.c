@@ -119,11 +119,19 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
         cvg_winograd_gather(s, kernels, pass, self->points, workers, work);
 }
 
+/* Tensors are read and written by the view alone. */
+static int reads(const struct cvg_shape *s, cvg_pass pass)
+{
+    (void)s, (void)pass;
+    return 1;
+}
+
 const struct cvg_algorithm cvg_winograd4 = {
     .id = CVG_WINOGRAD4,
     .name = "winograd4",
     .points = 4,
     .mixes = 1,
+    .reads = CVG_HALVES ? reads : NULL,
     .refuses = refuses,
     .error_growth = error_growth,
     .error_bound = error_bound,
@@ -137,6 +145,7 @@ const struct cvg_algorithm cvg_winograd6 = {
     .name = "winograd6",
     .points = 6,
     .mixes = 1,
+    .reads = CVG_HALVES ? reads : NULL,
     .refuses = refuses,
     .error_growth = error_growth,
     .error_bound = error_bound,
@@ -150,6 +159,7 @@ const struct cvg_algorithm cvg_winograd8 = {
     .name = "winograd8",
     .points = 8,
     .mixes = 1,
+    .reads = CVG_HALVES ? reads : NULL,
     .refuses = refuses,
     .error_growth = error_growth,
     .error_bound = error_bound,

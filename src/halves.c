@@ -1,0 +1,146 @@
+#include "halves.h"
+
+#include <string.h>
+
+enum { BLOCK = 16384 }; /* elements of one job */
+
+/* Elements of images from one on, to be widened to floats, or written from them through a finish. */
+struct move {
+    const struct cvg_kernels *kernels;
+    struct cvg_view view;
+    int64_t n, count;
+    float *floats;
+    const struct cvg_finish *finish; /* NULL: they are read */
+    int flushes;
+};
+
+static void move_job(void *context, int64_t job, int worker)
+{
+    const struct move *m = context;
+    const int64_t first = job * BLOCK, count = cvg_min(BLOCK, m->count - first);
+    (void)worker;
+    if (m->finish) {
+        const uint64_t before = m->flushes ? cvg_flush(1, 0) : 0;
+        cvg_write_elements(&m->view, m->kernels, m->n, first, count, m->floats + first, m->finish);
+        if (m->flushes)
+            cvg_flush(0, before);
+    } else
+        cvg_read_elements(&m->view, m->kernels, m->n, first, count, m->floats + first);
+}
+
+static void move(const struct cvg_plan *plan, cvg_pass pass, struct move m)
+{
+    m.kernels = plan->kernels;
+    m.flushes = plan->pass[pass].work.flushes;
+    cvg_parallel(&plan->threads, plan->pass[pass].workers, cvg_ceil_div(m.count, BLOCK), move_job, &m);
+}
+
+/* The bias of a result, in floats. */
+static const float *widen_bias(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, float *floats)
+{
+    const int64_t channels = pass == CVG_FORWARD ? plan->shape.K : plan->shape.C;
+    move(plan, pass,
+         (struct move){.view = cvg_view_array(task->bias_type, task->finish.bias, channels),
+                       .count = channels,
+                       .floats = floats});
+    return floats;
+}
+
+void cvg_run_pairs(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace,
+                   cvg_run_fn *run)
+{
+    struct cvg_task pairs = *task;
+    pairs.kernels = plan->kernels->pairs;
+    if (task->finish.bias)
+        pairs.finish.bias = widen_bias(
+            plan, pass, task,
+            cvg_work_last(&plan->pass[pass].work, workspace, cvg_stage_bias(&plan->stage) * (int64_t)sizeof(float)));
+    run(plan, pass, &pairs, workspace);
+}
+
+void cvg_run_reading(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace,
+                     cvg_run_fn *run)
+{
+    const struct cvg_stage *stage = &plan->stage;
+    const int64_t weights = plan->shape.K * plan->shape.taps;
+    float *const floats =
+        cvg_work_last(&plan->pass[pass].work, workspace, cvg_stage_weight(stage) * (int64_t)sizeof(float));
+    struct cvg_task inner = *task;
+    struct move weight = {.count = weights, .floats = floats};
+    if (pass == CVG_GRAD_WEIGHT) { /* sums, until they are all there */
+        inner.result = floats;
+        inner.result_type = CVG_F32;
+        inner.finish = cvg_plain;
+        run(plan, pass, &inner, workspace);
+        weight.view = cvg_view_array(task->result_type, task->result, weights);
+        weight.finish = &task->finish;
+        move(plan, pass, weight);
+        return;
+    }
+    weight.view = cvg_view_array(task->type, task->weight, weights);
+    move(plan, pass, weight);
+    inner.weight = floats;
+    if (task->finish.bias)
+        inner.finish.bias = widen_bias(plan, pass, task, floats + stage->bias - stage->weight);
+    run(plan, pass, &inner, workspace);
+}
+
+void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace,
+                    cvg_run_fn *run)
+{
+    const struct cvg_shape *s = &plan->shape;
+    const struct cvg_stage *stage = &plan->stage;
+    const int64_t in = s->C * s->in_size, out = s->K * s->out_size, weights = s->K * s->taps;
+    float *const floats = cvg_work_last(&plan->pass[pass].work, workspace, stage->all * (int64_t)sizeof(float));
+    struct cvg_task inner = *task;
+    inner.shape = &plan->inner;
+    inner.type = inner.result_type = inner.bias_type = CVG_F32;
+    inner.input = floats;
+    inner.grad_output = floats + stage->out;
+    inner.weight = floats + stage->weight;
+    inner.result = floats + (pass == CVG_FORWARD ? stage->out : pass == CVG_GRAD_INPUT ? 0 : stage->weight);
+    if (task->weight)
+        move(plan, pass,
+             (struct move){.view = cvg_view_array(s->type, task->weight, weights),
+                           .count = weights,
+                           .floats = floats + stage->weight});
+    if (task->finish.bias)
+        inner.finish.bias = widen_bias(plan, pass, task, floats + stage->bias);
+    /* Old values are added as the result is written; to sums of weights, which go on from round to round, as is scale.
+     */
+    const struct cvg_finish finish = {.scale = pass == CVG_GRAD_WEIGHT ? task->finish.scale : 1,
+                                      .accumulate = task->finish.accumulate};
+    for (int64_t n = 0; n < s->N; n += stage->images) {
+        const int64_t images = cvg_min(stage->images, s->N - n);
+        inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;
+        if (pass == CVG_GRAD_WEIGHT)
+            inner.finish.scale = 1;
+        if (task->input)
+            move(plan, pass,
+                 (struct move){.view = cvg_view_in(task, task->input), .n = n, .count = images * in, .floats = floats});
+        if (task->grad_output)
+            move(plan, pass,
+                 (struct move){.view = cvg_view_out(task, task->grad_output),
+                               .n = n,
+                               .count = images * out,
+                               .floats = floats + stage->out});
+        if (pass == CVG_GRAD_WEIGHT && images < stage->images) { /* images that do not exist add zeros */
+            memset(floats + images * in, 0, (size_t)((stage->images - images) * in) * sizeof(float));
+            memset(floats + stage->out + images * out, 0, (size_t)((stage->images - images) * out) * sizeof(float));
+        }
+        run(plan, pass, &inner, workspace);
+        if (pass != CVG_GRAD_WEIGHT)
+            move(plan, pass,
+                 (struct move){.view = cvg_view_result(task, pass == CVG_GRAD_INPUT),
+                               .n = n,
+                               .count = images * (pass == CVG_FORWARD ? out : in),
+                               .floats = inner.result,
+                               .finish = &finish});
+    }
+    if (pass == CVG_GRAD_WEIGHT)
+        move(plan, pass,
+             (struct move){.view = cvg_view_array(task->result_type, task->result, weights),
+                           .count = weights,
+                           .floats = inner.result,
+                           .finish = &finish});
+}

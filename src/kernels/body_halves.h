@@ -1,0 +1,155 @@
+/* The kernels that widen and narrow halves; a part of body.h, which says what it needs. */
+
+INLINE float bits_float(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+INLINE uint32_t float_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* The upper half, and one more if the lower one is more than half of its last bit, or half and that is odd. */
+INLINE uint16_t bf16_of(float value)
+{
+    const uint32_t bits = float_bits(value), nan = bits >> 16 | 0x40;
+    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+INLINE float of_bf16(uint16_t half) { return bits_float((uint32_t)half << 16); }
+
+/* As a float whose exponent is 112 less, which makes subnormal numbers of both kinds the same. */
+INLINE float of_f16(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = (uint32_t)(half & 0x7fff) << 13;
+    const float value = bits_float(rest) * 0x1p112f;
+    return bits_float(sign | (rest >= 0x0f800000 ? rest | 0x7f800000 : float_bits(value)));
+}
+
+/*
+ * Adding a number whose last bit is that of the half rounds to nearest even: for subnormal halves a constant, for
+ * others one that grows with the exponent.
+ */
+INLINE uint16_t f16_of(float value)
+{
+    const uint32_t bits = float_bits(value), sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
+    const uint32_t normal = (rest - 0x38000000 + 0xfff + (rest >> 13 & 1)) >> 13;
+    const uint32_t subnormal = float_bits(bits_float(rest) + 0.5f) - 0x3f000000; /* 0.5 has the last bit 2^-24 */
+    const uint32_t half = rest > 0x7f800000    ? 0x7e00 | (rest >> 13 & 0x3ff)
+                          : rest >= 0x477ff000 ? 0x7c00
+                          : rest < 0x38800000  ? subnormal
+                                               : normal;
+    return (uint16_t)(sign | half);
+}
+
+/* Elements one by one, which compilers make vectors of where they are neighbours. */
+#define HALF(type)                                                                     \
+    static void widen_##type(void *dst, const void *src, int64_t step, int64_t count)  \
+    {                                                                                  \
+        float *const d = dst;                                                          \
+        const uint16_t *const s = src;                                                 \
+        int64_t i = 0;                                                                 \
+        for (; step == 1 && i < count; i++)                                            \
+            d[i] = of_##type(s[i]);                                                    \
+        for (; i < count; i++)                                                         \
+            d[i] = of_##type(s[i * step]);                                             \
+    }                                                                                  \
+    static void narrow_##type(void *dst, int64_t step, const void *src, int64_t count) \
+    {                                                                                  \
+        uint16_t *const d = dst;                                                       \
+        const float *const s = src;                                                    \
+        int64_t i = 0;                                                                 \
+        for (; step == 1 && i < count; i++)                                            \
+            d[i] = type##_of(s[i] + 0.0f);                                             \
+        for (; i < count; i++)                                                         \
+            d[i * step] = type##_of(s[i] + 0.0f);                                      \
+    }
+HALF(bf16)
+HALF(f16)
+
+/*
+ * Rows in whole vectors, whose number of elements is a constant, and a rest.  The order of finishes is that of float
+ * sums that are narrowed later: a bias, then 0, then old values.
+ */
+enum { HALF_BLOCK = 16 };
+#define WIDEN_ROWS(type)                                                                                      \
+    static void widen_rows_##type(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t rows, \
+                                  int64_t count)                                                              \
+    {                                                                                                         \
+        float *d = dst;                                                                                       \
+        const uint16_t *s = src;                                                                              \
+        for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {                                      \
+            int64_t i = 0;                                                                                    \
+            for (; i + HALF_BLOCK <= count; i += HALF_BLOCK) {                                                \
+                uint16_t block[HALF_BLOCK];                                                                   \
+                memcpy(block, s + i, sizeof block);                                                           \
+                for (int j = 0; j < HALF_BLOCK; j++)                                                          \
+                    d[i + j] = of_##type(block[j]);                                                           \
+            }                                                                                                 \
+            for (; i < count; i++)                                                                            \
+                d[i] = of_##type(s[i]);                                                                       \
+        }                                                                                                     \
+    }
+WIDEN_ROWS(bf16)
+WIDEN_ROWS(f16)
+
+INLINE void put_block(const enum base base, uint16_t *d, const float *s, const float *bias, float scale,
+                      const int count)
+{
+    float value[HALF_BLOCK];
+    uint16_t half[HALF_BLOCK];
+    for (int l = 0; l < count; l++)
+        value[l] = (base == BIAS ? bias[l] + scale * s[l] : scale * s[l]) + 0.0f;
+    if (base == OLD) {
+        memcpy(half, d, (size_t)count * sizeof *half);
+        for (int l = 0; l < count; l++)
+            value[l] = of_bf16(half[l]) + value[l];
+    }
+    for (int l = 0; l < count; l++)
+        half[l] = bf16_of(value[l]);
+    memcpy(d, half, (size_t)count * sizeof *half);
+}
+
+INLINE void put_halves(const enum base base, uint16_t *d, int64_t dst_step, const float *s, int64_t src_step, int width,
+                       int64_t count, float scale, const float *bias)
+{
+    for (int64_t i = 0; i < count; i++, d += dst_step, s += src_step) {
+        int l = 0;
+        for (; l + HALF_BLOCK <= width; l += HALF_BLOCK)
+            put_block(base, d + l, s + l, base == BIAS ? bias + l : NULL, scale, HALF_BLOCK);
+        if (l < width)
+            put_block(base, d + l, s + l, base == BIAS ? bias + l : NULL, scale, width - l);
+    }
+}
+
+static void put_lanes_bf16(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
+                           const struct cvg_finish *finish)
+{
+    const float scale = (float)finish->scale;
+    BY_BASE(finish->bias, finish->accumulate,
+            put_halves(base, dst, dst_step, src, src_step, width, count, scale, finish->bias));
+}
+
+/* The same by other kernels, for less code. */
+static void put_lanes_f16(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
+                          const struct cvg_finish *finish)
+{
+    static const float zeros[HALF_BLOCK];
+    float value[HALF_BLOCK], old[HALF_BLOCK];
+    for (int64_t i = 0; i < count; i++)
+        for (int l = 0; l < width; l += HALF_BLOCK) {
+            const int now = width - l < HALF_BLOCK ? width - l : HALF_BLOCK;
+            const float *const bias = finish->bias;
+            uint16_t *const d = (uint16_t *)dst + i * dst_step + l;
+            const struct cvg_finish own = {.scale = finish->scale, .bias = bias ? bias + l : zeros};
+            put_lanes(value, 0, (const float *)src + i * src_step + l, 0, now, 1, &own);
+            for (int j = 0; j < now && finish->accumulate; j++)
+                old[j] = of_f16(d[j]) + value[j];
+            narrow_f16(d, 1, finish->accumulate ? old : value, now);
+        }
+}

@@ -1,0 +1,61 @@
+/* The table of all kernels; a part of body.h, which says what it needs. */
+
+const struct cvg_kernels KERNELS = {
+    .isa = KERNELS_ISA,
+    .type = KERNELS_TYPE,
+#ifdef ROUNDS_TWICE
+    .rounds_twice = 1,
+#endif
+    .size = sizeof(real),
+    .vector = VW,
+#ifdef FEW_TILES
+    .tile = {{4 * VW, ROWS_4, TILE_NAME(tile_4)}, {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)}, {VW, CUT(ROWS_1), TILE_1}},
+    .tiles = 3,
+    .main = MAIN_VECS == 2,
+    .spread = SPREAD_VECS == 2,
+#else
+    .tile =
+        {
+            {12 * VW, ROWS_12, TILE_NAME(tile_12)},
+            {6 * VW, ROWS_6, TILE_NAME(tile_6)},
+            {4 * VW, ROWS_4, TILE_NAME(tile_4)},
+            {3 * VW, CUT(ROWS_3), TILE_NAME(tile_3)},
+            {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)},
+            {VW, CUT(ROWS_1), TILE_1},
+#ifdef NARROW
+            {VW / 2, CUT(NARROW_ROWS), NARROW},
+#endif
+        },
+#ifdef NARROW
+    .tiles = 7,
+#else
+    .tiles = 6,
+#endif
+    .main = (MAIN_VECS == 2 ? 4 : 2), /* where MAIN_VECS stands above */
+    .spread = (SPREAD_VECS == 2 ? 4 : 2),
+#endif
+    .dot = dot,
+    .dot_columns = {CVG_DOT_COLUMNS, DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
+    .fold = fold,
+    .stencil = stencil,
+    .zip = zip,
+    .points = points,
+    .gather = gather,
+    .copy = copy,
+    .put_rows = put_rows,
+    .turn = turn,
+    .unturn = unturn,
+    .put_lanes = put_lanes,
+    .copy_groups = copy_groups,
+    .filter_lanes = filter_lanes,
+    .weigh_lanes = weigh_lanes,
+    .put = put,
+    .sum = sum,
+#ifdef HALVES
+    .half = {{widen_bf16, widen_rows_bf16, narrow_bf16, put_lanes_bf16},
+             {widen_f16, widen_rows_f16, narrow_f16, put_lanes_f16}},
+#endif
+#ifdef PAIRS
+    .pairs = PAIRS,
+#endif
+};

@@ -1,0 +1,74 @@
+/* A tensor's elements one after the other, whatever they mean: how halves are widened and made. */
+#include "view.h"
+
+struct cvg_view cvg_view_array(cvg_type type, const void *data, int64_t count)
+{
+    return (struct cvg_view){.base = (char *)data,
+                             .type = type,
+                             .size = (int64_t)cvg_type_size(type),
+                             .channels = 1,
+                             .extent = {1, 1, count},
+                             .image = count,
+                             .channel = count,
+                             .step = {count, count, 1}};
+}
+
+/* Elements that lie one after the other, from number first on, of count; returns how many, and where they lie. */
+static int64_t next_run(const struct cvg_view *v, int64_t n, int64_t first, int64_t count, char **at)
+{
+    const int last = cvg_view_last(v);
+    const int64_t *e = v->extent, *step = v->step;
+    const int64_t counts[4] = {last ? e[0] : v->channels, last ? e[1] : e[0], last ? e[2] : e[1],
+                               last ? v->channels : e[2]};
+    const int64_t steps[4] = {last ? step[0] : v->channel, last ? step[1] : step[0], last ? step[2] : step[1], 1};
+    int64_t length = counts[3], offset;
+    int level = 2;
+    while (level >= 0 && (counts[level] == 1 || steps[level] == length))
+        length *= counts[level--];
+    if (level < 0 && v->image == length) { /* images follow each other, too */
+        *at = v->base + (n * v->image + first) * v->size;
+        return count;
+    }
+    const int64_t run = cvg_min(count, length - first % length);
+    offset = first % length;
+    for (first /= length; level >= 0; first /= counts[level--])
+        offset += first % counts[level] * steps[level];
+    *at = v->base + ((n + first) * v->image + offset) * v->size;
+    return run;
+}
+
+void cvg_read_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
+                       int64_t count, float *to)
+{
+    char *from;
+    for (int64_t run; count > 0; first += run, count -= run, to += run) {
+        run = next_run(v, n, first, count, &from);
+        cvg_view_take(v, kernels, from, 1, run, (char *)to);
+    }
+}
+
+void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
+                        int64_t count, const float *sums, const struct cvg_finish *finish)
+{
+    enum { AT_ONCE = 512 };
+    static const float zero = 0;
+    const struct cvg_finish positive = {.scale = 1, .bias = &zero};
+    const int half = cvg_is_half(v->type), plain = half && finish->scale == 1 && !finish->accumulate;
+    float sum[AT_ONCE], old[AT_ONCE];
+    char *to;
+    for (int64_t run; count > 0; first += run, count -= run, sums += run) {
+        run = next_run(v, n, first, plain ? count : cvg_min(count, AT_ONCE), &to);
+        /* A sum that has vanished may be -0, or 0 if there is padding, of which forms have more or less. */
+        if (!plain)
+            kernels->put(sum, 1, sums, 1, run, &positive);
+        if (!half) {
+            kernels->put(to, 1, sum, 1, run, finish);
+            continue;
+        }
+        if (finish->accumulate)
+            kernels->half[v->type - CVG_BF16].widen(old, to, 1, run);
+        if (!plain)
+            kernels->put(old, 1, sum, 1, run, finish);
+        kernels->half[v->type - CVG_BF16].narrow(to, 1, plain ? sums : old, run);
+    }
+}
