@@ -9,7 +9,7 @@
 
 const char *const pass_names[CVG_PASS_COUNT] = {"forward", "grad_input", "grad_weight"};
 
-const char *type_name(cvg_type type) { return type == CVG_F32 ? "f32" : "f64"; }
+const char *type_name(cvg_type type) { return cvg_type_name(type); }
 
 enum {
     TABLES = VERIFY | BENCH,
@@ -322,13 +322,16 @@ cvg_algo args_algo(const struct args *args)
     return algos[0];
 }
 
-int args_types(const struct args *args, int standard, cvg_type types[2])
+int args_types(const struct args *args, int standard, int known, cvg_type types[CVG_TYPE_COUNT])
 {
-    static const char *const names[] = {"f32", "f64"};
-    int items[2] = {standard < 0 ? 0 : standard, 1};
-    int count = standard < 0 ? 2 : 1;
+    const char *names[CVG_TYPE_COUNT];
+    int items[CVG_TYPE_COUNT], count = standard < 0 ? known : 1;
+    for (int i = 0; i < known; i++) {
+        names[i] = cvg_type_name((cvg_type)i);
+        items[i] = standard < 0 ? i : standard;
+    }
     if (args->option[OPT_TYPE])
-        count = list_of("--type", args->option[OPT_TYPE], names, 2, items, 2);
+        count = list_of("--type", args->option[OPT_TYPE], names, known, items, known);
     for (int i = 0; i < count; i++)
         types[i] = (cvg_type)items[i];
     return count;

@@ -10,8 +10,6 @@
 #include <zlib.h>
 #endif
 
-static size_t size_of(cvg_type type) { return type == CVG_F32 ? sizeof(float) : sizeof(double); }
-
 void shape_print(const int64_t *shape, int rank, char *text, size_t size)
 {
     size_t length = 0;
@@ -32,7 +30,7 @@ int array_new(struct array *array, cvg_type type, int rank, const int64_t *shape
             return cli_fail(error, "an array of %s elements does not fit in memory", text);
         array->count *= shape[i];
     }
-    array->data = calloc((size_t)array->count + 1, size_of(type));
+    array->data = calloc((size_t)array->count + 1, cvg_type_size(type));
     if (!array->data)
         return cli_fail(error, "an array of %s elements does not fit in memory", text);
     return 1;
@@ -44,17 +42,62 @@ void array_free(struct array *array)
     array->data = NULL;
 }
 
+/* ---- elements; those of 16 bits by what they stand for ---- */
+
+/* Bits of the fraction, and the exponent of the least normal number. */
+static int fraction_of(cvg_type half) { return half == CVG_BF16 ? 7 : 10; }
+static int least_of(cvg_type half) { return half == CVG_BF16 ? -126 : -14; }
+
+static double half_value(cvg_type type, unsigned bits)
+{
+    const int fraction = fraction_of(type), ones = (1 << (15 - fraction)) - 1;
+    const int exponent = (int)(bits >> fraction) & ones, rest = (int)(bits & ((1u << fraction) - 1));
+    double value =
+        ldexp(rest + (exponent ? 1 << fraction : 0), (exponent ? exponent - 1 : 0) + least_of(type) - fraction);
+    if (exponent == ones)
+        value = rest ? NAN : INFINITY;
+    return bits >> 15 ? -value : value;
+}
+
+/* The nearest, of two as near the even one. */
+static unsigned half_bits(cvg_type type, double value)
+{
+    const int fraction = fraction_of(type), least = least_of(type);
+    const unsigned sign = signbit(value) ? 1u << 15 : 0, infinite = ((1u << (15 - fraction)) - 1) << fraction;
+    const double size = fabs(value);
+    if (isnan(value))
+        return sign | infinite | 1u << (fraction - 1);
+    if (size >= ldexp(2 - ldexp(1, -fraction - 1), 1 - least)) /* nearer to the next power of two */
+        return sign | infinite;
+    const int exponent = size < ldexp(1, least) ? least : ilogb(size);
+    const unsigned steps = (unsigned)nearbyint(ldexp(size, fraction - exponent));
+    return sign | (steps + ((unsigned)(exponent - least) << fraction));
+}
+
 double array_get(const struct array *array, int64_t index)
 {
-    return array->type == CVG_F32 ? ((float *)array->data)[index] : ((double *)array->data)[index];
+    switch (array->type) {
+    case CVG_F32: return ((float *)array->data)[index];
+    case CVG_F64: return ((double *)array->data)[index];
+    default: return half_value(array->type, ((uint16_t *)array->data)[index]);
+    }
 }
 
 void array_set(struct array *array, int64_t index, double value)
 {
-    if (array->type == CVG_F32)
-        ((float *)array->data)[index] = (float)value;
-    else
-        ((double *)array->data)[index] = value;
+    switch (array->type) {
+    case CVG_F32: ((float *)array->data)[index] = (float)value; break;
+    case CVG_F64: ((double *)array->data)[index] = value; break;
+    default: ((uint16_t *)array->data)[index] = (uint16_t)half_bits(array->type, value); break;
+    }
+}
+
+double type_rounded(cvg_type type, double value)
+{
+    double room;
+    struct array one = {.type = type, .count = 1, .data = &room};
+    array_set(&one, 0, value);
+    return array_get(&one, 0);
 }
 
 int array_convert(struct array *array, cvg_type type, cvg_error *error)
@@ -178,7 +221,14 @@ static void swap_bytes(void *data, int64_t count, size_t size)
         }
 }
 
-static int read_npy(struct array *array, const char *path, stream in, cvg_error *error)
+/* The dtypes of elements; uint16 are those of a type that is asked for. */
+static const struct {
+    const char *descr;
+    cvg_type type;
+} dtypes[] = {{"<f4", CVG_F32},  {"<f8", CVG_F64},  {"<f2", CVG_F16},
+              {"<V2", CVG_BF16}, {"|V2", CVG_BF16}, {"<u2", CVG_SAME_TYPE}};
+
+static int read_npy(struct array *array, const char *path, stream in, cvg_type words, cvg_error *error)
 {
     unsigned char start[8]; /* the rest of the magic, version, length */
     char header[4097];
@@ -206,13 +256,17 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
     const char *shape = npy_value(header, "'shape'");
     if (!descr || !order || !shape)
         return cli_fail(error, "%.100s: its header lacks descr, fortran_order or shape", path);
-    if (!strncmp(descr, "'<f4'", 5))
-        array->type = CVG_F32;
-    else if (!strncmp(descr, "'<f8'", 5))
-        array->type = CVG_F64;
-    else
-        return cli_fail(error, "%.100s: its dtype is %.*s; must be '<f4' or '<f8'", path, (int)strcspn(descr, ",}"),
-                        descr);
+    array->type = CVG_SAME_TYPE;
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (*descr == '\'' && !strncmp(descr + 1, dtypes[i].descr, 3) && descr[4] == '\'') {
+            array->words = dtypes[i].type == CVG_SAME_TYPE;
+            array->type = array->words ? words : dtypes[i].type;
+        }
+    if (array->type == CVG_SAME_TYPE)
+        return cli_fail(error,
+                        "%.100s: its dtype is %.*s; must be '<f4', '<f8', '<f2', '<V2' (bfloat16), or '<u2' with "
+                        "--type bf16 or f16",
+                        path, (int)strcspn(descr, ",}"), descr);
     if (strncmp(order, "False", 5))
         return cli_fail(error, "%.100s: is in Fortran order; must be in C order", path);
     array->rank = npy_shape(shape, array->shape, ARRAY_MOST_AXES);
@@ -224,9 +278,10 @@ static int read_npy(struct array *array, const char *path, stream in, cvg_error 
         const cvg_error why = *error;
         return cli_fail(error, "%.60s: %.160s", path, why.text);
     }
-    if (!read_elements(array, path, in, array->data, size_of(array->type), error))
+    array->words = said.words;
+    if (!read_elements(array, path, in, array->data, cvg_type_size(array->type), error))
         return 0;
-    swap_bytes(array->data, array->count, size_of(array->type));
+    swap_bytes(array->data, array->count, cvg_type_size(array->type));
     return 1;
 }
 
@@ -262,6 +317,11 @@ static int read_idx(struct array *array, const char *path, stream in, const unsi
 
 int array_read(struct array *array, const char *path, cvg_error *error)
 {
+    return array_read_words(array, path, CVG_SAME_TYPE, error);
+}
+
+int array_read_words(struct array *array, const char *path, cvg_type words, cvg_error *error)
+{
     unsigned char magic[4] = {0};
     int good = 0;
 
@@ -274,7 +334,7 @@ int array_read(struct array *array, const char *path, cvg_error *error)
         cli_fail(error, "%.100s: is %s", path,
                  stream_failed(in) ? "no file that can be read" : "too short to be .npy or IDX");
     else if (!memcmp(magic, "\x93NUM", 4))
-        good = read_npy(array, path, in, error);
+        good = read_npy(array, path, in, words, error);
     else if (magic[0] == 0 && magic[1] == 0)
         good = read_idx(array, path, in, magic, error);
     else if (magic[0] == 0x1f && magic[1] == 0x8b && !reads_gzip)
@@ -293,8 +353,8 @@ int array_take(struct array *array, int64_t begin, int64_t end, cvg_error *error
         return cli_fail(error, "takes %" PRId64 ":%" PRId64 " of a batch of %" PRId64, begin, end,
                         array->rank < 1 ? 0 : array->shape[0]);
     const int64_t each = array->shape[0] ? array->count / array->shape[0] : 0;
-    memmove(array->data, (char *)array->data + (size_t)(begin * each) * size_of(array->type),
-            (size_t)((end - begin) * each) * size_of(array->type));
+    memmove(array->data, (char *)array->data + (size_t)(begin * each) * cvg_type_size(array->type),
+            (size_t)((end - begin) * each) * cvg_type_size(array->type));
     array->shape[0] = end - begin;
     array->count = (end - begin) * each;
     return 1;
@@ -323,10 +383,15 @@ int npy_begin(FILE *file, const char *descr, int rank, const int64_t *sizes)
 
 int array_put(const struct array *array, FILE *file)
 {
-    swap_bytes(array->data, array->count, size_of(array->type));
-    const int good = npy_begin(file, array->type == CVG_F32 ? "<f4" : "<f8", array->rank, array->shape) &&
-                     fwrite(array->data, size_of(array->type), (size_t)array->count, file) == (size_t)array->count;
-    swap_bytes(array->data, array->count, size_of(array->type));
+    swap_bytes(array->data, array->count, cvg_type_size(array->type));
+    const char *descr = "<u2";
+    for (int i = sizeof dtypes / sizeof *dtypes - 1; i >= 0 && !array->words; i--)
+        if (dtypes[i].type == array->type)
+            descr = dtypes[i].descr;
+    const int good =
+        npy_begin(file, descr, array->rank, array->shape) &&
+        fwrite(array->data, cvg_type_size(array->type), (size_t)array->count, file) == (size_t)array->count;
+    swap_bytes(array->data, array->count, cvg_type_size(array->type));
     return good;
 }
 

@@ -311,7 +311,7 @@ int command_bench(const struct args *args)
 {
     struct bench bench = {0};
     struct problem *problems;
-    cvg_type types[2];
+    cvg_type types[CVG_TYPE_COUNT];
     cvg_error error;
 
     bench.pass_count = args_passes(args, bench.passes);
@@ -321,7 +321,7 @@ int command_bench(const struct args *args)
     args_threads(args, "1", &bench.threads, 1);
     if (bench.threads == 0)
         bench.threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const int type_count = args_types(args, CVG_F32, types);
+    const int type_count = args_types(args, CVG_F32, CVG_TYPE_COUNT, types);
     int count = args_problems(args, &problems);
     if (count == 0) {
         problems[0] = (struct problem){.conv = CVG_CONV_INIT};

@@ -10,8 +10,11 @@ int report_row(struct report *report, const char *name, const char *problem, con
 {
     struct report_row *row = &report->rows[report->row_count];
     const struct sizes z = problem_sizes(conv);
-    const double bytes = (conv->type == CVG_F32 ? 4 : 8) * ((double)z.input + (double)z.weight + (double)z.output);
-    snprintf(row->name, sizeof row->name, "%s%s", name, conv->type == CVG_F64 ? " (f64)" : "");
+    const double bytes = (double)cvg_type_size(conv->type) * ((double)z.input + (double)z.weight + (double)z.output);
+    char suffix[16] = "";
+    if (conv->type != CVG_F32)
+        snprintf(suffix, sizeof suffix, " (%s)", type_name(conv->type));
+    snprintf(row->name, sizeof row->name, "%s%s", name, suffix);
     snprintf(row->problem, sizeof row->problem, "%s", problem);
     row->type = conv->type;
     row->peak = peak;

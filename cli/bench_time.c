@@ -131,17 +131,18 @@ void bench_compare_results(const cvg_conv *conv, struct candidate *const *ready,
     double *want = result_in_double(conv, pass, threads), square = 0;
     for (int64_t at = 0; at < result->count; at++)
         square += want[at] * want[at];
+    const double far = cvg_type_size(result->type) == 2 ? 0.2 : 1e-2;
     const double rms = square > 0 ? sqrt(square / (double)result->count) : 1;
     for (int i = 0; i < count; i++) {
         double sum = 0, most = 0;
         ready[i]->error_rms = ready[i]->error_most = -1;
         if (ready[i]->peer && !ready[i]->peer->fills_layer)
             continue;
-        memset(result->data, 0xff, (size_t)result->count * (result->type == CVG_F32 ? 4 : 8)); /* NaN */
+        memset(result->data, 0xff, (size_t)result->count * cvg_type_size(result->type)); /* NaN */
         run_candidate(ready[i], pass, layer);
         for (int64_t at = 0; at < result->count; at++) {
             const double off = fabs(array_get(result, at) - want[at]) / rms;
-            if (!(off <= 1e-2)) /* far above any rounding */
+            if (!(off <= far)) /* above any rounding */
                 die(EXIT_WRONG, "%s by %s: element %lld is %g; must be %g", pass_names[pass], ready[i]->name,
                     (long long)at, array_get(result, at), want[at]);
             sum += off * off;

@@ -114,8 +114,8 @@ int args_algos(const struct args *args, cvg_algo algos[CVG_ALGO_COUNT]);
 /* The one of --algo; CVG_AUTO if it is absent. */
 cvg_algo args_algo(const struct args *args);
 
-/* Types of --type; standard if it is absent, both if that is -1. */
-int args_types(const struct args *args, int standard, cvg_type types[2]);
+/* Types of --type, of the first so many known; standard if it is absent, all known if that is -1. */
+int args_types(const struct args *args, int standard, int known, cvg_type types[CVG_TYPE_COUNT]);
 
 /* Passes of --pass; all three if it is absent. */
 int args_passes(const struct args *args, cvg_pass passes[CVG_PASS_COUNT]);

@@ -63,10 +63,10 @@ static void print_plan(const cvg_plan *plan)
 int command_info(const struct args *args)
 {
     struct problem *problems;
-    cvg_type types[2];
+    cvg_type types[CVG_TYPE_COUNT];
     int threads;
     const int count = args_problems(args, &problems);
-    const int type_count = args_types(args, CVG_F32, types);
+    const int type_count = args_types(args, CVG_F32, CVG_TYPE_COUNT, types);
     const cvg_algo algo = args_algo(args);
 
     if (args->option[OPT_IMPORT] && args->option[OPT_MEASURE])

@@ -77,7 +77,7 @@ struct spin {
 
 static struct spin best_spin(cvg_type type)
 {
-    const int f32 = type == CVG_F32;
+    const int f32 = type != CVG_F64; /* halves are computed as such */
     int bytes = 16;
     spin_fn *run = f32 ? spin_portable_f32 : spin_portable_f64;
 #ifdef X86

@@ -127,6 +127,14 @@ static struct geometry geometry_of(const cvg_conv *conv)
     return g;
 }
 
+static dnnl_data_type_t type_of(const cvg_conv *conv)
+{
+    return conv->type == CVG_F32    ? dnnl_f32
+           : conv->type == CVG_BF16 ? dnnl_bf16
+           : conv->type == CVG_F16  ? dnnl_f16
+                                    : dnnl_data_type_undef;
+}
+
 /* Makes the primitive of a pass on tensors of a form. */
 static dnnl_status_t make_primitive(struct state *s, const cvg_conv *conv, cvg_pass pass, enum form form)
 {
@@ -135,9 +143,10 @@ static dnnl_status_t make_primitive(struct state *s, const cvg_conv *conv, cvg_p
     dnnl_convolution_desc_t forward, backward;
     dnnl_status_t status;
     const dnnl_format_tag_t tag = tag_of(conv, form), weight_tag = weight_tag_of(conv, form);
-    if ((status = dnnl_memory_desc_init_by_tag(&input, g.axes, g.input, dnnl_f32, tag)) ||
-        (status = dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, dnnl_f32, weight_tag)) ||
-        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, dnnl_f32, tag)) ||
+    const dnnl_data_type_t type = type_of(conv);
+    if ((status = dnnl_memory_desc_init_by_tag(&input, g.axes, g.input, type, tag)) ||
+        (status = dnnl_memory_desc_init_by_tag(&weight, g.weight_axes, g.weight, type, weight_tag)) ||
+        (status = dnnl_memory_desc_init_by_tag(&output, g.axes, g.output, type, tag)) ||
         (status = dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct,
                                                              &input, &weight, NULL, &output, g.stride, g.dilation,
                                                              g.begin, g.end)))
@@ -179,12 +188,13 @@ static dnnl_status_t make_operand(struct state *s, const cvg_conv *conv, cvg_pas
     const struct geometry g = geometry_of(conv);
     const int axes = is_weight ? g.weight_axes : g.axes;
     const dnnl_format_tag_t tag = is_weight ? weight_tag_of(conv, PLAIN) : tag_of(conv, PLAIN);
+    const dnnl_data_type_t type = type_of(conv);
     dnnl_memory_desc_t plain;
     dnnl_dims_t dims;
     dnnl_primitive_desc_t pd;
     dnnl_status_t status;
     memcpy(dims, liked->dims, sizeof dims);
-    if ((status = dnnl_memory_desc_init_by_tag(&plain, axes, dims, dnnl_f32, tag)) ||
+    if ((status = dnnl_memory_desc_init_by_tag(&plain, axes, dims, type, tag)) ||
         (status = dnnl_memory_create(&s->plain[i], &plain, s->engine, array->data)))
         return status;
     s->memory[i] = s->plain[i];
@@ -217,7 +227,7 @@ static void *open_as(const cvg_conv *conv, cvg_pass pass, struct layer *l, int t
         {&l->grad_output, &l->weight, &l->grad_input},
         {&l->input, &l->grad_output, &l->grad_weight},
     };
-    dnnl_status_t status = conv->type == CVG_F32 ? dnnl_success : dnnl_unimplemented;
+    dnnl_status_t status = type_of(conv) ? dnnl_success : dnnl_unimplemented;
     s->reorders = reorders;
     if (!status)
         status = dnnl_engine_create(&s->engine, dnnl_cpu, 0);

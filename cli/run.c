@@ -20,6 +20,7 @@ struct run {
     cvg_conv conv;
     int threads;
     cvg_algo algo;
+    cvg_type words; /* what uint16 stand for, or CVG_SAME_TYPE */
     struct array operand[OPERANDS], result[MOST_RESULTS];
 };
 
@@ -310,13 +311,21 @@ static const struct kind *kind_of(const struct args *args)
     die(EXIT_BAD_INPUT, "run is \"%s\"; must be forward, backward or transpose", args->word[0]);
 }
 
+/* The type of halves that --type asks for, so that files of uint16 can have them. */
+static cvg_type words_of(const struct args *args)
+{
+    cvg_type types[CVG_TYPE_COUNT];
+    const int count = args_types(args, CVG_F32, CVG_TYPE_COUNT, types);
+    return count == 1 && cvg_type_size(types[0]) == 2 ? types[0] : CVG_SAME_TYPE;
+}
+
 static void read_operand(struct run *r, enum operand which, int needed)
 {
     const char *name = option_info[options[which]].name, *path = r->args->option[options[which]];
     cvg_error error;
     if (!path && needed)
         die(EXIT_BAD_INPUT, "run %s needs %s FILE", r->args->word[0], name);
-    if (path && !array_read(&r->operand[which], path, &error))
+    if (path && !array_read_words(&r->operand[which], path, r->words, &error))
         die(EXIT_BAD_INPUT, "%s: %s", name, error.text);
 }
 
@@ -354,13 +363,14 @@ int command_run(const struct args *args)
     struct run r = {.args = args, .algo = args_algo(args)};
     struct results results = {0};
     struct array *operand = r.operand;
-    cvg_type types[2];
+    cvg_type types[CVG_TYPE_COUNT];
     cvg_error error;
 
+    r.words = words_of(args);
     read_operand(&r, INPUT, 1);
     read_operand(&r, WEIGHT, 1);
     read_operand(&r, kind->operand, kind->needed);
-    if (args_types(args, (int)operand[INPUT].type, types) != 1)
+    if (args_types(args, (int)operand[INPUT].type, CVG_TYPE_COUNT, types) != 1)
         die(EXIT_BAD_INPUT, "--type is \"%s\"; run takes one", args->option[OPT_TYPE]);
     args_threads(args, "0", &r.threads, 1);
     args_take(args, &operand[INPUT], kind->operand == GRAD_OUTPUT ? &operand[GRAD_OUTPUT] : NULL);
@@ -381,6 +391,7 @@ int command_run(const struct args *args)
         const int rank = shape_of(&r.conv, kind->result[i].like, shape);
         if (!array_new(&r.result[i], r.conv.type, rank, shape, &error))
             die(EXIT_WRONG, "%s", error.text);
+        r.result[i].words = operand[INPUT].words;
         turn_shape(&r.result[i], kind->result[i].like == LIKE_WEIGHT, &layout, 1);
         add_result(&results, kind->result[i].name, &r.result[i]);
     }

@@ -116,7 +116,7 @@ static void check_isolation(struct verify *v, const cvg_conv *conv, const cvg_pl
     static const char *const what[] = {"1e10", "infinity", "NaN"};
     const struct geometry g = geometry_of(conv);
     const struct ones one = draw_ones(&g, v->seed);
-    const size_t size = conv->type == CVG_F32 ? sizeof(float) : sizeof(double);
+    const size_t size = cvg_type_size(conv->type);
     struct set reach;
     char text[200];
     int kept = 1;

@@ -197,7 +197,7 @@ static int exact_range(const cvg_conv *conv, cvg_type type)
 {
     const struct sizes z = problem_sizes(conv);
     const double most = fmax(z.terms + 1, fmax(z.input_terms, z.weight_terms));
-    const double exact = type == CVG_F32 ? 0x1p24 : 0x1p53;
+    const double exact = type == CVG_F64 ? 0x1p53 : type == CVG_F16 ? 0x1p15 : 0x1p24; /* and not infinite */
     return most * 16 <= exact ? 2 : most * 4 <= exact ? 1 : 0;
 }
 
@@ -320,6 +320,8 @@ static void find_sets(struct verify *v)
     plan_isa = v->sets[0];
 }
 
+enum { HALVES = 3 }; /* one random problem of so many is of halves, too */
+
 /* Random problems, each of its own seed, by one thread and by 2 to 8. */
 static void check_random(struct verify *v, const struct args *args, int64_t count)
 {
@@ -330,6 +332,10 @@ static void check_random(struct verify *v, const struct args *args, int64_t coun
         struct problem problem;
         v->seed = seed + (uint64_t)i;
         problem_draw(&problem, &random);
+        if (!args->option[OPT_TYPE]) { /* halves take longer to draw and to compare */
+            v->types[2] = CVG_BF16 + (cvg_type)(i / HALVES % 2);
+            v->type_count = i % HALVES ? 2 : 3;
+        }
         if (!args_layout(args, &problem.conv))
             layout_draw(&problem.conv, &random);
         if (!args->option[OPT_THREADS]) {
@@ -353,7 +359,7 @@ static void print_sum(const struct verify *v, const char *end)
     if (v->refused)
         printf(", %ld runs left out (the algorithm does not do the problem)", v->refused);
     if (v->skipped)
-        printf(", %ld exact tests left out (sums too long to be exact in f32)", v->skipped);
+        printf(", %ld exact tests left out (sums too long to be exact)", v->skipped);
     printf("%s\n", end);
 }
 
@@ -400,7 +406,7 @@ int command_verify(const struct args *args)
 
     v.thread_count = args_threads(args, "1,2,3,7", v.threads, 16);
     v.algo_count = args_algos(args, v.algos);
-    v.type_count = args_types(args, -1, v.types);
+    v.type_count = args_types(args, -1, CVG_TYPE_COUNT, v.types);
     const double limit = args_number(args, OPT_TIME_LIMIT, INFINITY, 0);
     const int limited = limit < INFINITY;
     int64_t drawn = args_count(args, OPT_RANDOM, 0, 1);

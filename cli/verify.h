@@ -42,7 +42,7 @@ struct verify {
     int set_count;
     cvg_algo algos[CVG_ALGO_COUNT];
     int algo_count;
-    cvg_type types[2];
+    cvg_type types[CVG_TYPE_COUNT];
     int type_count;
     double limit, deadline, macs_a_second;                  /* of the definition */
     long problems, drawn, passed, failed, skipped, refused; /* drawn: problems that were not compared whole */

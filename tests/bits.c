@@ -1,7 +1,8 @@
-/* Prints a hash of all results of every algorithm, scaled and accumulated: the same for every build. */
+/* Prints a hash of all results of every algorithm and of halves, scaled and accumulated: the same for every build. */
 #include <convgrad.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { N = 8, C = 20, K = 40, H = 21, W = 19, S = 3 };
 static float input[N * C * H * W], weight[K * C * S * S], bias[K], output[N * K * H * W];
@@ -16,6 +17,16 @@ static void fill(float *x, size_t count)
     }
 }
 
+/* Turns floats to bfloat16, so many of them. */
+static void halve(float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        ((uint16_t *)x)[i] = (uint16_t)(bits >> 16);
+    }
+}
+
 static unsigned long long hash(const void *data, size_t size, unsigned long long state)
 {
     for (size_t i = 0; i < size; i++)
@@ -25,11 +36,14 @@ static unsigned long long hash(const void *data, size_t size, unsigned long long
 
 int main(void)
 {
-    for (int run = 0; run < 3 * CVG_ALGO_COUNT; run++) {
-        const int algo = run % CVG_ALGO_COUNT, layout = run / CVG_ALGO_COUNT; /* channels first, and twice last */
-        if (algo == CVG_AUTO)
-            continue;
+    for (int run = 0; run < 6 * CVG_ALGO_COUNT; run++) {
+        const int algo = run % CVG_ALGO_COUNT, half = run / 3 / CVG_ALGO_COUNT;
+        const int layout = run / CVG_ALGO_COUNT % 3; /* channels first, and twice last */
+        if (algo == CVG_AUTO || (half && algo == CVG_REFERENCE))
+            continue; /* the latter is slow, and plain C */
         cvg_conv conv = CVG_CONV_INIT;
+        if (half)
+            conv.type = CVG_BF16;
         conv.batch = N;
         conv.in_channels = C;
         conv.out_channels = K;
@@ -47,7 +61,10 @@ int main(void)
         options.algo[0] = options.algo[1] = options.algo[2] = (cvg_algo)algo;
         options.gradient_scale = 1.0 / 3;
         options.isa = getenv("CVG_ISA");
-        if (cvg_plan_create(&plan, &conv, &options, &error))
+        const cvg_status status = cvg_plan_create(&plan, &conv, &options, &error);
+        if (status && half)
+            break; /* a build without halves */
+        if (status)
             return printf("%s\n", error.text), 1;
         for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
             if (cvg_plan_workspace_size(plan, (cvg_pass)pass) > most)
@@ -59,12 +76,17 @@ int main(void)
         fill(grad_input, sizeof grad_input / sizeof *grad_input);
         fill(grad_weight, sizeof grad_weight / sizeof *grad_weight);
         fill(grad_bias, K);
+        float *const all[] = {input, weight, bias, grad_input, grad_weight, grad_bias};
+        const size_t counts[] = {sizeof input / sizeof *input, sizeof weight / sizeof *weight, K};
+        for (int i = 0; half && i < 6; i++)
+            halve(all[i], counts[i % 3]);
         cvg_forward(plan, input, weight, bias, output, workspace);
         cvg_backward(plan, input, weight, output, grad_input, grad_weight, grad_bias, CVG_ACCUMULATE, workspace);
-        unsigned long long state = hash(output, sizeof output, 14695981039346656037u);
-        state = hash(grad_input, sizeof grad_input, state);
-        state = hash(grad_weight, sizeof grad_weight, state);
-        printf("%s %d %016llx\n", cvg_algo_name((cvg_algo)algo), layout, hash(grad_bias, sizeof grad_bias, state));
+        unsigned long long state = hash(output, sizeof output >> half, 14695981039346656037u);
+        state = hash(grad_input, sizeof grad_input >> half, state);
+        state = hash(grad_weight, sizeof grad_weight >> half, state);
+        printf("%s %s %d %016llx\n", half ? "bf16" : "f32", cvg_algo_name((cvg_algo)algo), layout,
+               hash(grad_bias, sizeof grad_bias >> half, state));
         free(workspace);
         cvg_plan_destroy(plan);
     }

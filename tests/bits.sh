@@ -7,7 +7,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 "$built" >"$work/built" || exit 1
-fused='avx512 avx2 fma neon'
+fused='avx512 avx512bf16 avx2 fma neon'
 
 compare() { # WHAT WANT PROGRAM ISA: unknown sets and those that this processor lacks are passed over
     CVG_ISA=$4 "$3" >"$work/got" 2>&1 || return 0

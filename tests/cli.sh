@@ -168,6 +168,22 @@ good run forward --input x.npy --weight w64.npy --type f64 --take 1:2 -o fwd64; 
 good run forward --input=x.npy --weight=w.npy --pad=1 --algo=reference --threads=3 -o fwd
 ls fwd bwd tr fwd64 | grep -q part && result 0 'a .part file was left' || result 1
 
+# halves: float16, bfloat16 by ml_dtypes' name, and as words, which come back as they were
+for kind in f2:f16 V2:bf16 u2:bf16 u2:f16; do
+    for name in x:'2, 3, 5, 5':300 w:'4, 3, 3, 3':216 g:'2, 4, 3, 3':144; do
+        rest=${name#*:}
+        npy "${name%%:*}h.npy" "<${kind%:*}" False "${rest%:*}" "${rest##*:}"
+    done
+    good run forward --input xh.npy --weight wh.npy --bias b.npy --type "${kind#*:}" -o halves;  says "${kind#*:} 2x4x3x3"
+    good run backward --input xh.npy --weight wh.npy --grad-output gh.npy --type "${kind#*:}" -o halves
+    grep -q "'<${kind%:*}'" halves/grad_weight.npy && result 1 || result 0 "a result of ${kind%:*} has another type"
+done
+bad 2 "must be '<f4', '<f8', '<f2', '<V2' (bfloat16), or '<u2' with --type bf16 or f16" run forward --input xh.npy --weight wh.npy -o no
+good verify mb2ic3ih5oc4kh3ph1 --type bf16,f16;  says 'checks passed, 0 failed'
+bad 2 'must be some of f32 f64 bf16 f16' verify mb1ic1ih3oc1kh1ph0 --type f8
+good info mb2ic16ih9oc16kh3ph1 --type bf16;  says 'problem: bf16'
+good bench mb2ic16ih9oc16kh3ph1 --type bf16 --min-time 0.01 --algo direct --json half.json
+
 # IDX images: 2 of 3 x 2, values / 255
 { printf '\000\000\010\003\000\000\000\002\000\000\000\003\000\000\000\002'
   printf '\000\377\063\000\377\063\000\377\063\000\377\063'; } >images.idx
@@ -203,7 +219,7 @@ bad 2 'verify does not take --mean' verify --mean
 bad 2 '--algo needs a value' verify --algo
 bad 2 'stands there twice' verify --algo direct --algo direct
 bad 2 '--algo is "winograd9"' verify --algo winograd9
-bad 2 '--type is "f16"' verify --type f16
+bad 2 '--type is "f8"' verify --type f8
 bad 2 '--threads is "two"' verify --threads two
 bad 2 '--threads is "-1"' verify --threads -1
 bad 2 '--seed is "x"' verify --seed x
@@ -295,7 +311,7 @@ head -c 700 x.npy >cut.npy;                                bad_input 'is truncat
 npy f.npy '<f4' True '2, 3, 5, 5' 600;                     bad_input 'Fortran order' f.npy
 npy f.npy '>f4' False '2, 3, 5, 5' 600;                    bad_input "its dtype is '>f4'" f.npy
 npy f.npy '<i8' False '2, 3, 5, 5' 1200;                   bad_input "its dtype is '<i8'" f.npy
-npy f.npy '<f2' False '2, 3, 5, 5' 300;                    bad_input "its dtype is '<f2'" f.npy
+npy f.npy '<c8' False '2, 3, 5, 5' 1200;                   bad_input "its dtype is '<c8'" f.npy
 npy f.npy "$(printf '\033]0;')" False '5, 5' 100;         bad_input "its dtype is '?]0;'" f.npy
 npy f.npy '<f4' False '5, 5' 100;                          bad_input 'input has 2 axes; must have 3 to 5' f.npy
 npy f.npy '<f4' False '' 4;                                bad_input 'input has 0 axes' f.npy

@@ -34,8 +34,8 @@ MUTANTS = [
     ("run/job.c", "(CVG_ALIGNMENT - (uintptr_t)workspace % CVG_ALIGNMENT) % CVG_ALIGNMENT", "(CVG_ALIGNMENT - (uintptr_t)workspace % CVG_ALIGNMENT)", "an aligned workspace is moved by a line"),
     ("plan_text.c", "CVG_PLAN_VERSION", "0", "the version of a plan's text is not its own"),
     ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) ? CVG_PAYS : 1", "1", "what mixes neighbours need not pay"),
-    ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->shape.rank == 1", "0", "rank 1 mixes neighbours by default"),
-    ("api.c", "    task.finish.scale = 1;\n", "", "a transposed convolution is scaled like a gradient"),
+    ("plan.c", "algorithm->mixes && cvg_plan_keeps_structure(plan) && plan->inner.rank == 1", "0", "rank 1 mixes neighbours by default"),
+    ("api.c", "task_of(plan, CVG_FORWARD, output, CVG_OVERWRITE);\n    task.grad_output = input;", "task_of(plan, CVG_GRAD_INPUT, output, CVG_OVERWRITE);\n    task.grad_output = input;", "a transposed convolution is scaled like a gradient"),
     ("tensor/task.h", "finish.bias = cvg_at(task, finish.bias, channel);", "finish.bias = cvg_at(task, finish.bias, 0);", "one bias for all channels of a transposed convolution"),
     ("api.c", "transposed ? plan->shape.C : plan->shape.K", "plan->shape.K", "grad_bias of a transposed convolution leaves a pixel out"),
     ("algo/im2col.c", "(int64_t)kernels->size,\n                            &finish);", "(int64_t)kernels->size,\n                            &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
@@ -79,10 +79,18 @@ MUTANTS = [
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),
     ("tensor/view.c", "(const int64_t[3]){r.planes, r.rows, r.length}, v->step);", "(const int64_t[3]){r.planes, r.rows, r.length - (r.length > 16)}, v->step);", "grad_bias forgets the last pixel"),
     ("shape.c", "flat->C = s->C * s->in_size;", "flat->C = s->C;", "the flat problem has the channels of one pixel"),
-    ("api.c", "task.finish.bias = NULL;\n        task.finish.accumulate = 1;", "", "a bias for the flat problem's other channels"),
+    ("api.c", "seen.finish.bias = NULL;\n        seen.finish.accumulate = 1;", "", "a bias for the flat problem's other channels"),
     ("algo/direct/channels.c", "panel_at = own.base + (b->g * own.g + m + l * own.l) * size;", "panel_at = own.base + (b->g * own.g + m) * size;", "a weight in place is read from its first row again"),
     ("algo/direct/dots.c", "b->x.a[i] = i * (there ? gradient.channel : count[0] * plane);", "b->x.a[i] = i * (there ? gradient.channel : plane);", "copied planes of grad_output overlap in depth"),
     ("tensor/window.c", "w->image *= channels;", "", "a window of lanes has its images one over the other"),
+    # Halves
+    ("kernels/body_halves.h", "bits + 0x7fff + (bits >> 16 & 1)", "bits + 0x8000", "halfway numbers are rounded up"),
+    ("kernels/body_halves.h", "rest < 0x38800000", "rest < 0x38000000", "subnormal float16 are taken for normal"),
+    ("halves.c", ".accumulate = task->finish.accumulate}", ".accumulate = 0}", "results of halves are not added up"),
+    ("halves.c", "if (pass == CVG_GRAD_WEIGHT && images < stage->images)", "if (0)", "images of the round before are summed again"),
+    ("halves.c", "inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;", "inner.finish.accumulate = 0;", "only the last images reach grad_weight"),
+    ("shape.c", "s.grad_type = conv->grad_type == CVG_SAME_TYPE ? s.type : conv->grad_type;", "s.grad_type = s.type;", "grad_type is not looked at"),
+    ("tensor/elements.c", "offset += first % counts[level] * steps[level];", ";", "gaps of halves are not seen"),
     # Method 2
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, 1, count, s->in[2], &run.low, &run.high);", "im2col takes what a stride passes for what is read"),
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, step, count, s->in[2] - 1, &run.low, &run.high);", "im2col forgets the last column"),
@@ -102,8 +110,8 @@ MUTANTS = [
     ("algo/winograd/weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
     ("algo/winograd/weight.c", "end = s->N * (part + 1) / parts * image;", "end = (s->N * part / parts + s->N / parts) * image;", "images that the parts do not divide are left out"),
     # Kernels
-    ("kernels/body.h", "const int64_t *const a_end = terms->a + terms->count;", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64);", "long sums lose their last product"),
-    ("kernels/body.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
+    ("kernels/body_tiles.h", "const int64_t *const a_end = terms->a + terms->count;", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64);", "long sums lose their last product"),
+    ("kernels/body_tiles.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
     ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),
 ]
 

@@ -49,6 +49,8 @@ enum field {
     IN_STEP0,
     IN_STEP1,
     OUT_STEP1,
+    GRAD_TYPE,
+    BIAS_TYPE,
     SIZE
 };
 
@@ -56,6 +58,8 @@ static void set(cvg_conv *c, enum field field, int64_t value)
 {
     switch (field) {
     case TYPE: c->type = (cvg_type)value; break;
+    case GRAD_TYPE: c->grad_type = (cvg_type)value; break;
+    case BIAS_TYPE: c->bias_type = (cvg_type)value; break;
     case DIMS: c->spatial_dims = (int)value; break;
     case BATCH: c->batch = value; break;
     case C: c->in_channels = value; break;
@@ -89,8 +93,10 @@ static const struct {
     int64_t value;
     const char *sentence; /* what it must begin with */
 } bad_convs[] = {
-    {TYPE, 2, "type is 2; must be CVG_F32 or CVG_F64"},
-    {TYPE, -1, "type is -1; must be CVG_F32 or CVG_F64"},
+    {TYPE, 4, "type is 4; that is no cvg_type"},
+    {TYPE, -1, "type is -1; that is no cvg_type"},
+    {GRAD_TYPE, CVG_F64, "grad_type is 1; must be CVG_SAME_TYPE, as type is f32"},
+    {BIAS_TYPE, CVG_BF16, "bias_type is 2; must be CVG_SAME_TYPE, as type is f32"},
     {DIMS, 0, "spatial_dims is 0; must be 1, 2 or 3"},
     {DIMS, 4, "spatial_dims is 4; must be 1, 2 or 3"},
     {DIMS, -1, "spatial_dims is -1; must be 1, 2 or 3"},

@@ -55,7 +55,7 @@ static int test_problem(cvg_conv conv)
         sizes[1] *= out[i];
         taps *= conv.filter[i];
     }
-    const size_t element = conv.type == CVG_F32 ? 4 : 8;
+    const size_t element = cvg_type_size(conv.type);
     void *weight = filled((size_t)taps * element, conv.type);
     for (int algo = CVG_REFERENCE; algo < CVG_ALGO_COUNT; algo++)
         for (int pass = CVG_FORWARD; pass <= CVG_GRAD_INPUT; pass++) {

@@ -489,8 +489,57 @@ static void check_sum(struct space *s, struct random *random)
                     check(good, "%s %s: sum of %d x %d x %d, %d lanes", k->isa, type_name(k->type), images, rows, count,
                           width);
                 }
-    k->store(s->acc.data, 7, 2.5);
-    check(k->load(s->acc.data, 7) == 2.5, "%s %s: load after store", k->isa, type_name(k->type));
+}
+
+/* A float by its bits. */
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Every half, and floats around every boundary between halves: as the program's own arrays have them. */
+static void check_halves(const struct cvg_kernels *k, cvg_type type)
+{
+    enum { ALL = 1 << 16, STEP = 3 };
+    struct array halves, floats, want;
+    const int64_t shape[1] = {ALL * STEP};
+    cvg_error error;
+    long wrong = 0;
+    if (!array_new(&halves, type, 1, shape, &error) || !array_new(&want, type, 1, shape, &error) ||
+        !array_new(&floats, CVG_F32, 1, shape, &error))
+        exit(1);
+    float *const values = floats.data;
+    uint16_t *const bits = halves.data;
+    for (int64_t step = 1; step <= STEP; step += STEP - 1) {
+        for (int i = 0; i < ALL; i++)
+            bits[i * step] = (uint16_t)i;
+        k->half[type - CVG_BF16].widen(values, bits, step, ALL);
+        for (int i = 0; i < ALL; i++) {
+            const double value = array_get(&halves, i * step);
+            wrong += isnan(value) ? !isnan(values[i]) : values[i] != value || !signbit(values[i]) != !signbit(value);
+        }
+        check(wrong == 0, "%s: %ld halves of %s, %d apart, widened to others", k->isa, wrong, type_name(type),
+              (int)step);
+    }
+    for (int64_t step = 1; step <= STEP; step += STEP - 1)
+        /* All that differ in the higher bits; of the lower ones those about every half of a unit of either kind. */
+        for (uint32_t low = 0; low < 1u << 16; low += step == 1 ? 0x800 : 0x8000) {
+            for (int i = 0; i < ALL; i++)
+                values[i] = float_of((uint32_t)i << 16 | ((low + (uint32_t)i % 3 - 1) & 0xffff));
+            k->half[type - CVG_BF16].narrow(bits, step, values, ALL);
+            for (int i = 0; i < ALL; i++) {
+                array_set(&want, 0, values[i] + 0.0f); /* no -0 */
+                const uint16_t half = *(uint16_t *)want.data;
+                wrong += isnan(values[i]) ? !isnan(array_get(&halves, i * step)) : bits[i * step] != half;
+            }
+            check(wrong == 0, "%s: %ld floats made other halves of %s than the nearest", k->isa, wrong,
+                  type_name(type));
+        }
+    array_free(&halves);
+    array_free(&floats);
+    array_free(&want);
 }
 
 /* The microkernel alone, on operands in the first-level cache. */
@@ -561,7 +610,10 @@ int main(int argc, char **argv)
             const struct cvg_kernels *kernels = cvg_cpu_set(i, (cvg_type)type);
             if (kernels)
                 check_set(kernels, bench);
-            else
+            for (int half = CVG_BF16; kernels && kernels->half[0].widen && !bench && half <= CVG_F16; half++)
+                check_halves(kernels, (cvg_type)half);
+            const int none = !kernels && strcmp(cvg_cpu_name(i), "avx512bf16"); /* that has no tiles of floats */
+            if (none)
                 printf("SKIPPED %s %s: this processor lacks it\n", cvg_cpu_name(i), type_name((cvg_type)type));
         }
     return bench ? 0 : check_summary();

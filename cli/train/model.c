@@ -32,8 +32,8 @@ static void read_own(struct model *m, const struct args *args, const char *setti
 /* Others', as Python's or those of a program that uses the library: options say what their metadata do not. */
 static void read_other(struct model *m, const struct args *args)
 {
-    cvg_type types[2];
-    if (args_types(args, CVG_F32, types) != 1)
+    cvg_type types[CVG_TYPE_COUNT];
+    if (args_types(args, CVG_F32, 2, types) != 1)
         die(EXIT_BAD_INPUT, "--type is \"%s\"; must be one type", args->option[OPT_TYPE]);
     m->settings.type = types[0];
     m->settings.error_growth = plan_error_growth;

@@ -130,9 +130,9 @@ static void must_agree(const struct args *args, enum option option, const cvg_re
 static void read_settings(const struct args *args, struct settings *s)
 {
     static const enum option paths[] = {OPT_DATA, OPT_TEST};
-    cvg_type types[2];
+    cvg_type types[CVG_TYPE_COUNT];
     if (args->option[OPT_TYPE]) {
-        if (args_types(args, s->type, types) != 1)
+        if (args_types(args, s->type, 2, types) != 1)
             die(EXIT_BAD_INPUT, "--type is \"%s\"; must be one type", args->option[OPT_TYPE]);
         s->type = types[0];
     }

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static size_t size_of(const struct array *array) { return (size_t)array->count * (array->type == CVG_F32 ? 4 : 8); }
+static size_t size_of(const struct array *array) { return (size_t)array->count * cvg_type_size(array->type); }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
