@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Python package as a user gets it: a wheel from the source distribution, installed into clean environments, and tested from
 # outside the project's folder.   usage: test.sh FOLDER [PYTHON]
-# First with nothing but NumPy; then, with a Python whose system packages have PyTorch (Debian: python3-torch, /usr/bin/python3),
+# First with nothing but NumPy and its types of 16 bits; then, with a Python whose system packages have PyTorch (Debian: python3-torch, /usr/bin/python3),
 # convgrad.torch as well.
 set -euo pipefail
 mkdir -p "$1"
@@ -22,6 +22,7 @@ try() { # ENVIRONMENT TEST...
     "$environment/bin/python" -m pytest -q -rs -p no:cacheprovider "$@" -c /dev/null --rootdir "$tests"
 }
 
+clean/bin/python -m pip --disable-pip-version-check --quiet install ml_dtypes
 try clean "$tests"
 clean/bin/convgrad explain simple | tail -1
 if "$python" -c 'import torch' 2>/dev/null; then

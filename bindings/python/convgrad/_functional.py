@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ._geometry import (Axes, Out, Padding, bias_problem, channels_second, filters_first, one, padding_of, per_axis, placed, sizes,
                         transposed, view_strides)
-from ._plan import Plan, array_of, options_of, read
+from ._plan import DTYPES, Plan, array_of, is_real, options_of, read
 
 CACHED_PLANS = 512  # of un-planned calls; a plan takes about 3 KiB
 
@@ -47,8 +47,8 @@ def _gaps(array, shape=None):
 
 def _operand(name, array, dims):
     array = array_of(name, array)
-    if array.dtype not in (numpy.float32, numpy.float64):
-        raise TypeError(f"{name} has dtype {array.dtype}; must be float32 or float64")
+    if not is_real(array.dtype):
+        raise TypeError(f"{name} has dtype {array.dtype}; must be {DTYPES}")
     if array.ndim != dims + 2:
         raise ValueError(f"{name} has {array.ndim} axes; must have {dims + 2} (batch or filters, channels, and {dims} of space)")
     return array
@@ -118,7 +118,7 @@ def conv2d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike, None] = N
            **options: Any) -> numpy.ndarray:
     """Convolution (cross-correlation, as in every framework) of images with filters.
 
-    input    (N, C, H, W) or (C, H, W); float32 or float64
+    input    (N, C, H, W) or (C, H, W); float32, float64, float16 or ml_dtypes.bfloat16
     weight   (K, C / groups, R, S), of input's type
     bias     None or (K,)
     stride, dilation   a number, or one for each axis
@@ -210,8 +210,8 @@ def conv_transpose3d(input: ArrayLike, weight: ArrayLike, bias: Union[ArrayLike,
 def _plan_of_gradient(input_shape, weight_shape, grad_output, stride, padding, dilation, groups, options, input=None):
     """input: an array of that shape, which may be a view."""
     g = array_of("grad_output", grad_output)
-    if g.dtype not in (numpy.float32, numpy.float64):
-        raise TypeError(f"grad_output has dtype {g.dtype}; must be float32 or float64")
+    if not is_real(g.dtype):
+        raise TypeError(f"grad_output has dtype {g.dtype}; must be {DTYPES}")
     shape = sizes("input", input_shape)
     call = (shape, sizes("weight", weight_shape), stride, padding, dilation, groups, g.dtype,
             options_of(options, _GRADIENT_OPTIONS), _gaps(input, shape))

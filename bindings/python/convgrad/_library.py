@@ -6,7 +6,8 @@ from ctypes import byref, c_char, c_char_p, c_double, c_int, c_int64, c_size_t, 
 from typing import Dict
 
 FOLDER = pathlib.Path(__file__).parent
-F32, F64 = 0, 1
+F32, F64, BF16, F16 = range(4)
+_SAME_TYPE = -1
 FORWARD, GRAD_INPUT, GRAD_WEIGHT = PASSES = range(3)
 PASS_NAMES = ("forward", "grad_input", "grad_weight")
 OVERWRITE, ACCUMULATE = 0, 1
@@ -36,6 +37,7 @@ class Conv(ctypes.Structure):
         *((name, c_int64) for name in ("batch", "in_channels", "out_channels", "groups")),
         *((name, _INT3) for name in ("in_", "filter", "stride", "dilation", "pad_begin", "pad_end")),
         ("layout", c_int), ("weight_layout", c_int), ("in_steps", Steps), ("out_steps", Steps),
+        ("grad_type", c_int), ("bias_type", c_int),
     ]
 
 
@@ -118,10 +120,15 @@ def refuse(status, text):
     raise Error(text)
 
 
+def type_of(dtype):
+    """The cvg_type of a NumPy dtype; that of bfloat16, which NumPy does not know, has kind V."""
+    return BF16 if dtype.kind == "V" else {2: F16, 4: F32, 8: F64}[dtype.itemsize]
+
+
 def conv_of(dtype, batch, in_channels, out_channels, groups, *axes):
     """A cvg_conv; axes are in, filter, stride, dilation, pad_begin, pad_end."""
-    return Conv(ctypes.sizeof(Conv), F32 if dtype.itemsize == 4 else F64, len(axes[0]), batch, in_channels, out_channels, groups,
-                *(_INT3(*numbers) for numbers in axes))
+    return Conv(ctypes.sizeof(Conv), type_of(dtype), len(axes[0]), batch, in_channels, out_channels, groups,
+                *(_INT3(*numbers) for numbers in axes), grad_type=_SAME_TYPE, bias_type=_SAME_TYPE)
 
 
 def output_size_of(conv):

@@ -236,7 +236,7 @@ class Network:
             layers = ",".join(str(whole("freeze", layer)) for layer in freeze)
         if isa is not None and not isinstance(isa, str):
             raise TypeError(f"isa is {isa!r}; must be a name such as 'avx2'")
-        dtype = _TYPES.get(type) if isinstance(type, str) and type in _TYPES else plans._dtype(type)
+        dtype = _TYPES.get(type) if isinstance(type, str) and type in _TYPES else plans.dtype_of("dtype", type, halves=False)
         if not isinstance(layout, str) or layout not in LAYOUTS:
             raise ValueError(f"layout is {layout!r}; must be {' or '.join(LAYOUTS)}")
         threads, limit = whole("threads", threads, 32), whole("workspace_limit", workspace_limit)

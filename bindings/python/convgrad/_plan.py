@@ -13,6 +13,8 @@ from ._geometry import (LAYOUTS, WEIGHT_LAYOUTS, Axes, Out, Padding, channels_se
                         per_axis, placed, sizes, view_strides, whole)
 
 _F32, _F64 = numpy.dtype(numpy.float32), numpy.dtype(numpy.float64)
+_F16, BF16 = numpy.dtype(numpy.float16), numpy.dtype("V2")  # bfloat16's as plain bytes: ml_dtypes names them
+DTYPES = "float32, float64, float16 or bfloat16 (of ml_dtypes)"
 _ndarray, _empty = numpy.ndarray, numpy.empty
 _NULL = "an operand is NULL"
 
@@ -115,13 +117,20 @@ def options_of(given, allowed=Options._fields):
     return Options(**checked)
 
 
-def _dtype(dtype):
+def is_real(dtype):
+    """Whether convolutions have such elements."""
+    return dtype in (_F32, _F64, _F16) or dtype.name == "bfloat16"
+
+
+def dtype_of(name, dtype, halves=True):
+    """A dtype, with its sentence if it is none of DTYPES; halves: those of 16 bits, too."""
+    known = DTYPES if halves else "float32 or float64"
     if dtype is None:  # which is float64 to NumPy
-        raise TypeError("dtype is None; must be float32 or float64")
+        raise TypeError(f"{name} is None; must be {known}")
     dtype = numpy.dtype(dtype)
-    if dtype not in (_F32, _F64):
-        raise TypeError(f"dtype is {dtype}; must be float32 or float64")
-    return _F32 if dtype == _F32 else _F64
+    if dtype not in (_F32, _F64) and not (halves and (is_real(dtype) or dtype == BF16)):
+        raise TypeError(f"{name} is {dtype}; must be {known}")
+    return dtype if dtype.itemsize == 2 else _F32 if dtype == _F32 else _F64
 
 
 def array_of(name, array):
@@ -203,6 +212,9 @@ class Plan:
     weight_layout    'kcrs'; 'krsc', (K, [T, [R,]] S, C / groups), the standard with channels last; or 'rsck',
                      ([T, [R,]] S, C / groups, K), which is TensorFlow's
 
+    dtype            of all arrays: float32, float64, float16 or ml_dtypes.bfloat16, whose sums are made in float32
+    grad_dtype       of gradients: dtype, or float32 beside a dtype of 16 bits, to be added up over steps
+
     measure          so many seconds to time algorithms, where algorithm is 'auto', and take the fastest; None: choose by a model.
                      The choice depends on the moment: keep it with `export`
 
@@ -233,19 +245,24 @@ class Plan:
     input_strides: Optional[Tuple[int, ...]]
     output_strides: Optional[Tuple[int, ...]]
     dtype: "numpy.dtype[Any]"
+    grad_dtype: "numpy.dtype[Any]"
 
     def __init__(self, input_shape: Sequence[int], weight_shape: Sequence[int], *, stride: Axes = 1, padding: Padding = 0,
                  dilation: Axes = 1, groups: int = 1, dtype: DTypeLike = _F32, threads: int = 0,
                  algorithm: Union[str, Dict[str, str], Tuple[str, ...]] = "auto", error_growth: float = 12.0,
                  gradient_scale: float = 1.0, workspace_limit: int = 0, exact: bool = False,
                  layout: str = LAYOUTS[0], weight_layout: Optional[str] = None, input_strides: Optional[Sequence[int]] = None,
-                 output_strides: Optional[Sequence[int]] = None, measure: Optional[float] = None):
+                 output_strides: Optional[Sequence[int]] = None, measure: Optional[float] = None,
+                 grad_dtype: Optional[DTypeLike] = None):
         self._handle = None
         own = self.__dict__  # public attributes are only set here
         own["input_shape"] = sizes("input", input_shape)
         dims = len(self.input_shape) - 2
         own["weight_shape"] = sizes("weight", weight_shape, (dims + 2,))
-        own["dtype"] = _dtype(dtype)
+        own["dtype"] = dtype_of("dtype", dtype)
+        own["grad_dtype"] = self.dtype if grad_dtype is None else dtype_of("grad_dtype", grad_dtype)
+        if self.grad_dtype != self.dtype and (self.dtype.itemsize > 2 or self.grad_dtype != _F32):
+            raise TypeError(f"grad_dtype is {self.grad_dtype}; must be {self.dtype}{' or float32' * (self.dtype.itemsize == 2)}")
         self._options = options_of({"algorithm": algorithm, "error_growth": error_growth, "gradient_scale": gradient_scale,
                                     "workspace_limit": workspace_limit, "threads": threads, "exact": exact, "layout": layout,
                                     "weight_layout": weight_layout})
@@ -261,6 +278,7 @@ class Plan:
                                 f"group{'s' * (groups != 1)}; {layouts(images, filters, groups)}")
         self._conv = library.conv_of(self.dtype, images[0], channels, filters[0], groups, size, filter_size, stride, dilation,
                                      begin, end)
+        self._conv.grad_type = library.type_of(self.grad_dtype)
         self._conv.layout, self._conv.weight_layout = LAYOUTS.index(layout), WEIGHT_LAYOUTS.index(weight_layout)
         own["output_shape"] = placed((images[0], filters[0], *library.output_size_of(self._conv)), layout)
         own["bias_shape"] = (filters[0],)
@@ -268,7 +286,7 @@ class Plan:
         own["output_strides"] = self._strided("output", output_strides)
         self._channels = (channels,)
         self._geometry = {"stride": stride, "padding": tuple(zip(begin, end)), "dilation": dilation, "groups": groups,
-                          "dtype": self.dtype}
+                          "dtype": self.dtype, "grad_dtype": self.grad_dtype}
         self._make()
         if measure is not None:
             if isinstance(measure, bool) or not isinstance(measure, numbers.Real):
@@ -370,17 +388,20 @@ class Plan:
     def _read(self, name, array, shape, strides=None):
         return read(name, array, shape, self.dtype, strides)
 
-    def _write(self, out, accumulate, shape, strides=None):
+    def _write(self, out, accumulate, shape, strides=None, gradient=False):
         """A result, and its address."""
+        dtype = self.grad_dtype if gradient else self.dtype
+        if strides and dtype.itemsize != self.dtype.itemsize:
+            strides = tuple(stride // self.dtype.itemsize * dtype.itemsize for stride in strides)
         if out is None:
             if accumulate:
                 raise ValueError("accumulate is True and out is None; there is nothing to add to")
-            out = _laid_out(shape, self.dtype, strides)
+            out = _laid_out(shape, dtype, strides)
             return out, out.__array_interface__["data"][0]
         if not isinstance(out, _ndarray) or isinstance(out, numpy.ma.MaskedArray):
             raise TypeError(f"out is a {type(out).__name__}; must be a numpy.ndarray")
-        if out.dtype != self.dtype:
-            raise TypeError(f"out has dtype {out.dtype}; must be {self.dtype}")
+        if out.dtype != dtype:
+            raise TypeError(f"out has dtype {out.dtype}; must be {dtype}")
         if out.shape != shape:
             raise ValueError(f"out has shape {out.shape}; must be {shape}")
         if not out.flags.writeable or not _lies(out, strides):
@@ -410,7 +431,7 @@ class Plan:
         """The gradient of input, of its shape; with accumulate it is added to what out holds."""
         g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
         w, w_at = self._read("weight", weight, self.weight_shape)
-        dx, dx_at = self._write(out, accumulate, self.input_shape, self.input_strides)
+        dx, dx_at = self._write(out, accumulate, self.input_shape, self.input_strides, True)
         if out is not None:
             self._apart(dx, g, w)
         self.run_grad_input(g_at, w_at, dx_at, accumulate)
@@ -420,7 +441,7 @@ class Plan:
         """The gradient of weight, of its shape."""
         x, x_at = self._read("input", input, self.input_shape, self.input_strides)
         g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
-        dw, dw_at = self._write(out, accumulate, self.weight_shape)
+        dw, dw_at = self._write(out, accumulate, self.weight_shape, None, True)
         if out is not None:
             self._apart(dw, x, g)
         self.run_grad_weight(x_at, g_at, dw_at, accumulate)
@@ -429,7 +450,7 @@ class Plan:
     def grad_bias(self, grad_output: ArrayLike, *, out: Out = None, accumulate: bool = False) -> numpy.ndarray:
         """The gradient of bias, (K,)."""
         g, g_at = self._read("grad_output", grad_output, self.output_shape, self.output_strides)
-        db, db_at = self._write(out, accumulate, self.bias_shape)
+        db, db_at = self._write(out, accumulate, self.bias_shape, None, True)
         if out is not None:
             self._apart(db, g)
         self.run_grad_bias(g_at, db_at, accumulate)
@@ -457,7 +478,7 @@ class Plan:
         for like, wanted, where in zip(likes, need, out):
             if not wanted and where is not None:
                 raise ValueError("out has an array for a gradient that is not needed")
-            result, at = self._write(where, accumulate, *like) if wanted else (None, None)
+            result, at = self._write(where, accumulate, *like, gradient=True) if wanted else (None, None)
             if where is not None:
                 self._apart(result, *taken)
                 taken.append(result)

@@ -1,6 +1,6 @@
 """What convgrad computes of PyTorch's tensors: plans for their formats, and the passes over their memory.
 
-Tensors here are on the CPU, strided, of float32 or float64.  A geometry is (stride, padding, dilation, groups, exact), the first
+Tensors here are on the CPU, strided, of the types in DTYPES.  A geometry is (stride, padding, dilation, groups, exact), the first
 three with a number or a pair for each axis of space; `last` says whether images and results are in channels_last.
 """
 import collections
@@ -16,9 +16,12 @@ import torch
 
 from ._functional import CACHED_PLANS, plan_for
 from ._geometry import LAYOUTS, WEIGHT_LAYOUTS, bias_problem, channels_second, placed, transposed, view_strides
-from ._plan import options_of
+from ._plan import BF16, options_of
 
-DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64)}
+DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64),
+          torch.float16: numpy.dtype(numpy.float16), torch.bfloat16: BF16}
+
+
 # ---- memory formats
 
 
@@ -132,7 +135,7 @@ def counting() -> Iterator[Counts]:
     ...     model(x).sum().backward()
     >>> print(counts)                                                       # doctest: +SKIP
     2 forward on convgrad
-    1 forward in PyTorch: input is torch.bfloat16
+    1 forward in PyTorch: input is torch.complex64, torch.strided on cpu
     """
     counts = Counts()
     with lock:

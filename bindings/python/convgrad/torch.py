@@ -6,12 +6,12 @@
     with convgrad.torch.patch():                              # an unchanged model's convolutions
         model(x).sum().backward()
 
-CPU tensors of float32 and float64.  Results have the same bits for every thread count; threads are
+CPU tensors of float32, float64, bfloat16 and float16.  Results have the same bits for every thread count; threads are
 torch.get_num_threads().  Memory formats are PyTorch's: with an input or weight in channels_last the results and gradients are,
 too, and nothing is copied; nor are slices whose last axis in memory is whole.  The two formats may differ in the last bits.
 
 The functions are registered operators (torch.ops.convgrad) from PyTorch 2.4 on: torch.compile, torch.export, make_fx, vmap,
-gradients of gradients and batched ones go through them.  Autocast leaves them in float32.  Forward-mode derivatives are refused
+gradients of gradients and batched ones go through them.  Autocast gives them its type, bfloat16.  Forward-mode derivatives are refused
 by them; `patch` has these, too.
 """
 import contextlib
@@ -275,8 +275,6 @@ def _as_registered(operator):
     made.register_fake(operator.fake)
     made.register_autograd(operator.gradient, setup_context=lambda ctx, inputs, output: _save(operator, ctx, inputs))
     torch.library.register_vmap(made, functools.partial(_over_a_batch, operator, call))
-    if hasattr(torch.library, "register_autocast"):
-        torch.library.register_autocast(made, "cpu", torch.float32)
     if operator.products:
         from torch.utils.flop_counter import register_flop_formula
         register_flop_formula(getattr(torch.ops.convgrad, name))(lambda *shapes, out_shape=None, **_: 2 * operator.products(
@@ -308,17 +306,24 @@ def _autocast() -> bool:
         return torch.is_autocast_cpu_enabled()
 
 
+def _autocast_type() -> torch.dtype:
+    try:
+        return torch.get_autocast_dtype("cpu")
+    except AttributeError:  # PyTorch before 2.4
+        return torch.get_autocast_cpu_dtype()
+
+
 def _checked(dims, x, w, b):
     """The operands, the input with its batch axis, and whether that was added."""
     if _autocast():
-        x, w, b = (t.float() if isinstance(t, Tensor) and t.dtype in (torch.bfloat16, torch.float16) else t for t in (x, w, b))
+        x, w, b = (t.to(_autocast_type()) if isinstance(t, Tensor) and t.is_floating_point() else t for t in (x, w, b))
     for name, tensor in (("input", x), ("weight", w), ("bias", b)):
         if tensor is None and name == "bias":
             continue
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{name} is a {type(tensor).__name__}; must be a torch.Tensor")
         if tensor.device.type != "cpu" or tensor.dtype not in passes.DTYPES or tensor.layout != torch.strided:
-            raise TypeError(f"{name} is {tensor.dtype}, {tensor.layout} on {tensor.device}; must be torch.float32 or torch.float64, "
+            raise TypeError(f"{name} is {tensor.dtype}, {tensor.layout} on {tensor.device}; must be {', '.join(map(str, passes.DTYPES))}, "
                             "torch.strided on cpu")
         if tensor.dtype != x.dtype:
             raise TypeError(f"{name} has dtype {tensor.dtype}; input has {x.dtype}")
@@ -575,7 +580,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class patch(contextlib.ContextDecorator):
-    """Within it, all convolutions of CPU tensors of float32 and float64 run on convgrad, and their gradients.
+    """Within it, all convolutions of CPU tensors run on convgrad, and their gradients.
 
     A context, which may be entered again, or a decorator of a function.  It takes the place of PyTorch's own operators
     aten::_convolution and aten::convolution_backward on the CPU, so models, torch.compile, torch.func, TorchScript and what else

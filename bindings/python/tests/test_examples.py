@@ -86,6 +86,8 @@ def test_digits(tmp_path):
     needs("torch")
     printed = run(EXAMPLES / "digits.py", digits(tmp_path), "--images", 96, "--epochs", 1)
     assert "loss" in printed
+    printed = run(EXAMPLES / "digits.py", digits(tmp_path), "--images", 96, "--epochs", 1, "--bf16")
+    assert float(re.search(r"losses: (\S+)", printed)[1]) < 0.1
 
 
 def test_jax():

@@ -496,3 +496,50 @@ def test_torch_is_found_by_name():
 
 def in_a_process(code):
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def halves():
+    """The types of 16 bits that are here."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return [numpy.float16]
+    return [numpy.float16, ml_dtypes.bfloat16]
+
+
+@pytest.mark.parametrize("dtype", halves())
+def test_halves(dtype):
+    """Sums of float32, of which each is rounded once; gradients of float32 if they are asked for."""
+    random = numpy.random.default_rng(3)
+    x, w, b, g = (random.standard_normal(shape).astype(dtype) for shape in ((2, 8, 9, 9), (6, 8, 3, 3), (6,), (2, 6, 9, 9)))
+    wide = [a.astype("f4") for a in (x, w, b, g)]
+    options = {"padding": 1, "exact": True}
+    want = convgrad.conv2d(*wide[:3], **options)
+    got = convgrad.conv2d(x, w, b, **options)
+    assert got.dtype == numpy.dtype(dtype)
+    unit = {"float16": 2**-11, "bfloat16": 2**-8}[numpy.dtype(dtype).name]
+    assert (abs(got.astype("f4") - want) <= 1.01 * unit * abs(want) + 1e-4).all()
+    assert (convgrad.conv_bias(g).astype("f4") == convgrad.conv_bias(wide[3]).astype(dtype).astype("f4")).all()
+    plan = convgrad.Plan(x.shape, w.shape, dtype=dtype, grad_dtype="float32", **options)
+    plain = convgrad.Plan(x.shape, w.shape, **options)
+    for ours, theirs in zip(plan.backward(x, w, g), plain.backward(wide[0], wide[1], wide[3])):
+        assert ours.dtype == numpy.float32
+        numpy.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    total = numpy.ones(w.shape, "f4")
+    plan.grad_weight(x, g, out=total, accumulate=True)
+    numpy.testing.assert_allclose(total, 1 + plan.grad_weight(x, g), rtol=1e-6)
+    assert plan.verify().checks > 0 and "gradients f32" in plan.describe()
+    view = numpy.zeros((2, 10, 9, 9), dtype)[:, 1:9]
+    view[...] = x
+    assert (convgrad.conv2d(view, w, b, **options).astype("f4") == got.astype("f4")).all()
+    again = pickle.loads(pickle.dumps(plan))
+    assert again.grad_dtype == numpy.float32 and again.dtype == plan.dtype
+
+
+def test_types_that_are_refused():
+    shapes = (1, 1, 3, 3), (1, 1, 3, 3)
+    for words, sentence in (({"dtype": "int32"}, "dtype is int32; must be float32, float64, float16 or bfloat16"),
+                            ({"grad_dtype": "float64"}, "grad_dtype is float64; must be float32"),
+                            ({"dtype": "float16", "grad_dtype": "float64"}, "grad_dtype is float64; must be float16 or float32")):
+        with pytest.raises(TypeError, match=sentence):
+            convgrad.Plan(*shapes, **words)

@@ -289,7 +289,7 @@ def test_the_same_bits_for_every_thread_count():
 @pytest.mark.parametrize("call, error, words", [
     (lambda x, w: convgrad.torch.conv2d(x.numpy(), w), TypeError, "input is a ndarray"),
     (lambda x, w: convgrad.torch.conv2d(x, w.float()), TypeError, "weight has dtype torch.float32; input has torch.float64"),
-    (lambda x, w: convgrad.torch.conv2d(x.half(), w.half()), TypeError, "torch.float16"),
+    (lambda x, w: convgrad.torch.conv2d(x.to(torch.complex64), w), TypeError, "torch.complex64"),
     (lambda x, w: convgrad.torch.conv2d(x.to_sparse(), w), TypeError, "input is torch.float64, torch.sparse_coo on cpu"),
     (lambda x, w: convgrad.torch.conv2d(x, w, torch.zeros(9, dtype=x.dtype)), ValueError, "bias has shape (9,); must be (2,)"),
     (lambda x, w: convgrad.torch.conv2d(x[0, 0], w), ValueError, "must have 4 axes"),
@@ -462,18 +462,11 @@ def test_what_goes_to_pytorch_within_patch():
     empty = torch.ones(1, 0, 6, 6), torch.ones(3, 0, 3, 3)
     nothing = F.conv2d(*empty).shape  # whatever PyTorch makes of it
     with convgrad.torch.patch(), convgrad.torch.counting() as counts:
-        for kind in (torch.bfloat16, torch.float16) if VERSION >= (2,) else (torch.bfloat16,):
-            a = x.to(kind).requires_grad_()
-            y = F.conv2d(a, w.to(kind))
-            y.sum().backward()
-            assert y.dtype == a.grad.dtype == kind and a.grad.sum() == 16 * 54
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert F.conv2d(x, w).dtype == torch.bfloat16
         assert F.conv2d(*empty).shape == nothing
         more = F.conv_transpose2d(x, w.transpose(0, 1), stride=1, dilation=2, output_padding=1)
         assert more.shape == (1, 3, 11, 11)
     assert not {name for name in counts.here if VERSION >= (2,)}
-    assert {why.split(",")[0] for _, why in counts.elsewhere} >= {"input is torch.bfloat16", "weight is empty", "output_padding is (1"}
+    assert {why.split(",")[0] for _, why in counts.elsewhere} >= {"weight is empty", "output_padding is (1"}
     with convgrad.torch.patch():
         assert F.conv2d(x.to("meta"), w.to("meta")).device.type == "meta"
 
@@ -579,10 +572,45 @@ def test_gradients_are_recorded_where_pytorch_records_them():
         assert not torch.autograd.grad(y, x, torch._efficientzerotensor(y.shape, dtype=y.dtype))[0].any()
 
 
-def test_under_autocast_the_functions_stay_in_float32():
-    x, w = torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3)
+HALVES = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("last", [False, True])
+def test_halves(kind, last):
+    """Sums are those of float32, and results are rounded once: beside PyTorch's in float32 on the same numbers."""
+    for dims, groups, stride in ((2, 1, 1), (2, 2, 2), (2, 8, 1), (3, 1, 1)):
+        x, w, b = (torch.randn(size).to(kind) for size in ((2, 8, *[7] * dims), (16, 8 // groups, *[3] * dims), (16,)))
+        if last:
+            x, w = (t.to(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d) for t in (x, w))
+        wide = [t.float().requires_grad_() for t in (x, w, b)]
+        x, w, b = (t.requires_grad_() for t in (x, w, b))
+        want = getattr(F, f"conv{dims}d")(*wide, stride, 1, 1, groups)
+        for ours in (getattr(F, f"conv{dims}d"), getattr(convgrad.torch, f"conv{dims}d")):
+            with convgrad.torch.patch(exact=True), convgrad.torch.counting() as counts:
+                y = ours(x, w, b, stride, 1, 1, groups)
+                g = torch.randn(y.shape).to(kind)
+                gradients = torch.autograd.grad(y, (x, w, b), g)
+            assert sum(counts.here.values()) == 4 and not counts.elsewhere
+            expected = torch.autograd.grad(want, wide, g.float(), retain_graph=True)
+            for got, right in zip((y, *gradients), (want, *expected)):
+                assert got.dtype == kind
+                unit = torch.finfo(kind).eps / 2
+                assert ((got.float() - right).abs() <= 1.01 * unit * right.abs() + 1e-4).all()
+
+
+def test_under_autocast_the_functions_have_its_type():
+    x, w = torch.ones(1, 2, 6, 6), torch.ones(3, 2, 3, 3, requires_grad=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert convgrad.torch.conv2d(x.bfloat16(), w).dtype == torch.float32
+        y = convgrad.torch.conv2d(x, w)
+        assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+    assert w.grad.dtype == torch.float32 and (w.grad == 16).all()
+    layer = torch.nn.Conv2d(2, 3, 3)
+    with convgrad.torch.patch(), torch.autocast("cpu", dtype=torch.bfloat16), convgrad.torch.counting() as counts:
+        layer(x).float().square().sum().backward()
+    assert counts.here["forward"] == counts.here["grad_weight"] == 1 and not counts.elsewhere
+    assert layer.weight.grad.dtype == torch.float32
 
 
 def test_transposed_layers():
