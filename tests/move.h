@@ -14,7 +14,7 @@ typedef int64_t place_fn(const struct geometry *g, int64_t index);
 static inline void move(struct array *array, const struct geometry *g, place_fn *place, int back)
 {
     struct array old = *array;
-    const size_t bytes = (size_t)array->count * (array->type == CVG_F32 ? sizeof(float) : sizeof(double));
+    const size_t bytes = (size_t)array->count * cvg_type_size(array->type);
     old.data = cli_alloc((size_t)array->count, sizeof(double));
     memcpy(old.data, array->data, bytes);
     for (int64_t i = 0; i < array->count; i++)
