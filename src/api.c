@@ -94,7 +94,7 @@ static void run_seen(const cvg_plan *plan, cvg_pass pass, const struct cvg_task 
 {
     struct cvg_task seen = *task;
     if (plan->shape.N > 0)
-        seen.shape = cvg_plan_seen(plan, plan->pass[pass].algorithm, pass);
+        seen.shape = cvg_plan_seen(plan, pass);
     if (pass == CVG_GRAD_INPUT && seen.shape == &plan->flat && task->finish.bias) {
         fill_channels(task, task->finish.bias); /* it has more channels than the bias: that is there first */
         seen.finish.bias = NULL;
@@ -106,13 +106,10 @@ static void run_seen(const cvg_plan *plan, cvg_pass pass, const struct cvg_task 
 
 static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
 {
-    const struct cvg_algorithm *algorithm = plan->pass[pass].algorithm;
-    cvg_run_half_fn *half = NULL;
-    if (cvg_is_half(plan->shape.type) && plan->shape.N > 0)
-        half = cvg_plan_widens(plan, algorithm, pass)  ? cvg_run_halves
-               : cvg_plan_reads(plan, algorithm, pass) ? cvg_run_reading
-               : cvg_plan_pairs(plan, algorithm, pass) ? cvg_run_pairs
-                                                       : NULL;
+    static cvg_run_half_fn *const ways[] = {
+        [CVG_WIDENED] = cvg_run_halves, [CVG_READ] = cvg_run_reading, [CVG_PAIRED] = cvg_run_pairs};
+    cvg_run_half_fn *const half =
+        cvg_is_half(plan->shape.type) && plan->shape.N > 0 ? ways[plan->pass[pass].way] : NULL;
     if (half)
         half(plan, pass, task, workspace, run_seen);
     else

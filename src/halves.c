@@ -110,11 +110,11 @@ void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg
      */
     const struct cvg_finish finish = {.scale = pass == CVG_GRAD_WEIGHT ? task->finish.scale : 1,
                                       .accumulate = task->finish.accumulate};
+    if (pass == CVG_GRAD_WEIGHT)
+        inner.finish.scale = 1;
     for (int64_t n = 0; n < s->N; n += stage->images) {
         const int64_t images = cvg_min(stage->images, s->N - n);
         inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;
-        if (pass == CVG_GRAD_WEIGHT)
-            inner.finish.scale = 1;
         if (task->input)
             move(plan, pass,
                  (struct move){.view = cvg_view_in(task, task->input), .n = n, .count = images * in, .floats = floats});

@@ -49,46 +49,46 @@ static int is_flat(const struct cvg_plan *plan, const struct cvg_algorithm *algo
     return algorithm->flat && plan->is_flat;
 }
 
-int cvg_plan_pairs(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+/* How an algorithm is given halves in a pass. */
+static enum cvg_way way_of(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
 {
-    return CVG_HALVES && plan->is_paired[pass] && algorithm->pairs && !is_flat(plan, algorithm) &&
-           algorithm->pairs(&plan->inner, pass);
+    if (!cvg_is_half(plan->shape.type) || algorithm->stored)
+        return CVG_AS_STORED;
+    if (is_flat(plan, algorithm))
+        return CVG_WIDENED;
+    if (plan->is_paired[pass] && algorithm->pairs && algorithm->pairs(&plan->inner, pass))
+        return CVG_PAIRED;
+    return algorithm->reads && algorithm->reads(&plan->inner, pass) ? CVG_READ : CVG_WIDENED;
 }
 
-int cvg_plan_reads(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
+static const struct cvg_shape *seen_by(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm,
+                                       cvg_pass pass, enum cvg_way way)
 {
-    return cvg_is_half(plan->shape.type) && algorithm->reads && !is_flat(plan, algorithm) &&
-           !cvg_plan_pairs(plan, algorithm, pass) && algorithm->reads(&plan->inner, pass);
-}
-
-int cvg_plan_widens(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
-{
-    return cvg_is_half(plan->shape.type) && !algorithm->stored && !cvg_plan_pairs(plan, algorithm, pass) &&
-           !cvg_plan_reads(plan, algorithm, pass);
-}
-
-const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass)
-{
-    if (algorithm->stored || cvg_plan_reads(plan, algorithm, pass))
+    if (algorithm->stored || way == CVG_READ)
         return &plan->shape;
-    if (cvg_plan_pairs(plan, algorithm, pass))
+    if (way == CVG_PAIRED)
         return &plan->paired[pass];
     return is_flat(plan, algorithm) ? &plan->flat : &plan->inner;
+}
+
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, cvg_pass pass)
+{
+    return seen_by(plan, plan->pass[pass].algorithm, pass, plan->pass[pass].way);
 }
 
 /* Prepares a pass by an algorithm, for so many workers. */
 static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
-    const int pairs = cvg_plan_pairs(plan, algorithm, pass);
+    const enum cvg_way way = way_of(plan, algorithm, pass);
     cvg_work_init(work);
-    algorithm->prepare(algorithm, cvg_plan_seen(plan, algorithm, pass), pairs ? plan->kernels->pairs : plan->kernels,
-                       pass, workers, work);
-    if (pairs)
+    algorithm->prepare(algorithm, seen_by(plan, algorithm, pass, way),
+                       way == CVG_PAIRED ? plan->kernels->pairs : plan->kernels, pass, workers, work);
+    if (way == CVG_PAIRED)
         cvg_work_share(work, cvg_stage_bias(&plan->stage), plan->kernels->size);
-    else if (cvg_plan_reads(plan, algorithm, pass))
+    else if (way == CVG_READ)
         cvg_work_share(work, cvg_stage_weight(&plan->stage), plan->kernels->size);
-    else if (cvg_plan_widens(plan, algorithm, pass))
+    else if (way == CVG_WIDENED)
         cvg_work_share(work, plan->stage.all, plan->kernels->size);
 }
 
@@ -213,6 +213,7 @@ static cvg_status choose(struct cvg_plan *plan, cvg_pass pass, cvg_algo wanted, 
         prepare(plan, algorithm, pass, (int)fit, work);
     }
     plan->pass[pass].algorithm = algorithm;
+    plan->pass[pass].way = way_of(plan, algorithm, pass);
     plan->pass[pass].reason = wanted == CVG_AUTO ? CVG_EXPECTED : CVG_PINNED;
     plan->pass[pass].workers = (int)fit;
     plan->pass[pass].workspace = cvg_work_size(work, (int)fit);

@@ -10,6 +10,12 @@ enum { CVG_PLAN_VERSION = 1, CVG_WHY = 160 }; /* of the text; room for a reason 
 /* Why a plan has the algorithm that it has. */
 enum cvg_reason { CVG_EXPECTED, CVG_PINNED, CVG_MEASURED, CVG_IMPORTED };
 
+/*
+ * What an algorithm is given: tensors as they are; or of halves all as floats, or only the weight, as it reads and
+ * writes the others by the view, or pairs.
+ */
+enum cvg_way { CVG_AS_STORED, CVG_WIDENED, CVG_READ, CVG_PAIRED };
+
 struct cvg_plan {
     struct cvg_shape shape;                  /* the problem; */
     struct cvg_shape inner;                  /* what algorithms are given: it, or of halves some images as floats; */
@@ -26,6 +32,7 @@ struct cvg_plan {
     struct {
         const struct cvg_algorithm *algorithm;
         enum cvg_reason reason;
+        enum cvg_way way;
         size_t workspace;
         int workers;
         double seconds[CVG_ALGO_COUNT]; /* as measured; 0 if not */
@@ -45,14 +52,8 @@ const struct cvg_algorithm *cvg_algorithm_at(int index);
 /* NULL if there is none. */
 const struct cvg_algorithm *cvg_algorithm_of(cvg_algo algo);
 
-/* Whether an algorithm is given floats in the place of halves, or reads and writes these, or pairs of them. */
-int cvg_plan_widens(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
-int cvg_plan_reads(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
-int cvg_plan_pairs(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm, cvg_pass pass);
-
-/* The problem as an algorithm sees it. */
-const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, const struct cvg_algorithm *algorithm,
-                                      cvg_pass pass);
+/* The problem as the algorithm of a pass sees it. */
+const struct cvg_shape *cvg_plan_seen(const struct cvg_plan *plan, cvg_pass pass);
 
 /* What AUTO asks of an algorithm that mixes neighbours: to be so many times as fast as the others. */
 #define CVG_PAYS 1.25
