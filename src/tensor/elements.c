@@ -72,3 +72,16 @@ void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kern
         kernels->half[v->type - CVG_BF16].narrow(to, 1, plain ? sums : old, run);
     }
 }
+
+void cvg_finish_positive(const struct cvg_kernels *kernels, char *sums, int lanes, int64_t positions,
+                         struct cvg_finish *finish)
+{
+    enum { AT_ONCE = 64 };
+    static const float zeros[AT_ONCE];
+    const struct cvg_finish scaled = {.scale = finish->scale, .bias = zeros};
+    for (int l = 0; l < lanes; l += AT_ONCE) {
+        char *const at = sums + l * (int64_t)kernels->size;
+        kernels->put_lanes(at, lanes, at, lanes, (int)cvg_min(AT_ONCE, lanes - l), positions, &scaled);
+    }
+    finish->scale = 1;
+}

@@ -66,6 +66,13 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
                      const int64_t first[3], const int64_t count[3], int lanes, const void *sums,
                      const struct cvg_finish *finish);
 
+/*
+ * Scales sums of halves, lanes of each position, whose result is float, so that none is -0; finish is left with the
+ * rest.
+ */
+void cvg_finish_positive(const struct cvg_kernels *kernels, char *sums, int lanes, int64_t positions,
+                         struct cvg_finish *finish);
+
 /* Finishes sums that have grown in the result itself, of channels that are neighbours. */
 void cvg_finish_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
                       int width, const int64_t first[3], const int64_t count[3], const struct cvg_finish *finish);

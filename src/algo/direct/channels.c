@@ -355,12 +355,8 @@ static void write_panel(const struct block *b, int64_t m, int width, int lanes)
     struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
     const int64_t image = region->positions / region->images * lanes * (int64_t)kernels->size;
     const int there = sums.place == b->x.to;
-    if (cvg_is_half(b->job->task->shape->type) && b->result.type == CVG_F32) { /* gradients without a -0 */
-        static const double zeros[CHANNELS];                                   /* of any type */
-        const struct cvg_finish scaled = {.scale = finish.scale, .bias = zeros};
-        kernels->put_lanes(sums.base, lanes, sums.base, lanes, lanes, region->positions, &scaled);
-        finish.scale = 1;
-    }
+    if (cvg_is_half(b->job->task->shape->type) && b->result.type == CVG_F32)
+        cvg_finish_positive(kernels, sums.base, lanes, region->positions, &finish);
     for (int64_t n = 0; n < region->images && !(there && finish.scale == 1 && !finish.bias); n++)
         if (there)
             cvg_finish_lanes(&b->result, kernels, region->n + n, channel, width, region->begin, region->count, &finish);
@@ -407,6 +403,14 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
     return pass != CVG_GRAD_WEIGHT;
 }
 
+/* Few channels of a place are widened slowly, with all others of an image fast; so are places of which few are read. */
+static int reads(const struct cvg_shape *s, cvg_pass pass)
+{
+    enum { FEW = 16 };
+    const int strides = pass == CVG_FORWARD && s->filter_size == 1 && s->stride[0] * s->stride[1] * s->stride[2] > 1;
+    return !strides && (s->layout == CVG_CHANNELS_FIRST || cvg_gather_of(s, pass).L >= FEW);
+}
+
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
@@ -440,4 +444,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_channels = {fits, cost, prepare};
+const struct cvg_form cvg_direct_channels = {fits, cost, prepare, reads};

@@ -292,4 +292,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_dense = {fits, cost, prepare};
+const struct cvg_form cvg_direct_dense = {fits, cost, prepare, NULL};

@@ -14,21 +14,19 @@ static const struct cvg_form *const forms[] = {
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_form *const *form = forms;
-    if (cvg_is_half(s->type))
+    if (cvg_pairs_of(s) == CVG_PAIRS_STORED)
         return &cvg_direct_channels; /* see pairs() */
-    while (!(*form)->fits(s, pass))
+    while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads))
         form++;
     return *form;
 }
 
 static int pairs(const struct cvg_shape *s, cvg_pass pass) { return form_of(s, pass) == &cvg_direct_channels; }
 
-/* Few channels of a place are widened slowly, with all others of an image fast; so are places of which few are read. */
 static int reads(const struct cvg_shape *s, cvg_pass pass)
 {
-    enum { FEW = 16 };
-    const int strides = pass == CVG_FORWARD && s->filter_size == 1 && s->stride[0] * s->stride[1] * s->stride[2] > 1;
-    return pairs(s, pass) && !strides && (s->layout == CVG_CHANNELS_FIRST || cvg_gather_of(s, pass).L >= FEW);
+    const struct cvg_form *const form = form_of(s, pass);
+    return form->reads && form->reads(s, pass);
 }
 
 static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)

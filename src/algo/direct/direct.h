@@ -20,6 +20,8 @@ struct cvg_form {
     double (*cost)(const struct cvg_shape *shape, cvg_pass pass);
     void (*prepare)(const struct cvg_shape *shape, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
                     struct cvg_work *work);
+    /* Whether halves are read and written as they are, the weight and sums as floats; NULL: they never are. */
+    int (*reads)(const struct cvg_shape *shape, cvg_pass pass);
 };
 
 /* Jobs that keep workers busy, so that jobs may as well be larger: each has tables to make and boxes to clear. */

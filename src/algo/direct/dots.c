@@ -260,4 +260,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_dots = {fits, cost, prepare};
+const struct cvg_form cvg_direct_dots = {fits, cost, prepare, NULL};

@@ -6,7 +6,8 @@
  * Groups of one channel in and out: channels last, nothing is copied but the weight; the destinations fall into classes
  * that sum the same taps (window.h), so that nothing outside the source is read.  Channels first, planes that are too
  * small to fill lanes of pixels are turned to lanes of channels and back, image after image; the turned source has its
- * padding.  So has a copy that is made channels last, where a large filter meets a small image.
+ * padding.  So has a copy that is made channels last, where a large filter meets a small image, or of halves, as
+ * floats.
  *
  * Groups of M channels that sum L others, channels last: the source is copied L times, so that lane m of a group finds
  * channel l of its group in copy l.  Then it is a filter of one channel with L times as many taps.
@@ -23,6 +24,9 @@ enum {
     ELEMENTS = 131072,    /* of the result, of one job, about */
     MOST_POSITIONS = 512, /* of them */
     LEAST_POSITIONS = 32,
+    MOST_WIDENED = 4096,
+    MOST_COPIES = 2 * 196608,
+    WIDENED = 196608,       /* elements of copies of halves: they stay in the second cache */
     CHANNELS = 1024,        /* of one job: along all of them, as they lie, memory is read best */
     TURNED_ELEMENTS = 8192, /* of turned channels, of the result, about */
     TURNED_CHANNELS = 64,   /* at most */
@@ -43,7 +47,7 @@ struct cut {
     struct cvg_gather view; /* by these names, grad_weight is like forward */
     struct cvg_regions regions;
     int many;                  /* channels in or out of a group */
-    int copied, turned;        /* the source, and the destination, to lanes of a job */
+    int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
     int clip[3];               /* in place, borders are classes of their own */
     int64_t channels;          /* of the destination */
     int64_t row;               /* elements between taps of the packed weight: all channels, in whole lines */
@@ -68,21 +72,32 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
     return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
 }
 
+/* Positions of a region of halves, about, so that copies of its source and results are so many elements together. */
+static int64_t widened_positions(const struct cvg_shape *s, int gradient)
+{
+    const int64_t positions = cvg_times(WIDENED, gradient ? s->in_size : s->out_size);
+    return cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size)));
+}
+
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const int gradient = pass == CVG_GRAD_INPUT, turned = turns(s, pass), many = s->Cg * s->Kg > 1;
-    struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .many = many, .copied = turned || many};
+    const int halves = cvg_is_half(s->type); /* the copies are floats */
+    struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .many = many};
     cut.channels = s->G * cut.view.M;
-    cut.turned = turned && s->layout == CVG_CHANNELS_FIRST;
-    const int64_t positions =
-        cut.copied ? MOST_POSITIONS : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
+    cut.copied = turned || many || halves;
+    cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
+    int64_t positions = cut.copied ? MOST_POSITIONS : cvg_min(MOST_POSITIONS, ELEMENTS / s->C);
+    if (halves)
+        positions = widened_positions(s, gradient);
+    positions = cvg_max(LEAST_POSITIONS, positions);
     cut.regions = cvg_regions_of(s, gradient, positions);
     const int64_t *part = cut.regions.part;
     int64_t most = CHANNELS;
     if (many)
         most = COPIED_ELEMENTS / cvg_times(cut.view.L, cvg_window_size(&cut.regions, 1));
-    else if (turned)
+    else if (turned && !halves)
         most = cvg_max(LEAST_CHANNELS, cvg_min(TURNED_CHANNELS, TURNED_ELEMENTS / (part[0] * part[1] * part[2])));
     for (int i = 0; i < 3; i++)
         cut.clip[i] = !cut.copied;
@@ -120,22 +135,6 @@ struct lanes {
     int64_t first[3];
 };
 
-static struct lanes lanes_of(const struct cut *cut, const struct cvg_view *v, int64_t copies, int64_t channel,
-                             const int64_t first[3], const int64_t count[3], char *to)
-{
-    struct lanes lanes = {.view = *v};
-    lanes.view.base += channel * v->channel * v->size;
-    if (copies > 0) {
-        const int64_t step = copies * cut->c_count;
-        lanes = (struct lanes){{.base = to,
-                                .size = v->size,
-                                .channel = cut->c_count, /* of copies */
-                                .step = {count[1] * count[2] * step, count[2] * step, step}},
-                               {first[0], first[1], first[2]}};
-    }
-    return lanes;
-}
-
 /* A region of some channels: all its images at once, or turned one by one. */
 struct block {
     const struct cvg_job *job;
@@ -146,6 +145,23 @@ struct block {
     struct cvg_window window; /* its steps are those of source */
     struct lanes source, destination;
 };
+
+static struct lanes lanes_of(const struct block *b, const struct cvg_view *v, int64_t copies, const int64_t first[3],
+                             const int64_t count[3], char *to)
+{
+    const struct cut *cut = b->cut;
+    struct lanes lanes = {.view = *v};
+    lanes.view.base += b->channel * v->channel * v->size;
+    if (copies > 0) {
+        const int64_t step = copies * cut->c_count;
+        lanes = (struct lanes){{.base = to,
+                                .size = (int64_t)b->job->task->kernels->size,
+                                .channel = cut->c_count, /* of copies */
+                                .step = {count[1] * count[2] * step, count[2] * step, step}},
+                               {first[0], first[1], first[2]}};
+    }
+    return lanes;
+}
 
 static struct block block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
                              const struct cvg_view *to)
@@ -167,10 +183,8 @@ static void open_region(struct block *b, const struct cvg_region *region)
     struct cvg_window *w = &b->window;
     b->region = *region;
     *w = cvg_window_of(&cut->regions, region, cut->clip, !cut->copied, &b->from);
-    b->source = lanes_of(cut, &b->from, cut->copied ? cut->view.L : 0, b->channel, w->first, w->count,
-                         cvg_own_piece(b->job, SOURCE));
-    b->destination = lanes_of(cut, &b->to, cut->turned, b->channel, region->begin, region->count,
-                              cvg_own_piece(b->job, DESTINATION));
+    b->source = lanes_of(b, &b->from, cut->copied ? cut->view.L : 0, w->first, w->count, cvg_own_piece(b->job, SOURCE));
+    b->destination = lanes_of(b, &b->to, cut->turned, region->begin, region->count, cvg_own_piece(b->job, DESTINATION));
     w->channel = b->source.view.channel;
     for (int i = 0; i < 3; i++)
         w->step[i] = b->source.view.step[i];
@@ -241,7 +255,7 @@ static void filter_images(const struct block *b)
 {
     const struct cvg_task *t = b->job->task;
     const struct cut *cut = b->cut;
-    const struct cvg_finish finish = cvg_finish_of(t, b->channel);
+    struct cvg_finish finish = cvg_finish_of(t, b->channel);
     int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
         const struct cvg_run *run = c.now.run;
@@ -252,7 +266,7 @@ static void filter_images(const struct block *b)
         for (int64_t n = 0; n < b->region.images; n++)
             for (int64_t d = 0; d < run[0].count; d++) {
                 const struct place at = place_of(b, &c.now, n, d);
-                const int64_t columns = cut->many ? COLUMNS : at.count, size = b->to.size;
+                const int64_t columns = cut->many ? COLUMNS : at.count, size = b->source.view.size;
                 for (int64_t i = 0; i < at.count; i += columns)
                     t->kernels->filter_lanes(at.rows, cvg_min(columns, at.count - i), b->width, &terms,
                                              cvg_at(t, b->job->base, b->channel), at.source + i * at.source_step * size,
@@ -260,6 +274,9 @@ static void filter_images(const struct block *b)
                                              at.step, cut->turned ? &cvg_plain : &finish);
             }
     }
+    if (cvg_is_half(t->shape->type) && b->to.type == CVG_F32)
+        cvg_finish_positive(t->kernels, b->destination.view.base, (int)cut->c_count,
+                            b->region.count[0] * b->region.count[1] * b->region.count[2], &finish);
     if (cut->turned)
         cvg_write_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
                         (int)cut->c_count, b->destination.view.base, &finish);
@@ -284,7 +301,7 @@ static void weigh_images(const struct block *b, char *sums)
 {
     const struct cvg_task *t = b->job->task;
     const struct cut *cut = b->cut;
-    const int64_t row = cut->c_count, size = b->from.size;
+    const int64_t row = cut->c_count, size = b->source.view.size;
     int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
     if (cut->turned)
         cvg_read_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
@@ -317,7 +334,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
     struct block b = block_of(job, index, &input, &gradient);
     char *const sums = cvg_own_piece(job, SUMS);
-    memset(sums, 0, (size_t)(L * taps * cut->c_count * input.size));
+    memset(sums, 0, (size_t)(L * taps * cut->c_count) * t->kernels->size);
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
         open_region(&b, &region);
@@ -349,6 +366,16 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
            copies_pay(s, pass);
 }
 
+/* Halves of one channel a group, unless the filter reaches so far that copies hold much that is not read. */
+static int reads(const struct cvg_shape *s, cvg_pass pass)
+{
+    const int gradient = pass == CVG_GRAD_INPUT;
+    const struct cvg_regions regions =
+        cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, widened_positions(s, gradient)));
+    return s->Cg * s->Kg == 1 && s->C >= LEAST_CHANNELS &&
+           cvg_times(cvg_window_size(&regions, 1), cvg_min(s->C, CHANNELS)) <= MOST_COPIES;
+}
+
 /* As the form that has channels first: both are bound by memory. */
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
@@ -361,7 +388,7 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
     cvg_write(w, "lanes of channels of many groups: %" PRId64 " channels and %" PRId64 " places a job, %s",
               cut->c_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
               cut->many     ? "a copy for each channel of a sum"
-              : cut->copied ? "turned"
+              : cut->copied ? "copied"
                             : "in place");
 }
 
@@ -402,4 +429,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_groups = {fits, cost, prepare};
+const struct cvg_form cvg_direct_groups = {fits, cost, prepare, reads};

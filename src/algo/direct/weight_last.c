@@ -380,4 +380,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_weight_last = {fits, cost, prepare};
+const struct cvg_form cvg_direct_weight_last = {fits, cost, prepare, NULL};
