@@ -49,6 +49,12 @@ enum { MOST_VECS = 12, NINE_ROWS = 12, EVEN_ROWS = 9 };
 #define CUT_ROWS(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 #define CUT(rows) CUT_ROWS(rows)
 
+#if defined(SMALL) || defined(__OPTIMIZE_SIZE__) /* memory of sums is not asked for */
+enum { CLAIMS = 0 };
+#else
+enum { CLAIMS = 1 };
+#endif
+
 enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 
 #define TILE_NAME(name) name

@@ -28,12 +28,13 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
         real *const to = acc + n * terms->acc_tile;
         UNROLL_FOR (int i = 0; i < rows; i++)
             at[i] = near ? a : a + row[lie == EVEN ? 0 : i];
-        UNROLL_FOR (int i = 0; i < rows; i++)
-            UNROLL_FOR (int v = 0; v < vecs; v++) {
-                if (first)
+        if (CLAIMS && first && terms->claims)
+            UNROLL_FOR (int i = 0; i < rows; i++)
+                UNROLL_FOR (int v = 0; v < vecs; v++)
                     __builtin_prefetch(to + place[i] + v * VW, 1);
+        UNROLL_FOR (int i = 0; i < rows; i++)
+            UNROLL_FOR (int v = 0; v < vecs; v++)
                 sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);
-            }
         for (int64_t block = 0; block < terms->blocks; block++) {
             /* Few registers hold addresses: what is more than they can be takes turns with the sums. */
             const int64_t *b_at = terms->b;

@@ -25,6 +25,7 @@
  * The products of one sum: pairs of offsets, walked through blocks times, further on each time.
  * A tile may be repeated further on in b and acc, for the same a: tiles 0 and 1 stand for one.
  * While sums run, memory may be asked for: with each product from ahead on, ahead_step bytes further; or not, if NULL.
+ * claims: that of new sums is asked for before they run, as no near cache holds it.
  */
 struct cvg_terms {
     int64_t count;
@@ -33,6 +34,7 @@ struct cvg_terms {
     int64_t tiles, b_tile, acc_tile;
     const char *ahead;
     int64_t ahead_step;
+    int claims;
 };
 
 /*

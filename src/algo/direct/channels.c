@@ -33,7 +33,7 @@ enum {
     WIDENED_POSITIONS = 256,
     LEAST_CHANNELS = 32,
     GROUPS = 16,           /* of one job, at most */
-    FROM_MEMORY = 3 << 19, /* elements of a source that no near cache holds */
+    FROM_MEMORY = 3 << 19, /* elements of a tensor that no near cache holds */
     CLASS = 12,            /* destinations that a class must have, on average */
     TALL = 12,             /* rows of a tile that has not registers for as many addresses */
 };
@@ -49,7 +49,8 @@ struct cut {
     int in_place;   /* no window */
     int lanes;      /* of a window are channels, as they are neighbours in the source */
     int ahead;      /* the source of the next tile is asked for: it is read once, from memory */
-    int in_result;  /* sums of whole panels grow in the result, where channels are neighbours */
+    int in_result;  /* sums of whole panels grow in the result, where channels are neighbours; */
+    int claims;     /* which no near cache holds */
     int clip[3];    /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once;       /* the weight, for all regions */
@@ -106,6 +107,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     if (!copied)
         cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
     cut.in_result = last && !cvg_is_half(s->type);
+    cut.claims =
+        cut.in_result && cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FROM_MEMORY;
     cut.ahead = last && s->filter_size == 1 &&
                 cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
     cut.lanes = widens && last;
@@ -323,7 +326,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
         pack_panels(t, b->cut, b->g, b->begin, b->end, l, l_count, b->x.weight);
     }
     for (struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip); cvg_next_class(&c);) {
-        struct cvg_terms terms = {.count = 0, .a = b->x.a, .b = b->x.b, .blocks = 1};
+        struct cvg_terms terms = {.a = b->x.a, .b = b->x.b, .blocks = 1, .claims = b->cut->claims};
         int64_t listed = 0; /* elements between terms of the weight */
         for (int64_t m = b->begin, lanes; m < b->end; m += lanes) {
             const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);
@@ -444,4 +447,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_channels = {fits, cost, prepare, reads};
+const struct cvg_form cvg_direct_channels = {fits, cost, prepare, CVG_HALVES ? reads : NULL};

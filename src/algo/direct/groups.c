@@ -429,4 +429,4 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->describe = describe;
 }
 
-const struct cvg_form cvg_direct_groups = {fits, cost, prepare, reads};
+const struct cvg_form cvg_direct_groups = {fits, cost, prepare, CVG_HALVES ? reads : NULL};

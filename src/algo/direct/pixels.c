@@ -164,6 +164,7 @@ struct lanes {
     int64_t first, count;
     char *sums;
     int64_t step;
+    int in_result;
 };
 
 /* Adds the products of a block to the sums of its channels m. */
@@ -181,6 +182,7 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
     struct cvg_terms terms = {
         .count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks, .a_step = a_step, .b_step = b_step};
     struct cvg_terms tail = {.count = rest * taps, .a = scratch->a, .b = scratch->b, .blocks = 1};
+    terms.claims = tail.claims = to->in_result;
 
     for (int64_t lane = 0; lane < to->count;) {
         const struct cvg_tile *tile = tile_for(kernels, block->m_count, to->count - lane);
@@ -283,7 +285,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                                        : weight.base + (g * weight.g + l * weight.l) * size;
             cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
             if (!there) {
-                add_block(job, &box, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes}, &scratch);
+                add_block(job, &box, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes, 0}, &scratch);
                 continue;
             }
             for (int64_t line = 0; line < x[0].count * x[1].count; line++) {
@@ -291,7 +293,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                 const struct lanes to = {(a * x[1].length + b) * x[2].length, x[2].count,
                                          cvg_view_at(&result, n, g * view->M + m, x[0].first + a * x[0].step,
                                                      x[1].first + b * x[1].step, x[2].first),
-                                         result.channel};
+                                         result.channel, 1};
                 add_block(job, &box, taps, &block, &to, &scratch);
             }
         }
