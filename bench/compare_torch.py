@@ -6,8 +6,10 @@
 
 A network is one of ours (bench/networks.py) or, where torchvision is, any of its classifiers by name (r3d_18 for three
 dimensions).  Contiguous and channels_last, in PyTorch and through patch(); with --compile, torch.compile of PyTorch's better
-format, too.  For each: seconds, least and median of the rounds; the largest memory of the process meanwhile (Linux); the share
-of convolutions in the step.  --json FILE adds a record for each mode, --chart FILE.svg draws them (matplotlib).
+format, too.  With --apart each mode has processes of its own, in turn, so that none works in memory that another has made
+ready, as a user has it who trains in one mode.  For each: seconds, least and median of the rounds; the largest memory of the
+process meanwhile (Linux); the share of convolutions in the step.  --json FILE adds a record for each mode, --chart FILE.svg
+draws them (matplotlib).
 
 Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  f32; weight packing included.
 """
@@ -20,6 +22,8 @@ import math
 import pathlib
 import platform
 import statistics
+import subprocess
+import sys
 import time
 
 import torch
@@ -29,6 +33,8 @@ import convgrad.torch
 import networks
 
 PASSES = ("forward", "grad_input", "grad_weight")
+MODES = {f"{who}{' channels_last' if last else ''}": (door, last)
+         for last in (False, True) for who, door in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch))}
 
 
 def convgrad_passes(row, x, w, y, g, threads):
@@ -88,14 +94,22 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="of a network")
     parser.add_argument("--layers", action="store_true", help="of networks: each convolution, in channels_last")
     parser.add_argument("--compile", action="store_true", help="torch.compile, too; needs a C++ compiler")
+    parser.add_argument("--apart", action="store_true", help="each mode of a network in a process of its own, in turn")
+    parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)  # what such a process does
     parser.add_argument("--json", help="a file to which records of networks are added, one a line")
     parser.add_argument("--chart", help="a file for a chart of networks (.svg, .png); needs matplotlib")
     args = parser.parse_args()
     for name in ("threads", "batch", "rounds"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} is {getattr(args, name)}; must be at least 1")
+    if args.apart and args.compile:
+        parser.error("--apart does not go with --compile")
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    if args.mode:
+        model, shape = networks.network(args.what[0])
+        print(json.dumps(one_step(*in_mode(args.mode, model, shape, args.batch), share=True)))
+        return
     records, ratios = [], []
     print(f"PyTorch {torch.__version__}, convgrad {convgrad.__version__}, {processor()}, {args.threads} threads")
     for what in args.what:
@@ -174,28 +188,45 @@ def convolutions_share(model, images):
     return sum(event.cpu_time_total for event in profile.key_averages() if event.key in names) / 1e6 / seconds
 
 
+def in_mode(mode, model, shape, batch):
+    """The door of a mode, a model and images in its format."""
+    door, last = MODES[mode]
+    return door, in_formats(model.train(), last), in_format(torch.rand(batch, *shape) - 0.5, last)
+
+
+def one_step(door, model, images, share):
+    """Seconds of a step after another, as in a loop that trains, the largest memory and, if asked, the share of convolutions."""
+    with door():
+        step(model, images)
+        known = forget_peak()
+        seconds = step(model, images)
+        peak = peak_memory() if known else None
+        made = seconds, peak, convolutions_share(model, images) if share else None
+        model.zero_grad()  # so that the next mode has as much memory left
+    return made
+
+
+def step_apart(name, mode, args):
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, name, "--mode", mode, "--batch", str(args.batch), "--threads", str(args.threads)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def compare_network(name, model, shape, args):
     """Forward and backward of a whole network, all modes in turn; their records."""
-    images = torch.rand(args.batch, *shape) - 0.5
-    modes = {}
-    for last in (False, True):
-        pair = in_formats(model.train(), last), in_format(images, last)
-        for who, door in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch)):
-            modes[f"{who}{' channels_last' if last else ''}"] = (door, *pair)
-    if args.compile:
-        best = min((mode for mode in modes if mode.startswith("PyTorch")), key=lambda mode: [step(*modes[mode][1:]) for _ in range(2)][1])
-        modes[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(modes[best][1]), modes[best][2])
+    if args.apart:
+        modes = {mode: lambda share, mode=mode: step_apart(name, mode, args) for mode in MODES}
+    else:
+        made = {mode: in_mode(mode, model, shape, args.batch) for mode in MODES}
+        if args.compile:
+            best = min((mode for mode in made if mode.startswith("PyTorch")), key=lambda mode: [step(*made[mode][1:]) for _ in range(2)][1])
+            made[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(made[best][1]), made[best][2])
+        modes = {mode: lambda share, mode=mode: one_step(*made[mode], share) for mode in made}
     times, peaks, shares = {mode: [] for mode in modes}, {}, {}
     for n in range(args.rounds):
-        for mode, (door, made, x) in modes.items():
-            with door():
-                step(made, x)  # as the one before in a loop that trains
-                known = forget_peak()
-                times[mode].append(step(made, x))
-                peaks[mode] = peak_memory() if known else None
-                if n + 1 == args.rounds:
-                    shares[mode] = convolutions_share(made, x)
-                made.zero_grad()  # so that the next mode has as much memory left
+        for mode, run in modes.items():
+            seconds, peaks[mode], shares[mode] = run(n + 1 == args.rounds)
+            times[mode].append(seconds)
     print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward, ms: least (median), MiB at most, % in convolutions")
     for mode, seconds in times.items():
         memory = "" if peaks[mode] is None else f"{peaks[mode]:.0f}"

@@ -29,6 +29,8 @@ static cvg_conv draw_conv(struct random *random)
         conv.batch = draw(random, 1, 5);
         conv.in_channels = conv.groups * draw(random, 1, draw(random, 0, 1) ? 6 : 40);
         conv.out_channels = conv.groups * draw(random, 1, draw(random, 0, 1) ? 6 : 40);
+        if (!draw(random, 0, 3)) /* depthwise */
+            conv.groups = conv.in_channels = conv.out_channels = draw(random, 1, 80);
         for (int i = 0; i < conv.spatial_dims; i++) {
             conv.in[i] = draw(random, 1, conv.spatial_dims == 1 ? 60 : 13);
             conv.filter[i] = draw(random, 1, 3);
