@@ -24,12 +24,12 @@ enum {
     ELEMENTS = 131072,    /* of the result, of one job, about */
     MOST_POSITIONS = 512, /* of them */
     LEAST_POSITIONS = 32,
-    MOST_WIDENED = 4096,
-    MOST_COPIES = 2 * 196608,
-    WIDENED = 196608,       /* elements of copies of halves: they stay in the second cache */
-    CHANNELS = 1024,        /* of one job: along all of them, as they lie, memory is read best */
-    TURNED_ELEMENTS = 8192, /* of turned channels, of the result, about */
-    TURNED_CHANNELS = 64,   /* at most */
+    WIDENED = 131072,              /* of copies of halves, channels last: they stay in the second cache; */
+    MOST_COPIES = WIDENED * 3 / 2, /* of the source alone, at most; */
+    MOST_WIDENED = 4096,           /* positions of them */
+    CHANNELS = 1024,               /* of one job: along all of them, as they lie, memory is read best */
+    TURNED_ELEMENTS = 8192,        /* of turned channels, of the result, about */
+    TURNED_CHANNELS = 64,          /* at most */
     LEAST_CHANNELS = 16,
     LEAST_TURNED = 4,
     BORDER_FILTER = 5,
@@ -83,7 +83,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const int gradient = pass == CVG_GRAD_INPUT, turned = turns(s, pass), many = s->Cg * s->Kg > 1;
-    const int halves = cvg_is_half(s->type); /* the copies are floats */
+    const int halves = cvg_is_half(s->type) && s->layout == CVG_CHANNELS_LAST; /* the copies are floats */
     struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .many = many};
     cut.channels = s->G * cut.view.M;
     cut.copied = turned || many || halves;
@@ -401,7 +401,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->c_count) : 0;
     cvg_work_piece(work, cvg_times(cut->view.L, window), kernels->size);
     cvg_work_piece(work, region, kernels->size);
-    cvg_work_piece(work, cut->many ? 0 : window, kernels->size);
+    cvg_work_piece(work, cut->many || (cut->turned && s->layout == CVG_CHANNELS_LAST) ? 0 : window, kernels->size);
     cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(terms, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
