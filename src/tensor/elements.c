@@ -73,12 +73,15 @@ void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kern
     }
 }
 
-void cvg_finish_positive(const struct cvg_kernels *kernels, char *sums, int lanes, int64_t positions,
+void cvg_finish_positive(const struct cvg_task *task, char *sums, int lanes, int64_t positions,
                          struct cvg_finish *finish)
 {
+    const struct cvg_kernels *kernels = task->kernels;
     enum { AT_ONCE = 64 };
     static const float zeros[AT_ONCE];
     const struct cvg_finish scaled = {.scale = finish->scale, .bias = zeros};
+    if (!cvg_is_half(task->shape->type) || task->result_type != CVG_F32)
+        return;
     for (int l = 0; l < lanes; l += AT_ONCE) {
         char *const at = sums + l * (int64_t)kernels->size;
         kernels->put_lanes(at, lanes, at, lanes, (int)cvg_min(AT_ONCE, lanes - l), positions, &scaled);

@@ -67,10 +67,10 @@ void cvg_write_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels
                      const struct cvg_finish *finish);
 
 /*
- * Scales sums of halves, lanes of each position, whose result is float, so that none is -0; finish is left with the
- * rest.
+ * Of halves whose result is float: scales sums, lanes of each position, so that none is -0; finish is left with the
+ * rest.  Of others nothing happens.
  */
-void cvg_finish_positive(const struct cvg_kernels *kernels, char *sums, int lanes, int64_t positions,
+void cvg_finish_positive(const struct cvg_task *task, char *sums, int lanes, int64_t positions,
                          struct cvg_finish *finish);
 
 /* Finishes sums that have grown in the result itself, of channels that are neighbours. */

@@ -358,8 +358,7 @@ static void write_panel(const struct block *b, int64_t m, int width, int lanes)
     struct cvg_finish finish = cvg_finish_of(b->job->task, channel);
     const int64_t image = region->positions / region->images * lanes * (int64_t)kernels->size;
     const int there = sums.place == b->x.to;
-    if (cvg_is_half(b->job->task->shape->type) && b->result.type == CVG_F32)
-        cvg_finish_positive(kernels, sums.base, lanes, region->positions, &finish);
+    cvg_finish_positive(b->job->task, sums.base, lanes, region->positions, &finish);
     for (int64_t n = 0; n < region->images && !(there && finish.scale == 1 && !finish.bias); n++)
         if (there)
             cvg_finish_lanes(&b->result, kernels, region->n + n, channel, width, region->begin, region->count, &finish);

@@ -76,7 +76,8 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
 static int64_t widened_positions(const struct cvg_shape *s, int gradient)
 {
     const int64_t positions = cvg_times(WIDENED, gradient ? s->in_size : s->out_size);
-    return cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size)));
+    return cvg_max(LEAST_POSITIONS,
+                   cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size))));
 }
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
@@ -88,10 +89,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.channels = s->G * cut.view.M;
     cut.copied = turned || many || halves;
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
-    int64_t positions = cut.copied ? MOST_POSITIONS : cvg_min(MOST_POSITIONS, ELEMENTS / s->C);
-    if (halves)
-        positions = widened_positions(s, gradient);
-    positions = cvg_max(LEAST_POSITIONS, positions);
+    const int64_t positions = halves       ? widened_positions(s, gradient)
+                              : cut.copied ? MOST_POSITIONS
+                                           : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
     const int64_t *part = cut.regions.part;
     int64_t most = CHANNELS;
@@ -274,12 +274,12 @@ static void filter_images(const struct block *b)
                                              at.step, cut->turned ? &cvg_plain : &finish);
             }
     }
-    if (cvg_is_half(t->shape->type) && b->to.type == CVG_F32)
-        cvg_finish_positive(t->kernels, b->destination.view.base, (int)cut->c_count,
+    if (cut->turned) {
+        cvg_finish_positive(t, b->destination.view.base, (int)cut->c_count,
                             b->region.count[0] * b->region.count[1] * b->region.count[2], &finish);
-    if (cut->turned)
         cvg_write_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
                         (int)cut->c_count, b->destination.view.base, &finish);
+    }
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
@@ -370,8 +370,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
 static int reads(const struct cvg_shape *s, cvg_pass pass)
 {
     const int gradient = pass == CVG_GRAD_INPUT;
-    const struct cvg_regions regions =
-        cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, widened_positions(s, gradient)));
+    const struct cvg_regions regions = cvg_regions_of(s, gradient, widened_positions(s, gradient));
     return s->Cg * s->Kg == 1 && s->C >= LEAST_CHANNELS &&
            cvg_times(cvg_window_size(&regions, 1), cvg_min(s->C, CHANNELS)) <= MOST_COPIES;
 }
