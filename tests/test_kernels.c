@@ -67,42 +67,35 @@ static void check_tile(struct space *s, const struct cvg_tile *tile, struct rand
     const struct cvg_kernels *k = s->k;
     for (int rows = 1; rows <= tile->rows; rows++)
         for (int count = 0; count <= 33; count += count < 6 ? 1 : 9)
-            for (int way = 0; way < 36; way++) {
+            for (int way = 0; way < 12; way++) {
                 struct offsets o = offsets_of(tile->lanes, random);
-                const int first = way % 2, near = way / 6 % 3 == 1, even = way / 6 % 3 == 2, tiles = way < 18 ? 0 : 2;
+                const int first = way % 2, near = way / 2 % 3 == 1, even = way / 2 % 3 == 2, tiles = way < 6 ? 0 : 3;
                 const int64_t acc_tile = CVG_TILE_ROWS * (tile->lanes + 3);
-                const struct cvg_terms terms = {.count = count,
-                                                .a = o.a,
-                                                .b = o.b,
-                                                .blocks = way / 2 % 3,
-                                                .a_step = 700,
-                                                .b_step = 900,
-                                                .tiles = tiles,
-                                                .b_tile = 300,
-                                                .acc_tile = acc_tile};
+                const struct cvg_terms terms = {
+                    .count = count, .a = o.a, .b = o.b, .tiles = tiles, .b_tile = 300, .acc_tile = acc_tile};
                 for (int i = 0; (near || even) && i < rows; i++)
                     o.row[i] = near ? i : 5 + 41 * i;
                 fill(&s->a, random);
                 fill(&s->b, random);
                 fill(&s->acc, random);
                 memcpy(s->old.data, s->acc.data, MOST * k->size);
-                tile->run(rows, &terms, s->a.data, near ? NULL : o.row, s->b.data, s->acc.data, o.place, first);
+                cvg_run_tiles(tile, (int64_t)k->size, rows, &terms, s->a.data, near ? NULL : o.row, s->b.data,
+                              s->acc.data, o.place, first);
                 int good = 1;
                 for (int n = 0; n == 0 || n < tiles; n++)
                     for (int i = 0; i < rows; i++)
                         for (int l = 0; l < tile->lanes; l++) {
                             const int64_t at = n * acc_tile + o.place[i] + l;
                             double want = first ? 0 : array_get(&s->old, at);
-                            for (int64_t block = 0; block < terms.blocks; block++)
-                                for (int j = 0; j < count; j++)
-                                    want += array_get(&s->a, o.row[i] + block * terms.a_step + o.a[j]) *
-                                            array_get(&s->b, n * terms.b_tile + block * terms.b_step + o.b[j] + l);
+                            for (int j = 0; j < count; j++)
+                                want += array_get(&s->a, o.row[i] + o.a[j]) *
+                                        array_get(&s->b, n * terms.b_tile + o.b[j] + l);
                             good &= array_get(&s->acc, at) == want;
                             array_set(&s->old, at, want);
                         }
                 good &= !memcmp(s->acc.data, s->old.data, MOST * k->size); /* and nothing else */
-                check(good, "%s %s: tile of %d x %d, %d terms, %d blocks, first %d, near %d, even %d, %d tiles", k->isa,
-                      type_name(k->type), rows, tile->lanes, count, way / 2 % 3, first, near, even, tiles);
+                check(good, "%s %s: tile of %d x %d, %d terms, first %d, near %d, even %d, %d tiles", k->isa,
+                      type_name(k->type), rows, tile->lanes, count, first, near, even, tiles);
             }
 }
 
@@ -114,7 +107,7 @@ static void check_bits(struct space *s, const struct cvg_tile *tile, struct rand
 {
     const struct cvg_kernels *k = s->k;
     const struct offsets o = offsets_of(tile->lanes, random);
-    const struct cvg_terms whole = {.count = 40, .a = o.a, .b = o.b, .blocks = 1};
+    const struct cvg_terms whole = {.count = 40, .a = o.a, .b = o.b};
     for (int64_t i = 0; i < MOST; i++) {
         array_set(&s->a, i, random_uniform(random));
         array_set(&s->b, i, random_uniform(random));
@@ -123,8 +116,8 @@ static void check_bits(struct space *s, const struct cvg_tile *tile, struct rand
     memset(s->acc.data, 0, MOST * k->size);
     tile->run(tile->rows, &whole, s->a.data, o.row, s->b.data, s->old.data, o.place, 1);
     for (int cut = 0; cut <= 40; cut++) {
-        const struct cvg_terms low = {.count = cut, .a = o.a, .b = o.b, .blocks = 1};
-        const struct cvg_terms high = {.count = 40 - cut, .a = o.a + cut, .b = o.b + cut, .blocks = 1};
+        const struct cvg_terms low = {.count = cut, .a = o.a, .b = o.b};
+        const struct cvg_terms high = {.count = 40 - cut, .a = o.a + cut, .b = o.b + cut};
         tile->run(tile->rows, &low, s->a.data, o.row, s->b.data, s->acc.data, o.place, 1);
         tile->run(tile->rows, &high, s->a.data, o.row, s->b.data, s->acc.data, o.place, 0);
         check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: a sum cut at %d has other bits", k->isa,
@@ -414,7 +407,7 @@ static void check_stencil(struct space *s, struct random *random)
     for (int rows = 1; rows <= ROW_COUNTS; rows += rows < 9 ? 1 : 5)
         for (int count = 1; count <= COLUMNS; count++)
             for (int base = 0; base < 3; base++) {
-                const struct cvg_terms terms = {.count = 3, .a = a, .b = b, .blocks = 1};
+                const struct cvg_terms terms = {.count = 3, .a = a, .b = b};
                 int good = 1;
                 fill(&s->a, random);
                 fill(&s->b, random);
@@ -546,13 +539,13 @@ static void check_halves(const struct cvg_kernels *k, cvg_type type)
 static void bench_tile(struct space *s, const struct cvg_tile *tile)
 {
     const struct cvg_kernels *k = s->k;
-    const int64_t count = 2048 / tile->lanes;
-    int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS], a[2048], b[2048];
-    const struct cvg_terms terms = {.count = count, .a = a, .b = b, .blocks = 4};
+    const int64_t near = 2048 / tile->lanes, count = 4 * near;
+    int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS], a[8192], b[8192];
+    const struct cvg_terms terms = {.count = count, .a = a, .b = b};
     double best = INFINITY;
     for (int64_t j = 0; j < count; j++) {
-        a[j] = j;
-        b[j] = j * tile->lanes;
+        a[j] = j % near;
+        b[j] = j % near * tile->lanes;
     }
     for (int i = 0; i < tile->rows; i++) {
         row[i] = i;
@@ -564,7 +557,7 @@ static void bench_tile(struct space *s, const struct cvg_tile *tile)
             tile->run(tile->rows, &terms, s->a.data, row, s->b.data, s->acc.data, place, 1);
         best = fmin(best, (seconds() - begin) / 100);
     }
-    const double rate = 2.0 * tile->rows * tile->lanes * (double)(terms.blocks * count) / best;
+    const double rate = 2.0 * tile->rows * tile->lanes * (double)count / best;
     printf("%-9s %s  tile %2d x %3d  %8.2f GFLOP/s  %5.1f %% of peak%s\n", k->isa, type_name(k->type), tile->rows,
            tile->lanes, rate * 1e-9, 100 * rate / peak_flops(k->type, 1), tile == &k->tile[k->main] ? "  main" : "");
 }

@@ -128,7 +128,7 @@ static void product(const struct piece *x, int64_t m, int64_t columns, int64_t i
     const struct cvg_kernels *kernels = x->task->kernels;
     const struct cvg_tile *tile = cvg_main_tile(kernels);
     const int64_t size = (int64_t)kernels->size;
-    const struct cvg_terms terms = {.count = inner, .a = x->by_col, .b = x->by_row, .blocks = 1};
+    const struct cvg_terms terms = {.count = inner, .a = x->by_col, .b = x->by_row};
     int64_t row[CVG_TILE_ROWS], place[CVG_TILE_ROWS];
 
     for (int64_t l = 0; l < inner; l++) {

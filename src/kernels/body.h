@@ -36,6 +36,23 @@
 #define UNROLL_FOR for
 #define INLINE static inline
 #endif
+/*
+ * What compilers would not do by themselves: the condition of a loop that runs so long that registers are for what is
+ * within; an address that waits in memory until it is used; one that is not taken apart, to be added up for each
+ * element.
+ */
+#if defined(__GNUC__) && !defined(SMALL)
+#define LONG_LOOP(condition) __builtin_expect_with_probability(condition, 1, 0.999)
+#define IN_MEMORY(p) __asm__("" : "+m"(p))
+#else
+#define LONG_LOOP(condition) (condition)
+#define IN_MEMORY(p)
+#endif
+#ifdef __GNUC__
+#define ONE_ADDRESS(p) __asm__("" : "+r"(p))
+#else
+#define ONE_ADDRESS(p)
+#endif
 #ifdef CVG_NO_HALVES
 #undef HALVES
 #endif
@@ -45,7 +62,8 @@ enum { STENCIL_ROWS = 2, STENCIL_VECS = 1, NINE_COLUMNS = 0 };
 #else
 enum { STENCIL_ROWS = 8, STENCIL_VECS = 3, NINE_COLUMNS = 1 };
 #endif
-enum { MOST_VECS = 12, NINE_ROWS = 12, EVEN_ROWS = 9 };
+enum { MOST_VECS = 12, NINE_ROWS = 12, FEW_ROWS = 6, EVEN_ROWS = 9 };
+enum { SINGLE_VECS = SPREAD_VECS > MAIN_VECS ? SPREAD_VECS : 0 }; /* of tiles that do not repeat themselves */
 #define CUT_ROWS(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 #define CUT(rows) CUT_ROWS(rows)
 

@@ -7,13 +7,6 @@ enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 14 };
 #endif
 enum { LANE_CHANNELS = 128 }; /* that go through all rows before the next */
 
-/* Keeps compilers from taking an address apart: they would add up that of each element by itself. */
-#ifdef __GNUC__
-#define ONE_ADDRESS(p) __asm__("" : "+r"(p))
-#else
-#define ONE_ADDRESS(p)
-#endif
-
 static void copy_groups(void *dst, int64_t lanes, const void *src, int64_t src_step, int64_t count, int64_t first,
                         int64_t width, int64_t m, int64_t copies)
 {

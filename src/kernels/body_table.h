@@ -9,7 +9,9 @@ const struct cvg_kernels KERNELS = {
     .size = sizeof(real),
     .vector = VW,
 #ifdef FEW_TILES
-    .tile = {{4 * VW, ROWS_4, TILE_NAME(tile_4)}, {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)}, {VW, CUT(ROWS_1), TILE_1}},
+    .tile = {{4 * VW, ROWS_4, TILE_NAME(tile_4), SINGLE_VECS == 4},
+             {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)},
+             {VW, CUT(ROWS_1), TILE_1}},
     .tiles = 3,
     .main = MAIN_VECS == 2,
     .spread = SPREAD_VECS == 2,
@@ -18,7 +20,7 @@ const struct cvg_kernels KERNELS = {
         {
             {12 * VW, ROWS_12, TILE_NAME(tile_12)},
             {6 * VW, ROWS_6, TILE_NAME(tile_6)},
-            {4 * VW, ROWS_4, TILE_NAME(tile_4)},
+            {4 * VW, ROWS_4, TILE_NAME(tile_4), SINGLE_VECS == 4},
             {3 * VW, CUT(ROWS_3), TILE_NAME(tile_3)},
             {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)},
             {VW, CUT(ROWS_1), TILE_1},

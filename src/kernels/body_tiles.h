@@ -11,23 +11,30 @@
  * One register tile; rows, vecs, lie and asks are constants wherever this is inlined.  lie says how
  * the rows lie in a: anyhow, as neighbours, or evenly apart.  Of the last two one address serves all,
  * which spares the registers and loads that as many pointers take.  With asks memory is asked for.
+ *
+ * Only neighbours are repeated for other tiles here, and not in single tiles.  For others compilers would keep more in
+ * memory then, and what is read there waits until the sums of the tile before are written, where the last 12 bits of
+ * both addresses are alike.
  */
-INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie lie, const int asks,
+INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie lie, const int asks, int64_t tiles,
                                  const struct cvg_terms *terms, const real *a, const int64_t *row, const real *b,
                                  real *acc, const int64_t *place, int first)
 {
-    const int near = lie == NEAR;
+    const int near = lie == NEAR, few = rows <= FEW_ROWS && (!near || vecs == SINGLE_VECS);
     const int64_t apart = lie == EVEN ? row[1] - row[0] : 0;
-    const int64_t *const a_end = terms->a + terms->count;
+    const int64_t *const a_end = terms->a + terms->count, *const b_end = terms->b + terms->count;
     const char *ahead = terms->ahead;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
 
-    for (int64_t n = 0; n == 0 || n < terms->tiles; n++) {
-        const real *b_now = b + n * terms->b_tile;
-        real *const to = acc + n * terms->acc_tile;
-        UNROLL_FOR (int i = 0; i < rows; i++)
-            at[i] = near ? a : a + row[lie == EVEN ? 0 : i];
+    UNROLL_FOR (int i = 0; i < rows; i++) {
+        at[i] = near ? a : a + row[lie == EVEN ? 0 : i];
+        if (few && lie == ANYHOW)
+            ONE_ADDRESS(at[i]);
+    }
+    for (int64_t n = 0; n == 0 || n < tiles; n++) {
+        const real *const b_now = b + n * terms->b_tile;
+        real *to = acc + n * terms->acc_tile;
         if (CLAIMS && first && terms->claims)
             UNROLL_FOR (int i = 0; i < rows; i++)
                 UNROLL_FOR (int v = 0; v < vecs; v++)
@@ -35,47 +42,47 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
         UNROLL_FOR (int i = 0; i < rows; i++)
             UNROLL_FOR (int v = 0; v < vecs; v++)
                 sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);
-        for (int64_t block = 0; block < terms->blocks; block++) {
-            /* Few registers hold addresses: what is more than they can be takes turns with the sums. */
-            const int64_t *b_at = terms->b;
-            for (const int64_t *a_at = terms->a; a_at < a_end; a_at++, b_at++) {
-                const int64_t offset = *a_at;
-                if (asks) {
-                    __builtin_prefetch(ahead);
-                    ahead += terms->ahead_step;
-                }
-                const real *const bj = b_now + *b_at, *const first_row = at[0] + offset;
-                if (rows < vecs) {
-                    vec aj[CVG_TILE_ROWS];
+        if (few && !near) { /* of more the addresses find no registers anyhow */
+            IN_MEMORY(to);
+            IN_MEMORY(place);
+        }
+        const int64_t *a_at = terms->a, *b_at = terms->b; /* few rows are faster without them, many with them */
+        for (int64_t j = -terms->count; few ? LONG_LOOP(j < 0) : a_at < a_end; j++, a_at++, b_at++) {
+            const int64_t offset = few ? a_end[j] : *a_at;
+            if (asks) {
+                __builtin_prefetch(ahead);
+                ahead += terms->ahead_step;
+            }
+            const real *const bj = b_now + (few ? b_end[j] : *b_at), *const first_row = at[0] + offset;
+            if (rows < vecs) {
+                vec aj[CVG_TILE_ROWS];
+                UNROLL_FOR (int i = 0; i < rows; i++)
+                    aj[i] = TILE_SPLAT(near ? first_row + i : at[i] + offset);
+                UNROLL_FOR (int v = 0; v < vecs; v++) {
+                    const vec bv = v_load(bj + v * VW);
                     UNROLL_FOR (int i = 0; i < rows; i++)
-                        aj[i] = TILE_SPLAT(near ? first_row + i : at[i] + offset);
-                    UNROLL_FOR (int v = 0; v < vecs; v++) {
-                        const vec bv = v_load(bj + v * VW);
-                        UNROLL_FOR (int i = 0; i < rows; i++)
-                            sum[i][v] = TILE_FMA(aj[i], bv, sum[i][v]);
-                    }
-                } else {
-                    vec bv[MOST_VECS];
+                        sum[i][v] = TILE_FMA(aj[i], bv, sum[i][v]);
+                }
+            } else {
+                vec bv[MOST_VECS];
+                UNROLL_FOR (int v = 0; v < vecs; v++)
+                    bv[v] = v_load(bj + v * VW);
+                const real *even = first_row; /* moves on by three rows */
+                UNROLL_FOR (int i = 0; i < rows; i++) {
+                    const vec aij = TILE_SPLAT(near          ? first_row + i
+                                               : lie == EVEN ? even + i % 3 * apart
+                                                             : at[i] + offset);
+                    even += lie == EVEN && i % 3 == 2 ? 3 * apart : 0;
                     UNROLL_FOR (int v = 0; v < vecs; v++)
-                        bv[v] = v_load(bj + v * VW);
-                    const real *even = first_row; /* moves on by three rows */
-                    UNROLL_FOR (int i = 0; i < rows; i++) {
-                        const vec aij = TILE_SPLAT(near          ? first_row + i
-                                                   : lie == EVEN ? even + i % 3 * apart
-                                                                 : at[i] + offset);
-                        even += lie == EVEN && i % 3 == 2 ? 3 * apart : 0;
-                        UNROLL_FOR (int v = 0; v < vecs; v++)
-                            sum[i][v] = TILE_FMA(aij, bv[v], sum[i][v]);
-                    }
+                        sum[i][v] = TILE_FMA(aij, bv[v], sum[i][v]);
                 }
             }
-            UNROLL_FOR (int i = 0; i < rows; i++)
-                at[i] += terms->a_step;
-            b_now += terms->b_step;
         }
-        UNROLL_FOR (int i = 0; i < rows; i++)
+        UNROLL_FOR (int i = 0; i < rows; i++) {
+            real *const there = to + place[i];
             UNROLL_FOR (int v = 0; v < vecs; v++)
-                v_store(to + place[i] + v * VW, sum[i][v]);
+                v_store(there + v * VW, sum[i][v]);
+        }
     }
 }
 
@@ -84,10 +91,12 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
                                 const real *a, const int64_t *row, const real *b, real *acc, const int64_t *place,
                                 int first)
 {
+    const int64_t tiles = vecs == SINGLE_VECS ? 1 : terms->tiles;
 #ifdef FEW_TILES
     static const int64_t neighbours[14] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
     (void)most;
-    TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, terms, a, row ? row : neighbours, b, acc, place, first);
+    const int64_t *const rows_at = row ? row : neighbours;
+    TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, row ? 1 : tiles, terms, a, rows_at, b, acc, place, first);
 #else
     const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most,
               asks = can && terms->ahead;
@@ -95,18 +104,18 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
     int even = vecs == 1 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS && row;
     for (int i = 2; even && i < rows; i++)
         even = row[i] - row[i - 1] == row[1] - row[0];
-    for (int64_t i = 0; !can && terms->ahead && i < terms->count * terms->blocks; i++)
+    for (int64_t i = 0; !can && terms->ahead && i < terms->count; i++)
         __builtin_prefetch(terms->ahead + i * terms->ahead_step);
     if (!row && asks)
-        TILE_NAME(tile_rows)(rows, vecs, NEAR, 1, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, NEAR, 1, tiles, terms, a, row, b, acc, place, first);
     else if (!row)
-        TILE_NAME(tile_rows)(rows, vecs, NEAR, 0, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, NEAR, 0, tiles, terms, a, row, b, acc, place, first);
     else if (even && !asks)
-        TILE_NAME(tile_rows)(rows, vecs, EVEN, 0, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, EVEN, 0, 1, terms, a, row, b, acc, place, first);
     else if (asks)
-        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 1, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 1, 1, terms, a, row, b, acc, place, first);
     else
-        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, 1, terms, a, row, b, acc, place, first);
 #endif
 }
 

@@ -22,15 +22,14 @@
 #endif
 
 /*
- * The products of one sum: pairs of offsets, walked through blocks times, further on each time.
- * A tile may be repeated further on in b and acc, for the same a: tiles 0 and 1 stand for one.
+ * The products of one sum: pairs of offsets.
+ * A tile may be repeated further on in b and acc: tiles 0 and 1 stand for one; see cvg_run_tiles().
  * While sums run, memory may be asked for: with each product from ahead on, ahead_step bytes further; or not, if NULL.
  * claims: that of new sums is asked for before they run, as no near cache holds it.
  */
 struct cvg_terms {
     int64_t count;
     const int64_t *a, *b;
-    int64_t blocks, a_step, b_step;
     int64_t tiles, b_tile, acc_tile;
     const char *ahead;
     int64_t ahead_step;
@@ -38,16 +37,14 @@ struct cvg_terms {
 };
 
 /*
- * The microkernel: for i < rows and l < lanes, block after block and j in order,
+ * The microkernel: for i < rows and l < lanes, j in order,
  *
  *   acc[place[i] + l] = (first ? 0 : acc[place[i] + l]) +
- *       sum over block < blocks, j < count of
- *           a[row[i] + block*a_step + terms.a[j]] * b[block*b_step + terms.b[j] + l]
+ *       sum over j < count of a[row[i] + terms.a[j]] * b[terms.b[j] + l]
  *
- * and the same for every tile n < tiles with b + n*b_tile and acc + n*acc_tile.
- *
- * row NULL stands for row[i] = i, neighbours, which are fastest.  A sum continued with first = 0
- * has the bits of one uninterrupted sum.
+ * row NULL stands for row[i] = i, neighbours, which are fastest.  With them, unless it is single, it runs
+ * for every tile n < tiles, with b + n*b_tile and acc + n*acc_tile.  A sum continued
+ * with first = 0 has the bits of one uninterrupted sum.
  */
 typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b,
                          void *acc, const int64_t *place, int first);
@@ -56,7 +53,17 @@ typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a,
 struct cvg_tile {
     int lanes, rows;
     cvg_tile_fn *run;
+    int single;
 };
+
+/* Runs it for all terms.tiles tiles, whatever their rows; size: bytes of an element. */
+static inline void cvg_run_tiles(const struct cvg_tile *tile, int64_t size, int rows, const struct cvg_terms *terms,
+                                 const void *a, const int64_t *row, const char *b, char *acc, const int64_t *place,
+                                 int first)
+{
+    for (int64_t n = 0; n == 0 || ((row || tile->single) && n < terms->tiles); n++)
+        tile->run(rows, terms, a, row, b + n * terms->b_tile * size, acc + n * terms->acc_tile * size, place, first);
+}
 
 /* At most; clang 14 keeps arrays that are walked in more than 8 steps in memory. */
 #ifdef __clang__
@@ -130,7 +137,7 @@ struct cvg_kernels {
      *   dst[r*dst_row + i] = finish of the sum over j of
      *       weight[terms.a[j]] * src[r*src_row + terms.b[j] + i]
      *
-     * with one bias for all.  Blocks of terms are not looked at.
+     * with one bias for all.
      */
     void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight, const void *src,
                     int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
@@ -141,7 +148,7 @@ struct cvg_kernels {
      *   dst[r*dst_row + i*dst_step + l] = finish of the sum over j of
      *       weight[terms.b[j] + l] * src[r*src_row + i*src_step + terms.a[j] + l]
      *
-     * with bias[l] for lane l.  Blocks of terms are not looked at.
+     * with bias[l] for lane l.
      */
     void (*filter_lanes)(int64_t rows, int64_t count, int64_t width, const struct cvg_terms *terms, const void *weight,
                          const void *src, int64_t src_row, int64_t src_step, void *dst, int64_t dst_row,

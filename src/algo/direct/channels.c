@@ -258,9 +258,10 @@ static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms,
     const int64_t size = (int64_t)kernels->size, end = at + count;
     for (int tiles = ((int)count + tile->rows - 1) / tile->rows; tiles > 0; tiles--) {
         const int rows = (int)(end - at) / tiles; /* as even as can be */
-        int64_t place[CVG_TILE_ROWS];
-        for (int r = 0; r < rows; r++)
-            place[r] = sums->place[at + r] * sums->step;
+        int64_t scaled[CVG_TILE_ROWS];
+        const int64_t *const place = sums->step == 1 ? sums->place + at : scaled;
+        for (int r = 0; r < rows && sums->step != 1; r++)
+            scaled[r] = sums->place[at + r] * sums->step;
         terms->ahead = NULL;
         if (ahead && at + rows < end && x->row[at + rows] - x->row[at] == rows * terms->count) {
             terms->ahead = source + x->row[at + rows] * size;
@@ -326,7 +327,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
         pack_panels(t, b->cut, b->g, b->begin, b->end, l, l_count, b->x.weight);
     }
     for (struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip); cvg_next_class(&c);) {
-        struct cvg_terms terms = {.a = b->x.a, .b = b->x.b, .blocks = 1, .claims = b->cut->claims};
+        struct cvg_terms terms = {.a = b->x.a, .b = b->x.b, .claims = b->cut->claims};
         int64_t listed = 0; /* elements between terms of the weight */
         for (int64_t m = b->begin, lanes; m < b->end; m += lanes) {
             const struct cvg_tile *tile = cvg_panel_tile(t->kernels, b->cut->widest, b->end - m);

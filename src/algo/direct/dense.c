@@ -134,7 +134,6 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
             .count = block->l_count,
             .a = x->a,
             .b = x->b + (tile - kernels->tile) * cut->l_count,
-            .blocks = 1,
             .tiles = panels,
             .b_tile = block->l_count * tile->lanes,
             .acc_tile = tile->lanes,
@@ -146,7 +145,7 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
             int64_t place[CVG_TILE_ROWS];
             for (int i = 0; i < count; i++)
                 place[i] = (m + done + i) * step;
-            tile->run(count, &terms, weight + done * size, NULL, panel, sums, place, block->l == 0);
+            cvg_run_tiles(tile, size, count, &terms, weight + done * size, NULL, panel, sums, place, block->l == 0);
         }
         panel += panels * block->l_count * tile->lanes * size;
         pixel += cvg_max(1, panels) * tile->lanes;

@@ -146,7 +146,7 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
         if (!cvg_piece(s, &cut->pieces, piece, &box))
             continue; /* the last part of a short phase */
         const int64_t count = cvg_box_terms(&box, s->filter, block.weight.tap, block.weight.l, view->L, a, b);
-        const struct cvg_terms terms = {.count = count, .a = a, .b = b, .blocks = 1};
+        const struct cvg_terms terms = {.count = count, .a = a, .b = b};
         const int64_t step = cut->pieces.part[2] * (box.axis[0].count * box.axis[1].count); /* between phases */
         if (phase == 0)
             first = box;

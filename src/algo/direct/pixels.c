@@ -29,7 +29,7 @@ enum {
     POSITIONS = 288,       /* of one piece, if they are many */
     CHANNELS = 128,        /* m of one job, about */
     BOX_ELEMENTS = 24576,  /* a box holds about as many: 96 KiB in f32 */
-    TABLE = 512,           /* offsets in the table of terms, when a channel has fewer taps */
+    TERMS = 512,           /* of a sum, between two stores of a tile, when a channel has fewer taps */
     JOB_WORK = 1 << 17,    /* multiplications of one job, if there are as many */
     MOVED_SUM = 160,       /* products: a longer sum takes much longer to make than to move to the result */
     LEAST_LINE = 32,       /* destinations: shorter lines are not summed one by one, */
@@ -41,7 +41,6 @@ struct cut {
     struct cvg_gather view;
     struct cvg_pieces pieces;
     int64_t l_count;           /* source channels in a box */
-    int64_t table;             /* of these in the table of terms */
     int64_t pairs;             /* of image and group, in one job */
     int packed;                /* the weight */
     int64_t rows;              /* of a panel */
@@ -61,10 +60,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.packed = M > CVG_FEW_CHANNELS;
     const int64_t positions = cut.packed ? POSITIONS : cvg_max(LEAST_POSITIONS, SUMS / M);
     cut.pieces = cvg_pieces_of(s, cut.view.gradient, positions);
-    const int64_t fit = BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel);
+    const int64_t fit = cvg_min(BOX_ELEMENTS / cvg_max(1, cut.pieces.bound.channel), TERMS / s->filter_size);
     cut.l_count = cvg_max(1, cvg_min(fit, cut.view.L));
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
-    cut.table = cvg_min(cut.l_count, cvg_max(1, TABLE / s->filter_size));
 
     const int64_t *part = cut.pieces.part;
     const int64_t work = cvg_times(cvg_times(M * cut.view.L, s->filter_size), part[0] * part[1] * part[2]);
@@ -115,7 +113,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
                     struct cvg_work *work)
 {
     const struct cvg_box *bound = &cut->pieces.bound;
-    const int64_t terms = cvg_times(cut->table, s->filter_size), slack = cvg_narrow_tile(kernels)->lanes;
+    const int64_t terms = cvg_times(cut->l_count, s->filter_size), slack = cvg_narrow_tile(kernels)->lanes;
     /* A larger batch has fewer blocks of m. */
     const int64_t most = cut->packed ? cvg_min(cut->view.M, CHANNELS) + cut->rows : cut->view.M;
     cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
@@ -133,13 +131,13 @@ static void pack_job(const struct cvg_job *job, int64_t index)
     cvg_pack_panel(job->task, &cut->view, index, cut->rows, cut->weight_size, job->base);
 }
 
-/* Fills the table of terms for channels l; returns the terms of one channel. */
+/* Lists the terms of channels l; returns those of one channel. */
 static int64_t list_terms(const struct cvg_shape *s, const struct cut *cut, const struct cvg_gather_weight *weight,
                           const struct cvg_box *box, const struct scratch *scratch)
 {
     return cvg_box_terms(box, s->filter, cut->packed ? cut->rows : weight->tap,
-                         cut->packed ? s->filter_size * cut->rows : weight->l, cut->table, scratch->a, scratch->b) /
-           cut->table;
+                         cut->packed ? s->filter_size * cut->rows : weight->l, cut->l_count, scratch->a, scratch->b) /
+           cut->l_count;
 }
 
 /* The widest tile for so many rows, no wider than lanes. */
@@ -168,28 +166,22 @@ struct lanes {
 };
 
 /* Adds the products of a block to the sums of its channels m. */
-static void add_block(const struct cvg_job *job, const struct cvg_box *box, int64_t taps, const struct block *block,
-                      const struct lanes *to, const struct scratch *scratch)
+static void add_block(const struct cvg_job *job, int64_t taps, const struct block *block, const struct lanes *to,
+                      const struct scratch *scratch)
 {
     const struct cvg_kernels *kernels = job->task->kernels;
     const struct cut *cut = cvg_state(job);
-    const int64_t size = (int64_t)kernels->size, table = cvg_min(cut->table, block->l_count);
-    const int64_t blocks = block->l_count / table, rest = block->l_count % table;
-    const int64_t filter_size = job->task->shape->filter_size;
-    const int64_t l_step = cut->packed ? filter_size * cut->rows : block->place->l;
+    const int64_t size = (int64_t)kernels->size, filter_size = job->task->shape->filter_size;
     const int64_t panel_size = cut->packed ? cut->rows * cut->view.L * filter_size : 0;
-    const int64_t a_step = table * l_step, b_step = table * box->channel;
     struct cvg_terms terms = {
-        .count = table * taps, .a = scratch->a, .b = scratch->b, .blocks = blocks, .a_step = a_step, .b_step = b_step};
-    struct cvg_terms tail = {.count = rest * taps, .a = scratch->a, .b = scratch->b, .blocks = 1};
-    terms.claims = tail.claims = to->in_result;
+        .count = block->l_count * taps, .a = scratch->a, .b = scratch->b, .claims = to->in_result};
 
     for (int64_t lane = 0; lane < to->count;) {
         const struct cvg_tile *tile = tile_for(kernels, block->m_count, to->count - lane);
         const int64_t most = cut->packed ? cut->rows : tile->rows;
         const char *b = scratch->box + (to->first + lane) * size, *weight = block->weight;
-        terms.tiles = tail.tiles = (to->count - lane) / tile->lanes;
-        terms.b_tile = terms.acc_tile = tail.b_tile = tail.acc_tile = tile->lanes;
+        terms.tiles = (to->count - lane) / tile->lanes;
+        terms.b_tile = terms.acc_tile = tile->lanes;
         for (int64_t m = 0; m < block->m_count; m += most, weight += panel_size * size)
             for (int64_t done = 0; done < cvg_min(most, block->m_count - m); done += tile->rows) {
                 const int64_t left = cvg_min(most, block->m_count - m) - done;
@@ -201,10 +193,7 @@ static void add_block(const struct cvg_job *job, const struct cvg_box *box, int6
                 }
                 const int64_t *const row_at = cut->packed ? NULL : row;
                 const char *const a = weight + (cut->packed ? done * size : 0);
-                tile->run(rows, &terms, a, row_at, b, to->sums, at, block->first);
-                if (rest)
-                    tile->run(rows, &tail, a + blocks * a_step * size, row_at, b + blocks * b_step * size, to->sums, at,
-                              0);
+                cvg_run_tiles(tile, size, rows, &terms, a, row_at, b, to->sums, at, block->first);
             }
         lane += terms.tiles * tile->lanes;
     }
@@ -285,7 +274,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                                        : weight.base + (g * weight.g + l * weight.l) * size;
             cvg_box_pack(&box, t->kernels, &source, pair * view->L + l, block.l_count, scratch.box);
             if (!there) {
-                add_block(job, &box, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes, 0}, &scratch);
+                add_block(job, taps, &block, &(struct lanes){0, lanes, scratch.sums, lanes, 0}, &scratch);
                 continue;
             }
             for (int64_t line = 0; line < x[0].count * x[1].count; line++) {
@@ -294,7 +283,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
                                          cvg_view_at(&result, n, g * view->M + m, x[0].first + a * x[0].step,
                                                      x[1].first + b * x[1].step, x[2].first),
                                          result.channel, 1};
-                add_block(job, &box, taps, &block, &to, &scratch);
+                add_block(job, taps, &block, &to, &scratch);
             }
         }
         write_sums(t, &result, &box, n, g * view->M + m, block.m_count, lanes, there ? NULL : scratch.sums);

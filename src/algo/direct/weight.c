@@ -222,7 +222,7 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     int lanes = -1;                                          /* for which b is scaled; 0: as it lies in grad_output */
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
-        const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled, .blocks = 1};
+        const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled};
         const int in_place = block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
         const int want = in_place ? 0 : tile->lanes;
         const char *b = x->lanes + k * region->positions * size;

@@ -160,21 +160,17 @@ static void copy_lanes(const struct block *block, const struct steps *w, const c
     }
 }
 
-/* Lists all levels but the outermost, which are blocks, unless they are listed. */
+/* Lists all positions, unless they are listed. */
 static struct cvg_terms terms_of(const struct block *block, const struct steps *w)
 {
-    const int blocks = w->levels > 1;
-    struct cvg_terms terms = {
-        .count = 1, .a = block->a, .b = block->b, .blocks = 1, .a_step = w->rows[0], .b_step = w->lanes[0]};
-    if (blocks)
-        terms.blocks = w->count[0];
+    struct cvg_terms terms = {.count = 1, .a = block->a, .b = block->b};
     if (memcmp(w, block->listed, sizeof *w)) {
         *block->listed = *w;
         block->a[0] = block->b[0] = 0;
-        for (int64_t i = w->levels - 1, count = 1; i >= blocks; i--)
+        for (int64_t i = w->levels - 1, count = 1; i >= 0; i--)
             count = cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
     }
-    for (int64_t i = blocks; i < w->levels; i++)
+    for (int64_t i = 0; i < w->levels; i++)
         terms.count *= w->count[i];
     return terms;
 }
@@ -203,7 +199,7 @@ static void ask(struct ahead *a, struct cvg_terms *terms)
     const int of_lanes = a->lanes_left > 0;
     const char **const from = of_lanes ? &a->lanes : &a->rows;
     terms->ahead = *from;
-    terms->ahead_step = a->each / (terms->count * terms->blocks);
+    terms->ahead_step = a->each / terms->count;
     if (terms->ahead_step > MOST_AHEAD)
         terms->ahead = NULL;
     *from += a->each;

@@ -217,15 +217,15 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
                 .count = count,
                 .a = x->a + l_block * cut->l_count,
                 .b = x->b + (tile - kernels->tile) * cut->l_count,
-                .blocks = 1,
                 .tiles = panels,
                 .b_tile = cut->l_count * tile->lanes,
                 .acc_tile = tile->lanes,
             };
             for (int64_t at = 0; at < tiles; at += rows)
-                tile->run((int)cvg_min(rows, tiles - at), &terms, source + point * cut->source.plane * size,
-                          x->row + at, weight + (point * cut->weight_plane + lane * cut->l_count) * size,
-                          x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
+                cvg_run_tiles(tile, size, (int)cvg_min(rows, tiles - at), &terms,
+                              source + point * cut->source.plane * size, x->row + at,
+                              weight + (point * cut->weight_plane + lane * cut->l_count) * size,
+                              x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
             lane += panels * tile->lanes;
         }
 }

@@ -193,15 +193,15 @@ static void multiply(const struct piece *p, int64_t tiles, int fresh)
                     .count = tiles,
                     .a = x->a,
                     .b = x->b,
-                    .blocks = 1,
                     .tiles = panels,
                     .b_tile = tile->lanes,
                     .acc_tile = tile->lanes,
                 };
                 for (int64_t c = begin; c < end; c += rows)
-                    tile->run((int)cvg_min(rows, end - c), &terms, x->input + (point * cut->input.plane + c) * size,
-                              NULL, x->gradient + (point * cut->gradient.plane + lane) * size,
-                              x->sums + (point * cut->sums.plane + lane) * size, x->place + c, fresh);
+                    cvg_run_tiles(tile, size, (int)cvg_min(rows, end - c), &terms,
+                                  x->input + (point * cut->input.plane + c) * size, NULL,
+                                  x->gradient + (point * cut->gradient.plane + lane) * size,
+                                  x->sums + (point * cut->sums.plane + lane) * size, x->place + c, fresh);
                 lane += panels * tile->lanes;
             }
 }
