@@ -10,22 +10,22 @@ const struct cvg_kernels KERNELS = {
     .vector = VW,
 #ifdef FEW_TILES
     .tile = {{4 * VW, ROWS_4, TILE_NAME(tile_4), SINGLE_VECS == 4},
-             {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)},
-             {VW, CUT(ROWS_1), TILE_1}},
+             {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2), 0},
+             {VW, CUT(ROWS_1), TILE_1, 0}},
     .tiles = 3,
     .main = MAIN_VECS == 2,
     .spread = SPREAD_VECS == 2,
 #else
     .tile =
         {
-            {12 * VW, ROWS_12, TILE_NAME(tile_12)},
-            {6 * VW, ROWS_6, TILE_NAME(tile_6)},
+            {12 * VW, ROWS_12, TILE_NAME(tile_12), 0},
+            {6 * VW, ROWS_6, TILE_NAME(tile_6), 0},
             {4 * VW, ROWS_4, TILE_NAME(tile_4), SINGLE_VECS == 4},
-            {3 * VW, CUT(ROWS_3), TILE_NAME(tile_3)},
-            {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2)},
-            {VW, CUT(ROWS_1), TILE_1},
+            {3 * VW, CUT(ROWS_3), TILE_NAME(tile_3), 0},
+            {2 * VW, CUT(ROWS_2), TILE_NAME(tile_2), 0},
+            {VW, CUT(ROWS_1), TILE_1, 0},
 #ifdef NARROW
-            {VW / 2, CUT(NARROW_ROWS), NARROW},
+            {VW / 2, CUT(NARROW_ROWS), NARROW, 0},
 #endif
         },
 #ifdef NARROW

@@ -42,9 +42,9 @@ struct cvg_terms {
  *   acc[place[i] + l] = (first ? 0 : acc[place[i] + l]) +
  *       sum over j < count of a[row[i] + terms.a[j]] * b[terms.b[j] + l]
  *
- * row NULL stands for row[i] = i, neighbours, which are fastest.  With them, unless it is single, it runs
- * for every tile n < tiles, with b + n*b_tile and acc + n*acc_tile.  A sum continued
- * with first = 0 has the bits of one uninterrupted sum.
+ * row NULL stands for row[i] = i, neighbours, which are fastest.  With them, unless it is single, it runs for
+ * every tile n < tiles, with b + n*b_tile and acc + n*acc_tile.  A sum continued with first = 0 has the bits of one
+ * uninterrupted sum.
  */
 typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a, const int64_t *row, const void *b,
                          void *acc, const int64_t *place, int first);
