@@ -514,6 +514,7 @@ def test_interrupts_come_between_steps():
     net = convgrad.Network(MODEL, shard=8)
     trainer = convgrad.Trainer(net, x, y, epochs=60, batch=20, seed=5, init="he", flip=True, crop=1, workers=2)
     interrupts = 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs do not have
     while trainer.steps_done < trainer.steps:
         timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
         try:
