@@ -112,7 +112,7 @@ MUTANTS = [
     ("algo/winograd/weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
     ("algo/winograd/weight.c", "end = s->N * (part + 1) / parts * image;", "end = (s->N * part / parts + s->N / parts) * image;", "images that the parts do not divide are left out"),
     # Kernels
-    ("kernels/body_tiles.h", "LONG_LOOP(j < 0) : a_at < a_end;", "LONG_LOOP(j < -(terms->count > 64)) : a_at < a_end;", "long sums lose their last product"),
+    ("kernels/body_tiles.h", "const int64_t *const a_end = terms->a + terms->count,", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64),", "long sums lose their last product"),
     ("kernels/body_tiles.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
     ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),
 ]

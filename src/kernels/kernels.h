@@ -53,7 +53,7 @@ typedef void cvg_tile_fn(int rows, const struct cvg_terms *terms, const void *a,
 struct cvg_tile {
     int lanes, rows;
     cvg_tile_fn *run;
-    int single;
+    int single; /* run leaves tiles of neighbouring rows, too, to cvg_run_tiles() */
 };
 
 /* Runs it for all terms.tiles tiles, whatever their rows; size: bytes of an element. */
