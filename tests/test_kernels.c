@@ -173,7 +173,7 @@ static void check_rows(struct space *s, struct random *random)
         }
 }
 
-/* turn, unturn and put_lanes with each base; lines of lanes lie step apart. */
+/* turn of one or two rows, unturn and put_lanes with each base; lines of lanes lie step apart. */
 static void check_turn(struct space *s, int lanes, int step, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
@@ -184,12 +184,13 @@ static void check_turn(struct space *s, int lanes, int step, struct random *rand
             fill(&s->b, random);
             fill(&s->acc, random);
             memcpy(s->old.data, s->acc.data, MOST * k->size);
-            k->turn(s->acc.data, step, lanes, s->a.data, 41, width, count);
+            const int rows = count <= 17 ? 1 + (width + count) % 2 : 1;
+            k->turn(s->acc.data, count * step, step, lanes, s->a.data, 3, 41, width, rows, count);
             for (int64_t at = 0; at < MOST; at++) {
                 const int64_t i = at / step, l = at % step;
-                const double want = i >= count || l >= lanes ? array_get(&s->old, at)
-                                    : l < width              ? array_get(&s->a, l * 41 + i)
-                                                             : 0;
+                const double want = i >= rows * count || l >= lanes ? array_get(&s->old, at)
+                                    : l < width ? array_get(&s->a, i / count * 3 + l * 41 + i % count)
+                                                : 0;
                 good &= array_get(&s->acc, at) == want;
             }
             check(good, "%s %s: turn of %d x %d to %d lanes", k->isa, type_name(k->type), width, count, lanes);

@@ -11,7 +11,7 @@
  *   v_zero v_load v_load_part v_store v_store_part v_splat v_fma v_mul v_add v_sub
  *   tvec, TW           the vector in which blocks are turned
  *   t_load t_store t_splat t_mul t_add t_even t_odd t_zip
- *   t_turn             transposes TW of them
+ *   t_load_turned      TC columns of TW rows, which lie step apart
  *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide, cut to CVG_TILE_ROWS: the
  *                      sums, and the smaller of rows and vectors, and one more, must fit in
  *                      the registers

@@ -5,7 +5,10 @@ enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 #else
 enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 14 };
 #endif
-enum { LANE_CHANNELS = 128 }; /* that go through all rows before the next */
+enum {
+    LANE_CHANNELS = 128, /* that go through all rows before the next */
+    LANE_NEAR = 64,      /* elements between neighbours that lie in a near cache: as many positions at a time */
+};
 
 static void copy_groups(void *dst, int64_t lanes, const void *src, int64_t src_step, int64_t count, int64_t first,
                         int64_t width, int64_t m, int64_t copies)
@@ -127,36 +130,41 @@ static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struc
     }
 }
 
-/* A vector of channels, of which left exist, so many taps and neighbours; taps is a constant. */
-INLINE void weigh_block(const int taps, const int64_t left, int64_t count, const int64_t *at, const real *src,
-                        int64_t src_step, const real *gradient, int64_t gradient_step, real *sums, int64_t sums_row)
+/* Rows of neighbours of both operands: elements between neighbours, and from the end of a row to the next. */
+struct weighed {
+    int64_t rows, count, src_step, src_gap, gradient_step, gradient_gap;
+};
+
+/* A vector of channels, of which left exist, and so many taps; taps is a constant. */
+INLINE void weigh_block(const int taps, const int64_t left, const struct weighed *w, const int64_t *at, const real *s,
+                        const real *g, real *sums, int64_t sums_row)
 {
     vec sum[LANE_TAPS];
     UNROLL_FOR (int t = 0; t < taps; t++)
         sum[t] = lanes_load(sums + t * sums_row, left);
-    for (int64_t i = 0; i < count; i++) {
-        const vec gv = lanes_load(gradient + i * gradient_step, left);
-        UNROLL_FOR (int t = 0; t < taps; t++)
-            sum[t] = v_fma(gv, lanes_load(src + i * src_step + at[t], left), sum[t]);
-    }
+    for (int64_t r = 0; r < w->rows; r++, g += w->gradient_gap, s += w->src_gap)
+        for (int64_t i = 0; i < w->count; i++, g += w->gradient_step, s += w->src_step) {
+            const vec gv = lanes_load(g, left);
+            UNROLL_FOR (int t = 0; t < taps; t++)
+                sum[t] = v_fma(gv, lanes_load(s + at[t], left), sum[t]);
+        }
     UNROLL_FOR (int t = 0; t < taps; t++)
         lanes_store(sums + t * sums_row, sum[t], left);
 }
 
-/* All channels of count neighbours. */
-static void weigh_few(int64_t count, int64_t width, int64_t taps, const int64_t *at, const real *src, int64_t src_step,
-                      const real *gradient, int64_t gradient_step, real *sums, int64_t sums_row)
+/* All of their channels. */
+static void weigh_piece(const struct weighed *w, int64_t width, int64_t taps, const int64_t *at, const real *src,
+                        const real *gradient, real *sums, int64_t sums_row)
 {
     for (int64_t l = 0; l < width; l += VW, src += VW, gradient += VW, sums += VW) {
         const int64_t left = width - l;
         int64_t t = 0;
         for (; LANE_TAPS > 3 && left >= VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
-            weigh_block(LANE_TAPS, VW, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row,
-                        sums_row);
+            weigh_block(LANE_TAPS, VW, w, at + t, src, gradient, sums + t * sums_row, sums_row);
         for (; t + 3 <= taps; t += 3)
-            weigh_block(3, left, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row, sums_row);
+            weigh_block(3, left, w, at + t, src, gradient, sums + t * sums_row, sums_row);
         for (; t < taps; t++)
-            weigh_block(1, left, count, at + t, src, src_step, gradient, gradient_step, sums + t * sums_row, sums_row);
+            weigh_block(1, left, w, at + t, src, gradient, sums + t * sums_row, sums_row);
     }
 }
 
@@ -164,13 +172,26 @@ static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps
                         int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
                         int64_t gradient_step, void *sums, int64_t sums_row)
 {
-    /* Few channels of all rows at a time, and few neighbours of each: most of what they read is near. */
-    const int64_t most = src_step > gradient_step ? LANE_WEIGHED / 2 : LANE_WEIGHED;
+    /* Few channels of all rows at a time, and few positions: most of what they read is near. */
+    const int64_t far = src_step > gradient_step ? LANE_WEIGHED / 2 : LANE_WEIGHED;
+#ifdef SMALL
+    const int64_t most = far, together = 1;
+#else
+    const int64_t most = src_step <= LANE_NEAR ? LANE_NEAR : far, together = count < most ? most / count : 1;
+#endif
     for (int64_t l = 0; l < width; l += LANE_CHANNELS)
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t i = 0; i < count; i += most)
-                weigh_few(count - i < most ? count - i : most, width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS,
-                          taps, at, (const real *)src + r * src_row + i * src_step + l, src_step,
-                          (const real *)gradient + r * gradient_row + i * gradient_step + l, gradient_step,
-                          (real *)sums + l, sums_row);
+        for (int64_t r = 0; r < rows; r += together)
+            for (int64_t i = 0; i < count; i += most) {
+                const int64_t now = count - i < most ? count - i : most;
+                const struct weighed w = {.rows = rows - r < together ? rows - r : together,
+                                          .count = now,
+                                          .src_step = src_step,
+                                          .src_gap = src_row - now * src_step,
+                                          .gradient_step = gradient_step,
+                                          .gradient_gap = gradient_row - now * gradient_step};
+                weigh_piece(&w, width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS, taps, at,
+                            (const real *)src + r * src_row + i * src_step + l,
+                            (const real *)gradient + r * gradient_row + i * gradient_step + l, (real *)sums + l,
+                            sums_row);
+            }
 }

@@ -295,33 +295,51 @@ static void put_rows(void *dst, int64_t dst_row, int64_t step, const void *src, 
     put_lines(dst, dst_row, step, src, src_row, 1, rows, count, &f);
 }
 
-/* Turns TW channels from l on for TW positions from i on. */
-INLINE void turn_block(real *d, int64_t dst_step, const real *s, int64_t step, int64_t l, int64_t i)
+enum {
+    TURNED = 64 / (TW * sizeof(real)), /* groups of channels that make a line of the cache, unless they are so far */
+    ONE_SET = 4096 / sizeof(real)      /* apart that they meet in one set of it: it has few ways */
+};
+
+/* Turns TW channels for each of so many groups, next to each other; the last positions may be turned again. */
+INLINE void turn_groups(const int groups, real *d, int64_t dst_step, const real *s, int64_t step, int64_t count)
 {
-    tvec block[TW];
-    UNROLL_FOR (int r = 0; r < TW; r++)
-        block[r] = t_load(s + (l + r) * step + i);
-    t_turn(block);
-    UNROLL_FOR (int r = 0; r < TW; r++)
-        t_store(d + (i + r) * dst_step + l, block[r]);
+    const int64_t group = TW * step;
+    for (int64_t i = 0; i < count; i += TC) {
+        const int64_t at = i + TC <= count ? i : count - TC;
+        UNROLL_FOR (int g = 0; g < groups; g++) {
+            tvec block[TC];
+            t_load_turned(block, s + g * group + at, step);
+            UNROLL_FOR (int r = 0; r < TC; r++)
+                t_store(d + (at + r) * dst_step + g * TW, block[r]);
+        }
+    }
 }
 
-static void turn(void *dst, int64_t dst_step, int lanes, const void *src, int64_t step, int width, int64_t count)
+static void turn(void *dst, int64_t dst_row, int64_t dst_step, int lanes, const void *src, int64_t src_row,
+                 int64_t step, int width, int64_t rows, int64_t count)
 {
-    real *d = dst;
-    const real *s = src;
-    if (width < TW || count < TW) {
-        for (int64_t i = 0; i < count; i++)
-            for (int l = 0; l < width; l++)
-                d[i * dst_step + l] = s[l * step + i];
-    } else { /* the last blocks may turn some again */
-        for (int64_t l = 0; l < width; l += TW)
-            for (int64_t i = 0; i < count; i += TW)
-                turn_block(d, dst_step, s, step, l + TW <= width ? l : width - TW, i + TW <= count ? i : count - TW);
+    const int whole = width >= TW && count >= TC;
+    int l = 0;
+#ifndef SMALL
+    for (; whole && step % ONE_SET && l + TURNED * TW <= width; l += TURNED * TW) /* whole lines of the cache */
+        for (int64_t r = 0; r < rows; r++)
+            turn_groups(TURNED, (real *)dst + r * dst_row + l, dst_step, (const real *)src + r * src_row + l * step,
+                        step, count);
+#endif
+    for (; whole && l < width; l += TW) { /* the last channels may be turned again */
+        const int at = l + TW <= width ? l : width - TW;
+        for (int64_t r = 0; r < rows; r++)
+            turn_groups(1, (real *)dst + r * dst_row + at, dst_step, (const real *)src + r * src_row + at * step, step,
+                        count);
     }
-    for (int64_t i = 0; width < lanes && i < count; i++)
-        for (int l = width; l < lanes; l++)
-            d[i * dst_step + l] = 0;
+    for (int64_t r = 0; (!whole || width < lanes) && r < rows; r++) {
+        real *d = (real *)dst + r * dst_row;
+        const real *s = (const real *)src + r * src_row;
+        for (int64_t i = 0; i < count; i++, d += dst_step, s++) {
+            for (l = whole ? width : 0; l < lanes; l++)
+                d[l] = l < width ? s[l * step] : 0;
+        }
+    }
 }
 
 /* unturn() of TW channels and TW positions, or more; the last blocks may write some again, unless they are added. */
@@ -332,12 +350,12 @@ INLINE int64_t unturn_blocks(const enum base base, real *d, int64_t step, const 
     int64_t done = 0;
     while (done + TW <= count || (base != OLD && done < count && count >= TW)) {
         const int64_t at = done + TW <= count ? done : count - TW;
-        tvec block[TW];
-        UNROLL_FOR (int i = 0; i < TW; i++)
-            block[i] = t_load(s + (at + i) * lanes);
-        t_turn(block);
-        UNROLL_FOR (int i = 0; i < TW; i++)
-            put_vector(base, d + i * step + at, block[i], scale, base == BIAS ? t_splat(bias[i]) : scale);
+        for (int l = 0; l < TW; l += TC) {
+            tvec block[TC];
+            t_load_turned(block, s + at * lanes + l, lanes);
+            UNROLL_FOR (int i = 0; i < TC; i++)
+                put_vector(base, d + (l + i) * step + at, block[i], scale, base == BIAS ? t_splat(bias[l + i]) : scale);
+        }
         done = at + TW;
     }
     return done;

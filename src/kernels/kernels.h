@@ -197,8 +197,12 @@ struct cvg_kernels {
     void (*copy_groups)(void *dst, int64_t lanes, const void *src, int64_t src_step, int64_t count, int64_t first,
                         int64_t width, int64_t m, int64_t copies);
 
-    /* dst[i*dst_step + l] = l < width ? src[l*step + i] : 0, i < count, l < lanes; width <= lanes */
-    void (*turn)(void *dst, int64_t dst_step, int lanes, const void *src, int64_t step, int width, int64_t count);
+    /*
+     * dst[r*dst_row + i*dst_step + l] = l < width ? src[r*src_row + l*step + i] : 0, r < rows, i < count, l < lanes;
+     * width <= lanes
+     */
+    void (*turn)(void *dst, int64_t dst_row, int64_t dst_step, int lanes, const void *src, int64_t src_row,
+                 int64_t step, int width, int64_t rows, int64_t count);
 
     /* The way back: dst[l*step + i] = finish of src[i*src_step + l], i < count, l < width, with bias[l] for lane l */
     void (*unturn)(void *dst, int64_t step, const void *src, int64_t src_step, int width, int64_t count,

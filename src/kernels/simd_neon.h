@@ -7,6 +7,7 @@ typedef real vec __attribute__((vector_size(16)));
 enum {
     VW = 16 / sizeof(real),
     TW = VW,
+    TC = TW,
     MAIN_VECS = 4,
     SPREAD_VECS = 4,
     DOT_SUMS = 24,
@@ -94,8 +95,10 @@ static inline void t_zip(tvec a, tvec b, tvec zipped[2])
         IS_FLOAT ? (vec)vzip2q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vzip2q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
-static inline void t_turn(tvec block[TW])
+static inline void t_load_turned(tvec block[TC], const real *p, int64_t step)
 {
+    for (int i = 0; i < TW; i++)
+        block[i] = t_load(p + i * step);
     if (IS_FLOAT) {
         turn_f32((float32x4_t *)block);
     } else {

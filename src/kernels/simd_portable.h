@@ -15,7 +15,7 @@
 #include <immintrin.h>
 #endif
 
-enum { VW = 16 / sizeof(real), TW = VW, MAIN_VECS = 2, SPREAD_VECS = 2 };
+enum { VW = 16 / sizeof(real), TW = VW, TC = TW, MAIN_VECS = 2, SPREAD_VECS = 2 };
 #ifdef SMALL
 enum { ROWS_1 = 4, ROWS_2 = 4, ROWS_3 = 2, ROWS_4 = 2, ROWS_6 = 1, ROWS_12 = 1, DOT_SUMS = 4 * 16 / VW / 4 };
 #else
@@ -152,11 +152,12 @@ static inline vec v_sub(vec a, vec b)
     return a;
 }
 
-static inline void t_turn(tvec block[TW])
+static inline void t_load_turned(tvec block[TC], const real *p, int64_t step)
 {
-    real x[TW][TW];
-    memcpy(x, block, sizeof x);
-    for (int i = 0; i < TW; i++)
+    for (int i = 0; i < TC; i++) {
+        real column[TW];
         for (int j = 0; j < TW; j++)
-            AT(block[i], j) = x[j][i];
+            column[j] = p[j * step + i];
+        block[i] = t_load(column);
+    }
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef real tvec __attribute__((vector_size(32)));
-enum { TW = 32 / sizeof(real), IS_FLOAT = sizeof(real) == sizeof(float) };
+enum { TW = 32 / sizeof(real), TC = TW / 2, IS_FLOAT = sizeof(real) == sizeof(float) };
 
 static inline tvec t_splat(real x)
 {
@@ -30,34 +30,39 @@ static inline void t_store(real *p, tvec v)
 static inline tvec t_mul(tvec a, tvec b) { return a * b; }
 static inline tvec t_add(tvec a, tvec b) { return a + b; }
 
-/* 8 x 8: pairs, then pairs of pairs, then halves. */
-static inline void turn_f32(__m256 r[8])
+/* Two halves, each from its own place: memory brings them together, not the ports that shuffle. */
+static inline __m256 halves_f32(const float *low, const float *high)
 {
-    __m256 t[8], u[8];
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+
+static inline __m256d halves_f64(const double *low, const double *high)
+{
+    return _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(low)), _mm_loadu_pd(high), 1);
+}
+
+/* Four columns of eight rows. */
+static inline void turn_f32(__m256 to[4], const float *p, int64_t step)
+{
+    __m256 r[4], t[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = halves_f32(p + i * step, p + (i + 4) * step);
+    for (int i = 0; i < 2; i++) {
+        t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-    for (int i = 0; i < 8; i += 4)
-        for (int j = 0; j < 2; j++) {
-            u[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
-            u[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
-        }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
-        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    for (int i = 0; i < 2; i++) {
+        to[2 * i] = _mm256_shuffle_ps(t[i], t[2 + i], 0x44);
+        to[2 * i + 1] = _mm256_shuffle_ps(t[i], t[2 + i], 0xee);
     }
 }
 
-/* 4 x 4 */
-static inline void turn_f64(__m256d r[4])
+/* Two columns of four rows. */
+static inline void turn_f64(__m256d to[2], const double *p, int64_t step)
 {
-    const __m256d a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
-    const __m256d c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
-    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
-    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
-    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
-    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+    const __m256d even = halves_f64(p, p + 2 * step), odd = halves_f64(p + step, p + 3 * step);
+    to[0] = _mm256_unpacklo_pd(even, odd);
+    to[1] = _mm256_unpackhi_pd(even, odd);
 }
 
 /* The even elements of a, then those of b. */
@@ -87,10 +92,10 @@ static inline void t_zip(tvec a, tvec b, tvec zipped[2])
     zipped[1] = (tvec)_mm256_permute2f128_pd(low, high, 0x31);
 }
 
-static inline void t_turn(tvec block[TW])
+static inline void t_load_turned(tvec to[TC], const real *p, int64_t step)
 {
     if (IS_FLOAT)
-        turn_f32((__m256 *)block);
+        turn_f32((__m256 *)to, (const float *)p, step);
     else
-        turn_f64((__m256d *)block);
+        turn_f64((__m256d *)to, (const double *)p, step);
 }

@@ -28,13 +28,11 @@ static void pack(const struct cvg_task *t, const char *from, const struct cvg_ga
             kernels->copy(to + i * line * size, lanes, from + i * weight->l * size, taps == 1 ? weight->l : weight->tap,
                           1, taps == 1 ? l_count : taps, width);
     } else if (weight->l == taps && weight->tap == 1) { /* one row for each m */
-        kernels->turn(to, lanes, lanes, from, weight->m, width, l_count * taps);
+        kernels->turn(to, 0, lanes, lanes, from, 0, weight->m, width, 1, l_count * taps);
     } else if (weight->tap == 1) {
-        for (int64_t i = 0; i < l_count; i++)
-            kernels->turn(to + i * line * size, lanes, lanes, from + i * weight->l * size, weight->m, width, taps);
+        kernels->turn(to, line, lanes, lanes, from, weight->l, weight->m, width, l_count, taps);
     } else { /* l follow each other */
-        for (int64_t i = 0; i < taps; i++)
-            kernels->turn(to + i * lanes * size, line, lanes, from + i * weight->tap * size, weight->m, width, l_count);
+        kernels->turn(to, lanes, line, lanes, from, weight->tap, weight->m, width, taps, l_count);
     }
 }
 
@@ -81,7 +79,7 @@ void cvg_pack_pairs(const struct cvg_task *t, const struct cvg_gather *view, int
                     tap = tap == taps ? 0 : tap;
                 }
             }
-            t->kernels->turn(pairs + first * lanes + lane, lanes, all, rows, TERMS, real, count);
+            t->kernels->turn(pairs + first * lanes + lane, 0, lanes, all, rows, 0, TERMS, real, 1, count);
         }
 }
 

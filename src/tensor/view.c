@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { SHORT = 16 }; /* rows as short are turned many at a time, where that is a detour */
-
 /* A tensor like the input or, if out, the output. */
 static struct cvg_view view_of(const struct cvg_task *t, cvg_type type, const void *data, int out)
 {
@@ -91,7 +89,7 @@ static void turn_line(const struct cvg_view *v, const struct cvg_kernels *kernel
 {
     float room[ROWS * PLACES];
     if (!cvg_is_half(v->type)) {
-        kernels->turn(to, lanes, lanes, from, v->channel, width, count);
+        kernels->turn(to, 0, lanes, lanes, from, 0, v->channel, width, 1, count);
         return;
     }
     for (int64_t i = 0; i < count; i += PLACES)
@@ -101,8 +99,8 @@ static void turn_line(const struct cvg_view *v, const struct cvg_kernels *kernel
             for (int r = 0; r < rows; r++)
                 cvg_view_take(v, kernels, from + ((l + r) * v->channel + i) * v->size, 1, now,
                               (char *)(room + r * PLACES));
-            kernels->turn((float *)(void *)to + i * lanes + l, lanes, (int)cvg_min(ROWS, lanes - l), room, PLACES, rows,
-                          now);
+            kernels->turn((float *)(void *)to + i * lanes + l, 0, lanes, (int)cvg_min(ROWS, lanes - l), room, 0, PLACES,
+                          rows, 1, now);
         }
 }
 
@@ -239,45 +237,46 @@ void cvg_write_positions(const struct cvg_view *v, const struct cvg_kernels *ker
 /* One plane of cvg_read_framed_lanes(). */
 static void read_framed_plane(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
                               int width, int64_t plane, const int64_t first[2], const int64_t count[2], int lanes,
-                              char *to, char *scratch)
+                              int framed, char *to)
 {
     const int64_t vector = lanes * (int64_t)kernels->size, columns = count[1];
     int64_t low, end, left, right;
     cvg_inside(first[0], 1, count[0], v->extent[1], &low, &end);
     cvg_inside(first[1], 1, columns, v->extent[2], &left, &right);
-    const int64_t inside = right - left;
-    const int together = scratch && inside == v->extent[2] && inside < SHORT && end > low &&
-                         cvg_joins(v->extent, v->step, 1) && !cvg_view_last(v);
 
-    memset(to, 0, (size_t)(low * columns * vector));
-    memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
-    if (together)
-        read_line(v, kernels, cvg_view_at(v, n, channel, plane, first[0] + low, 0), width, (end - low) * inside, lanes,
-                  scratch);
-    for (int64_t y = low; y < end; y++) {
-        char *line = to + y * columns * vector;
+    if (!framed) {
+        memset(to, 0, (size_t)(low * columns * vector));
+        memset(to + end * columns * vector, 0, (size_t)((count[0] - end) * columns * vector));
+    }
+    for (int64_t y = low; y < end && !framed; y++) {
+        char *const line = to + y * columns * vector;
         memset(line, 0, (size_t)(left * vector));
-        if (together)
-            memcpy(line + left * vector, scratch + (y - low) * inside * vector, (size_t)(inside * vector));
-        else if (inside)
-            read_line(v, kernels, cvg_view_at(v, n, channel, plane, first[0] + y, first[1] + left), width, inside,
-                      lanes, line + left * vector);
         memset(line + right * vector, 0, (size_t)((columns - right) * vector));
     }
+    const char *from = cvg_view_at(v, n, channel, plane, first[0] + low, first[1] + left);
+    to += (low * columns + left) * vector;
+    if (end <= low || right <= left)
+        return;
+    if (!cvg_view_last(v) && !cvg_is_half(v->type))
+        kernels->turn(to, columns * lanes, lanes, lanes, from, v->step[1], v->channel, width, end - low, right - left);
+    else
+        for (int64_t y = low; y < end; y++, from += v->step[1] * v->size, to += columns * vector)
+            read_line(v, kernels, from, width, right - left, lanes, to);
 }
 
 void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
-                           int width, const int64_t first[3], const int64_t count[3], int lanes, char *to,
-                           char *scratch)
+                           int width, const int64_t first[3], const int64_t count[3], int lanes, int framed, char *to)
 {
     const int64_t plane = count[1] * count[2] * lanes * (int64_t)kernels->size;
     int64_t low, end;
     cvg_inside(first[0], 1, count[0], v->extent[0], &low, &end);
-    memset(to, 0, (size_t)(low * plane));
+    if (!framed) {
+        memset(to, 0, (size_t)(low * plane));
+        memset(to + end * plane, 0, (size_t)((count[0] - end) * plane));
+    }
     for (int64_t d = low; d < end; d++)
-        read_framed_plane(v, kernels, n, channel, width, first[0] + d, first + 1, count + 1, lanes, to + d * plane,
-                          scratch);
-    memset(to + end * plane, 0, (size_t)((count[0] - end) * plane));
+        read_framed_plane(v, kernels, n, channel, width, first[0] + d, first + 1, count + 1, lanes, framed,
+                          to + d * plane);
 }
 
 void cvg_read_copies(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
@@ -351,9 +350,8 @@ void cvg_read_filters(const struct cvg_filters *f, const struct cvg_kernels *ker
     if (f->k == 1)
         kernels->copy(to, step, cvg_filter_at(f, k, 0, 0), f->tap, 1, taps, width);
     else
-        for (int64_t tap = 0; tap < (f->tap == 1 ? 1 : taps); tap++)
-            kernels->turn(to + tap * step * f->size, step, width, cvg_filter_at(f, k, 0, tap), f->k, width,
-                          f->tap == 1 ? taps : 1);
+        kernels->turn(to, step, step, width, cvg_filter_at(f, k, 0, 0), f->tap, f->k, width, f->tap == 1 ? 1 : taps,
+                      f->tap == 1 ? taps : 1);
 }
 
 void cvg_write_filters(const struct cvg_filters *f, const struct cvg_kernels *kernels, int64_t k, int width, int64_t c,

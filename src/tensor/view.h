@@ -78,12 +78,11 @@ void cvg_finish_lanes(const struct cvg_view *v, const struct cvg_kernels *kernel
                       int width, const int64_t first[3], const int64_t count[3], const struct cvg_finish *finish);
 
 /*
- * The same as cvg_read_lanes(), of a rectangle that may reach outside the tensor, where there are zeros.  scratch: room
- * for as many elements again as a plane has, so that short rows are turned many at a time; or NULL.
+ * The same as cvg_read_lanes(), of a rectangle that may reach outside the tensor, where there are zeros.  framed: they
+ * are there already.
  */
 void cvg_read_framed_lanes(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t channel,
-                           int width, const int64_t first[3], const int64_t count[3], int lanes, char *to,
-                           char *scratch);
+                           int width, const int64_t first[3], const int64_t count[3], int lanes, int framed, char *to);
 
 /*
  * A rectangle that may reach outside the tensor, for width channels from one on of groups of m, channels last: at each

@@ -132,7 +132,7 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, co
     if (!in_place && w->channel == 1) {
         for (int64_t n = 0; n < region->images; n++)
             cvg_read_framed_lanes(source, kernels, region->n + n, channel, (int)count, w->first, w->count,
-                                  (int)w->step[2], to + n * w->image * (int64_t)kernels->size, NULL);
+                                  (int)w->step[2], 0, to + n * w->image * (int64_t)kernels->size);
         return;
     }
     for (int64_t c = 0; !in_place && c < count; c++)

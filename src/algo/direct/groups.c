@@ -12,10 +12,9 @@
  * Groups of M channels that sum L others, channels last: the source is copied L times, so that lane m of a group finds
  * channel l of its group in copy l.  Then it is a filter of one channel with L times as many taps.
  */
-#include "../../tensor/window.h"
 #include "../../text.h"
 #include "../parts.h"
-#include "direct.h"
+#include "groups_open.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -30,6 +29,7 @@ enum {
     CHANNELS = 1024,               /* of one job: along all of them, as they lie, memory is read best */
     TURNED_ELEMENTS = 8192,        /* of turned channels, of the result, about */
     TURNED_CHANNELS = 64,          /* at most */
+    TURNED_LANES = 16,             /* at a time: they stay in the first cache */
     LEAST_CHANNELS = 16,
     LEAST_TURNED = 4,
     BORDER_FILTER = 5,
@@ -37,21 +37,12 @@ enum {
     MOST_PAIRS = 32,         /* of channels of a group, up to which copies pay; */
     MOST_WEIGHED = 48,       /* in grad_weight, of several taps */
     COPIED_ELEMENTS = 32768, /* of all copies, about: they stay in the second cache */
-    SHORTEST_ROW = 8,        /* up to as many results in a row, planes are turned; */
-    SHORT_ROW = 14,          /* or as many, if other forms are slow */
-    WINDOW = 4096,           /* positions of a turned source, at most */
-};
-
-/* One pass, cut into jobs; by the shape alone. */
-struct cut {
-    struct cvg_gather view; /* by these names, grad_weight is like forward */
-    struct cvg_regions regions;
-    int many;                  /* channels in or out of a group */
-    int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
-    int clip[3];               /* in place, borders are classes of their own */
-    int64_t channels;          /* of the destination */
-    int64_t row;               /* elements between taps of the packed weight: all channels, in whole lines */
-    int64_t c_count, c_blocks; /* of one job, in whole lines */
+    /* Planes are turned whose results in a row are at most, */
+    SHORT_ROW = 8,
+    SHORT_STRIDED = 56,  /* with a stride, which costs other forms most; */
+    SHORT_GRADIENT = 14, /* of grad_input, where they are the gradient's */
+    SHORT_WEIGHT = 14,   /* of grad_weight without one */
+    WINDOW = 4096,       /* positions of a turned source, at most */
 };
 
 /*
@@ -64,11 +55,15 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
     if (s->Cg * s->Kg > 1)
         return 0;
     const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
-    const int weight = pass == CVG_GRAD_WEIGHT, slow = (weight || s->stride[2] > 1) && s->C >= LEAST_CHANNELS;
+    const int64_t strided = pass == CVG_GRAD_INPUT ? SHORT_GRADIENT : SHORT_STRIDED;
+    const int64_t row = s->C < LEAST_CHANNELS     ? SHORT_ROW
+                        : s->stride[2] > 1        ? strided
+                        : pass == CVG_GRAD_WEIGHT ? SHORT_WEIGHT
+                                                  : SHORT_ROW;
     if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
         return 0;
     if (s->layout == CVG_CHANNELS_FIRST)
-        return s->C >= LEAST_TURNED && s->out[2] <= (slow ? SHORT_ROW : SHORTEST_ROW);
+        return s->C >= LEAST_TURNED && s->out[2] <= row;
     return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
 }
 
@@ -80,12 +75,13 @@ static int64_t widened_positions(const struct cvg_shape *s, int gradient)
                    cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size))));
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
+static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
     const int gradient = pass == CVG_GRAD_INPUT, turned = turns(s, pass), many = s->Cg * s->Kg > 1;
     const int halves = cvg_is_half(s->type) && s->layout == CVG_CHANNELS_LAST; /* the copies are floats */
-    struct cut cut = {.view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .many = many};
+    struct cvg_groups cut = {
+        .view = cvg_gather_of(s, gradient ? pass : CVG_FORWARD), .weight = pass == CVG_GRAD_WEIGHT, .many = many};
     cut.channels = s->G * cut.view.M;
     cut.copied = turned || many || halves;
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
@@ -104,17 +100,15 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.row = cvg_ceil_div(cut.channels, line) * line;
     cut.c_count = cvg_ceil_div(cvg_even_rows(cut.channels, cvg_max(most, line)), line) * line;
     cut.c_blocks = cvg_ceil_div(cut.channels, cut.c_count);
+    cut.lanes = turned && !halves ? cvg_min(cut.c_count, cvg_ceil_div(TURNED_LANES, line) * line) : cut.c_count;
     return cut;
 }
-
-/* Pieces of a worker's scratch: copied source, turned destination, room for turning, sums of grad_weight, terms. */
-enum { SOURCE, DESTINATION, ROWS, SUMS, A, B };
 
 /* Packs the weight to [l][tap][channel]; job = block of channels. */
 static void pack_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
-    const struct cut *cut = cvg_state(job);
+    const struct cvg_groups *cut = cvg_state(job);
     const int64_t M = cut->view.M, taps = t->shape->filter_size, first = index * cut->c_count;
     const int64_t end = cvg_min(first + cut->c_count, cut->channels);
     const struct cvg_gather_weight weight = cvg_gather_weight(t, &cut->view);
@@ -129,222 +123,90 @@ static void pack_job(const struct cvg_job *job, int64_t index)
         }
 }
 
-/* Channels of a job as neighbours: in the caller's tensor, or copied, from coordinate first on. */
-struct lanes {
-    struct cvg_view view;
-    int64_t first[3];
-};
-
-/* A region of some channels: all its images at once, or turned one by one. */
-struct block {
-    const struct cvg_job *job;
-    const struct cut *cut;
-    struct cvg_view from, to; /* the caller's tensors, source and destination */
-    int64_t channel, width;
-    struct cvg_region region;
-    struct cvg_window window; /* its steps are those of source */
-    struct lanes source, destination;
-};
-
-static struct lanes lanes_of(const struct block *b, const struct cvg_view *v, int64_t copies, const int64_t first[3],
-                             const int64_t count[3], char *to)
-{
-    const struct cut *cut = b->cut;
-    struct lanes lanes = {.view = *v};
-    lanes.view.base += b->channel * v->channel * v->size;
-    if (copies > 0) {
-        const int64_t step = copies * cut->c_count;
-        lanes = (struct lanes){{.base = to,
-                                .size = (int64_t)b->job->task->kernels->size,
-                                .channel = cut->c_count, /* of copies */
-                                .step = {count[1] * count[2] * step, count[2] * step, step}},
-                               {first[0], first[1], first[2]}};
-    }
-    return lanes;
-}
-
-static struct block block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
-                             const struct cvg_view *to)
-{
-    const struct cut *cut = cvg_state(job);
-    const int64_t channel = index % cut->c_blocks * cut->c_count;
-    return (struct block){.job = job,
-                          .cut = cut,
-                          .from = *from,
-                          .to = *to,
-                          .channel = channel,
-                          .width = cvg_min(cut->c_count, cut->channels - channel)};
-}
-
-/* Goes to a region: where its source and destination lie is the same for all images. */
-static void open_region(struct block *b, const struct cvg_region *region)
-{
-    const struct cut *cut = b->cut;
-    struct cvg_window *w = &b->window;
-    b->region = *region;
-    *w = cvg_window_of(&cut->regions, region, cut->clip, !cut->copied, &b->from);
-    b->source = lanes_of(b, &b->from, cut->copied ? cut->view.L : 0, w->first, w->count, cvg_own_piece(b->job, SOURCE));
-    b->destination = lanes_of(b, &b->to, cut->turned, region->begin, region->count, cvg_own_piece(b->job, DESTINATION));
-    w->channel = b->source.view.channel;
-    for (int i = 0; i < 3; i++)
-        w->step[i] = b->source.view.step[i];
-}
-
-/* Moves on to the next images of a region, of which done are done, and copies their source; returns how many. */
-static int64_t open_images(struct block *b, const struct cvg_region *region, int64_t done)
-{
-    const struct cvg_window *w = &b->window;
-    const struct cut *cut = b->cut;
-    const struct cvg_kernels *kernels = b->job->task->kernels;
-    char *const to = cvg_own_piece(b->job, SOURCE);
-    if (!cut->copied)
-        return region->images;
-    b->region.n = region->n + done;
-    b->region.images = 1;
-    if (w->count[0] * w->count[1] * w->count[2] == 0)
-        return 1;
-    if (cut->many)
-        cvg_read_copies(&b->from, kernels, b->region.n, b->channel, b->width, w->first, w->count, cut->view.M,
-                        cut->view.L, cut->c_count, to);
-    else
-        cvg_read_framed_lanes(&b->from, kernels, b->region.n, b->channel, (int)b->width, w->first, w->count,
-                              (int)cut->c_count, to, cvg_own_piece(b->job, ROWS));
-    return 1;
-}
-
-/* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
-struct place {
-    char *source, *destination;
-    int64_t rows, count;
-    int64_t source_row, source_step, row, step; /* elements between rows, and between neighbours */
-};
-
-/* Of image number n of those that are open. */
-static struct place place_of(const struct block *b, const struct cvg_class *class, int64_t n, int64_t plane)
-{
-    const struct cvg_run *run = class->run;
-    const struct lanes *s = &b->source, *d = &b->destination;
-    n += b->region.n;
-    struct place at = {
-        .source =
-            cvg_view_at(&s->view, b->cut->copied ? 0 : n, 0, run[0].source + plane * run[0].source_step - s->first[0],
-                        run[1].source - s->first[1], run[2].source - s->first[2]),
-        .destination = cvg_view_at(&d->view, b->cut->turned ? 0 : n, 0, run[0].at + plane * run[0].step - d->first[0],
-                                   run[1].at - d->first[1], run[2].at - d->first[2]),
-        .source_row = run[1].source_step * s->view.step[1],
-        .source_step = run[2].source_step * s->view.step[2],
-        .row = run[1].step * d->view.step[1],
-        .step = run[2].step * d->view.step[2],
-        .rows = run[1].count,
-        .count = run[2].count,
-    };
-    if (at.rows <= at.count)
-        return at;
-    struct place turned = at; /* neighbours along columns: borders of rows have few along rows */
-    turned.rows = at.count;
-    turned.count = at.rows;
-    turned.source_row = at.source_step;
-    turned.source_step = at.source_row;
-    turned.row = at.step;
-    turned.step = at.row;
-    return turned;
-}
-
-/* Filters the images that are open; turned, the result is finished when it is written. */
-static void filter_images(const struct block *b)
+/* Filters a class of the images that are open; turned, the result is finished when it is written. */
+static void filter_class(const struct cvg_groups_block *b, const struct cvg_groups_class *now)
 {
     const struct cvg_task *t = b->job->task;
-    const struct cut *cut = b->cut;
-    struct cvg_finish finish = cvg_finish_of(t, b->channel);
-    int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
-    for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
-        const struct cvg_run *run = c.now.run;
-        const struct cvg_terms terms = {
-            .count = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, cut->row, 0, to_a, to_b),
-            .a = to_a,
-            .b = to_b};
-        for (int64_t n = 0; n < b->region.images; n++)
-            for (int64_t d = 0; d < run[0].count; d++) {
-                const struct place at = place_of(b, &c.now, n, d);
-                const int64_t columns = cut->many ? COLUMNS : at.count, size = b->source.view.size;
-                for (int64_t i = 0; i < at.count; i += columns)
-                    t->kernels->filter_lanes(at.rows, cvg_min(columns, at.count - i), b->width, &terms,
-                                             cvg_at(t, b->job->base, b->channel), at.source + i * at.source_step * size,
-                                             at.source_row, at.source_step, at.destination + i * at.step * size, at.row,
-                                             at.step, cut->turned ? &cvg_plain : &finish);
-            }
-    }
-    if (cut->turned) {
-        cvg_finish_positive(t, b->destination.view.base, (int)cut->c_count,
-                            b->region.count[0] * b->region.count[1] * b->region.count[2], &finish);
-        cvg_write_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
-                        (int)cut->c_count, b->destination.view.base, &finish);
+    const struct cvg_groups *cut = b->cut;
+    const struct cvg_finish finish = cut->turned ? cvg_plain : cvg_finish_of(t, b->channel);
+    for (int64_t n = 0; n < b->region.images; n++)
+        for (int64_t d = 0; d < now->class.run[0].count; d++) {
+            const struct cvg_groups_place at = cvg_groups_place_of(b, &now->class, n, d);
+            const int64_t columns = cut->many ? COLUMNS : at.count, size = b->source.view.size;
+            for (int64_t i = 0; i < at.count; i += columns)
+                t->kernels->filter_lanes(at.rows, cvg_min(columns, at.count - i), b->width, &now->terms,
+                                         cvg_at(t, b->job->base, b->channel), at.source + i * at.source_step * size,
+                                         at.source_row, at.source_step, at.destination + i * at.step * size, at.row,
+                                         at.step, &finish);
+        }
+}
+
+static void filter_images(const struct cvg_groups_block *b)
+{
+    const struct cvg_task *t = b->job->task;
+    cvg_groups_each(b, filter_class);
+    if (b->cut->turned) {
+        const int lanes = (int)b->cut->lanes;
+        const int64_t *const count = b->region.count;
+        struct cvg_finish finish = cvg_finish_of(t, b->channel);
+        cvg_finish_positive(t, b->destination.view.base, lanes, count[0] * count[1] * count[2], &finish);
+        cvg_write_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, count, lanes,
+                        b->destination.view.base, &finish);
     }
 }
 
 static void region_job(const struct cvg_job *job, int64_t index)
 {
-    const struct cut *cut = cvg_state(job);
+    const struct cvg_groups *cut = cvg_state(job);
     const int gradient = cut->regions.gradient;
     const struct cvg_view source = cvg_view_source(job->task, gradient), result = cvg_view_result(job->task, gradient);
-    const struct cvg_region region = cvg_region_at(&cut->regions, index / cut->c_blocks);
-    struct block b = block_of(job, index, &source, &result);
-    open_region(&b, &region);
-    for (int64_t n = 0; n < region.images;) {
-        n += open_images(&b, &region, n);
-        filter_images(&b);
-    }
+    struct cvg_groups_block b = cvg_groups_block_of(job, index, &source, &result);
+    cvg_groups_run(&b, index / cut->c_blocks, filter_images);
 }
 
-/* Adds the products of the images that are open to sums of grad_weight. */
-static void weigh_images(const struct block *b, char *sums)
+/* Adds the products of a class of the images that are open to sums of grad_weight. */
+static void weigh_class(const struct cvg_groups_block *b, const struct cvg_groups_class *now)
 {
-    const struct cvg_task *t = b->job->task;
-    const struct cut *cut = b->cut;
-    const int64_t row = cut->c_count, size = b->source.view.size;
-    int64_t *const to_a = cvg_own_piece(b->job, A), *const to_b = cvg_own_piece(b->job, B);
-    if (cut->turned)
-        cvg_read_lanes(&b->to, t->kernels, b->region.n, b->channel, (int)b->width, b->region.begin, b->region.count,
-                       (int)row, b->destination.view.base);
-    for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b->region, cut->clip); cvg_next_class(&c);) {
-        const struct cvg_run *run = c.now.run;
-        const int64_t taps = cvg_class_terms(t->shape, &c.now, &b->window, cut->view.L, 1, 0, to_a, to_b);
-        for (int64_t n = 0; n < b->region.images; n++)
-            for (int64_t d = 0; d < run[0].count; d++) {
-                const struct place at = place_of(b, &c.now, n, d);
-                /* Taps that follow each other in the filter, as those of a whole class do. */
-                for (int64_t tap = 0, count; tap < taps; tap += count) {
-                    for (count = 1; tap + count < taps && to_b[tap + count] == to_b[tap] + count;)
-                        count++;
-                    t->kernels->weigh_lanes(at.rows, at.count, b->width, count, to_a + tap, at.source, at.source_row,
-                                            at.source_step, at.destination, at.row, at.step,
-                                            sums + to_b[tap] * row * size, row);
-                }
+    const struct cvg_terms *taps = &now->terms;
+    const int64_t row = b->cut->c_count, first = b->channel - b->first;
+    for (int64_t n = 0; n < b->region.images; n++)
+        for (int64_t d = 0; d < now->class.run[0].count; d++) {
+            const struct cvg_groups_place at = cvg_groups_place_of(b, &now->class, n, d);
+            /* Taps that follow each other in the filter, as those of a whole class do. */
+            for (int64_t tap = 0, count; tap < taps->count; tap += count) {
+                for (count = 1; tap + count < taps->count && taps->b[tap + count] == taps->b[tap] + count;)
+                    count++;
+                b->job->task->kernels->weigh_lanes(
+                    at.rows, at.count, b->width, count, taps->a + tap, at.source, at.source_row, at.source_step,
+                    at.destination, at.row, at.step,
+                    cvg_at(b->job->task, cvg_own_piece(b->job, CVG_GROUPS_SUMS), taps->b[tap] * row + first), row);
             }
-    }
+        }
+}
+
+static void weigh_images(const struct cvg_groups_block *b)
+{
+    if (b->cut->turned)
+        cvg_read_lanes(&b->to, b->job->task->kernels, b->region.n, b->channel, (int)b->width, b->region.begin,
+                       b->region.count, (int)b->cut->lanes, b->destination.view.base);
+    cvg_groups_each(b, weigh_class);
 }
 
 /* Job: a block of channels and a part of the sum. */
 static void weight_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
-    const struct cut *cut = cvg_state(job);
+    const struct cvg_groups *cut = cvg_state(job);
     const int64_t taps = t->shape->filter_size, L = cut->view.L, part = index / cut->c_blocks;
     const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
     const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
-    struct block b = block_of(job, index, &input, &gradient);
-    char *const sums = cvg_own_piece(job, SUMS);
+    struct cvg_groups_block b = cvg_groups_block_of(job, index, &input, &gradient);
+    char *const sums = cvg_own_piece(job, CVG_GROUPS_SUMS);
     memset(sums, 0, (size_t)(L * taps * cut->c_count) * t->kernels->size);
-    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
-        const struct cvg_region region = cvg_region_at(&cut->regions, i);
-        open_region(&b, &region);
-        for (int64_t n = 0; n < region.images;) {
-            n += open_images(&b, &region, n);
-            weigh_images(&b, sums);
-        }
-    }
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
+        cvg_groups_run(&b, i, weigh_images);
     const struct cvg_filters to = cvg_parts_filters(job, part);
-    cvg_write_filters(&to, t->kernels, b.channel, (int)b.width, 0, L, 0, taps, (int)cut->c_count, sums,
+    cvg_write_filters(&to, t->kernels, b.first, (int)(b.end - b.first), 0, L, 0, taps, (int)cut->c_count, sums,
                       cvg_parts_finish(job));
 }
 
@@ -383,7 +245,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
-    const struct cut *cut = cvg_state_of(work);
+    const struct cvg_groups *cut = cvg_state_of(work);
     cvg_write(w, "lanes of channels of many groups: %" PRId64 " channels and %" PRId64 " places a job, %s",
               cut->c_count, cut->regions.images * cut->regions.part[0] * cut->regions.part[1] * cut->regions.part[2],
               cut->many     ? "a copy for each channel of a sum"
@@ -392,24 +254,27 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
 }
 
 /* Lays out scratch; enough for any batch. */
-static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut, cvg_pass pass,
-                    struct cvg_work *work)
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cvg_groups *cut,
+                    cvg_pass pass, struct cvg_work *work)
 {
     const int64_t *part = cut->regions.part, terms = cut->view.L * s->filter_size;
-    const int64_t window = cut->copied ? cvg_times(cvg_window_size(&cut->regions, 1), cut->c_count) : 0;
-    const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->c_count) : 0;
+    int64_t classes = 1; /* stride phases */
+    for (int i = 0; i < 3 && pass == CVG_GRAD_INPUT; i++)
+        classes *= cvg_min(s->stride[i], s->in[i]);
+    const int64_t window = cut->copied ? cvg_times(cvg_window_size(&cut->regions, 1), cut->lanes) : 0;
+    const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->lanes) : 0;
     cvg_work_piece(work, cvg_times(cut->view.L, window), kernels->size);
     cvg_work_piece(work, region, kernels->size);
-    cvg_work_piece(work, cut->many || (cut->turned && s->layout == CVG_CHANNELS_LAST) ? 0 : window, kernels->size);
     cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(terms, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
+    cvg_work_piece(work, cut->copied ? classes : 0, sizeof(struct cvg_groups_class));
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
-    struct cut *cut = cvg_work_state(work, sizeof *cut);
+    struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
     (void)workers;
     *cut = cut_of(s, kernels, pass);
     if (pass == CVG_GRAD_WEIGHT)

@@ -77,17 +77,17 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     const int borders = first != NULL;
     const int64_t lines = lines_of(w, run->tiles[0], borders), columns = columns_of(w, run->tiles[1], borders);
     const int64_t vector = kernels->vector * (int64_t)kernels->size;
-    char *window = scratch, *turned = window + lines * columns * vector;
+    char *window = scratch, *room = window + lines * columns * vector;
     int64_t corner[3] = {0};
     for (int i = 0; i < 2; i++)
         corner[1 + i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
     cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[3]){1, lines, columns},
-                          kernels->vector, window, turned);
+                          kernels->vector, 0, window);
     const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,
                                          first ? maps[1].spread_input : maps[1].evaluate_output};
     const struct cvg_winograd_steps read = {w->axis[1].m * kernels->vector, columns * kernels->vector, kernels->vector};
     const struct cvg_winograd_steps write = {planes->row, w->axis[1].n * planes->plane, planes->plane};
     for (int64_t row = 0; row < run->tiles[0]; row++)
         cvg_winograd_transform(kernels, &map, run->tiles[1], &read, window + row * w->axis[0].m * columns * vector,
-                               &write, (char *)to + row * run->tiles[1] * planes->row * (int64_t)kernels->size, turned);
+                               &write, (char *)to + row * run->tiles[1] * planes->row * (int64_t)kernels->size, room);
 }

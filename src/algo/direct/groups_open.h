@@ -1,0 +1,74 @@
+/*
+ * What a job of groups.c works on: a region of some channels, opened as it lies in the caller's tensors, or copied,
+ * image after image.
+ */
+#ifndef CVG_GROUPS_OPEN_H
+#define CVG_GROUPS_OPEN_H
+
+#include "../../tensor/window.h"
+#include "direct.h"
+
+/* One pass, cut into jobs; by the shape alone. */
+struct cvg_groups {
+    struct cvg_gather view; /* by these names, grad_weight is like forward */
+    struct cvg_regions regions;
+    int weight;                /* grad_weight */
+    int many;                  /* channels in or out of a group */
+    int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
+    int clip[3];               /* in place, borders are classes of their own */
+    int64_t channels;          /* of the destination */
+    int64_t row;               /* elements between taps of the packed weight: all channels, in whole lines */
+    int64_t c_count, c_blocks; /* of one job, in whole lines; */
+    int64_t lanes;             /* that are copied at a time */
+};
+
+/* Pieces of a worker's scratch: copied source, turned destination, sums of grad_weight, terms, classes. */
+enum { CVG_GROUPS_SOURCE, CVG_GROUPS_DESTINATION, CVG_GROUPS_SUMS, CVG_GROUPS_A, CVG_GROUPS_B, CVG_GROUPS_CLASSES };
+
+/* Channels of a job as neighbours: in the caller's tensor, or copied, from coordinate first on. */
+struct cvg_groups_lanes {
+    struct cvg_view view;
+    int64_t first[3];
+};
+
+/* A region of some channels: all its images and channels at once, or copied one by one, and some at a time. */
+struct cvg_groups_block {
+    const struct cvg_job *job;
+    const struct cvg_groups *cut;
+    struct cvg_view from, to; /* the caller's tensors, source and destination */
+    int64_t first, end;       /* channels; */
+    int64_t channel, width;   /* those that are open */
+    struct cvg_region region;
+    struct cvg_window window; /* its steps are those of source */
+    int64_t listed;           /* classes, if they are the same for all images and channels */
+    struct cvg_groups_lanes source, destination;
+};
+
+struct cvg_groups_block cvg_groups_block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
+                                            const struct cvg_view *to);
+
+/* A class and its terms; of grad_weight they are taps. */
+struct cvg_groups_class {
+    struct cvg_class class;
+    struct cvg_terms terms;
+};
+
+/* Opens a region, piece by piece, and does something to each. */
+void cvg_groups_run(struct cvg_groups_block *block, int64_t region, void (*run)(const struct cvg_groups_block *block));
+
+/* Does something to each class of what is open. */
+void cvg_groups_each(const struct cvg_groups_block *block,
+                     void (*run)(const struct cvg_groups_block *block, const struct cvg_groups_class *class));
+
+/* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
+struct cvg_groups_place {
+    char *source, *destination;
+    int64_t rows, count;
+    int64_t source_row, source_step, row, step; /* elements between rows, and between neighbours */
+};
+
+/* Of image number n of those that are open. */
+struct cvg_groups_place cvg_groups_place_of(const struct cvg_groups_block *block, const struct cvg_class *class,
+                                            int64_t n, int64_t plane);
+
+#endif
