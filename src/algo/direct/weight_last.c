@@ -5,8 +5,8 @@
  *
  * Lanes are channels of the one tensor, tile rows channels of the other, whichever fills vectors better and lies so
  * in the result.  A job owns a block of both and sums over regions of the output; the positions of a region at which a
- * tap meets the input are walked in both tensors at once.  Nothing is copied, but lanes that fill no vector, and those
- * whose positions lie so far apart that they meet in few sets of the cache.
+ * tap meets the input are walked in both tensors at once.  Nothing is copied, but lanes that fill no vector, and lanes
+ * and rows whose positions lie so far apart that they meet in few sets of the cache.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
@@ -34,7 +34,11 @@ enum {
 
     MANY_K = 1024,         /* k that lie too far apart to be tile rows */
     FAR = 128,             /* elements between positions: lanes meet in few cache sets, so they are copied, */
-    MANY_ROWS = 128,       /* if as many tile rows read them */
+    MANY_ROWS = 128,       /* if as many tile rows read them; */
+    MEET = 1024,           /* bytes: rows that lie multiples of it apart do so, too, and are copied, */
+    MANY_LANES = 128,      /* if as many lanes read them, */
+    MOST_ROW_BYTES = 3072, /* and no more than these, */
+    APART = 16,            /* to so many elements more apart */
     FROM_MEMORY = 3 << 18, /* elements of both tensors that no near cache holds */
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
@@ -44,7 +48,8 @@ struct cut {
     struct cvg_regions regions;
     int lanes_of_c;
     int ahead;           /* what the next region reads is asked for: it comes from memory, all channels at a time */
-    int copied;          /* all lanes, not just those that fill no vector */
+    int copied;          /* all lanes, not just those that fill no vector; */
+    int rows_copied;     /* and rows */
     int64_t lanes, rows; /* channels of a group */
     int64_t lane_count, lane_blocks, row_count, row_blocks, taps, tap_blocks;
     int64_t jobs;                   /* of one part of the sum; */
@@ -96,6 +101,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
                 cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
     cut.copied = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2] >= FAR && cut.row_count >= MANY_ROWS;
+    const int64_t size = (int64_t)kernels->size, rows_step = (cut.lanes_of_c ? s->out_steps : s->in_steps).axis[2];
+    cut.rows_copied = s->filter_size == 1 && rows_step * size % MEET == 0 && cut.lane_count >= MANY_LANES &&
+                      cut.most_rows * size <= MOST_ROW_BYTES;
     return cut;
 }
 
@@ -107,7 +115,7 @@ static int64_t most_groups(const struct cvg_shape *s, const struct cvg_kernels *
 }
 
 /* Pieces of a worker's scratch. */
-enum { LANES_COPIED, SUM, A, B };
+enum { LANES_COPIED, ROWS_COPIED, SUM, A, B };
 
 /* Shares partial sums and lays out scratch; enough for any batch. */
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
@@ -116,6 +124,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->lane_count);
     cvg_parts_share(s, kernels, cvg_parts_most(s, cut->fewest_jobs), work);
     cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
+    cvg_work_piece(work, cut->rows_copied ? positions * (cut->most_rows + APART) : 0, kernels->size);
     cvg_work_piece(work, most_groups(s, kernels, cut) * cut->most_rows * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
     cvg_work_piece(work, positions, sizeof(int64_t));
@@ -134,44 +143,55 @@ struct block {
     int64_t g, lane, lane_count, row, row_count, tap, taps;
     int64_t lanes; /* with those that do not exist, which fill the last tile */
     struct cvg_view rows_of, lanes_of;
-    char *copied, *sums; /* sums: [row][tap][lane] */
+    char *copied, *rows_copied, *sums; /* sums: [row][tap][lane] */
     int64_t *a, *b;
     struct steps *listed; /* what a and b list */
 };
 
-/* Copies the lanes of all positions, one after the other. */
-static void copy_lanes(const struct block *block, const struct steps *w, const char *from, int64_t width, int64_t lanes)
+static int64_t positions_of(const struct steps *w)
 {
-    const struct cvg_kernels *kernels = block->task->kernels;
+    int64_t count = 1;
+    for (int64_t i = 0; i < w->levels; i++)
+        count *= w->count[i];
+    return count;
+}
+
+/* Copies so many lanes or rows of all positions, which step says, to places that lie to_step apart. */
+static void copy_positions(const struct cvg_kernels *kernels, const struct steps *w, const int64_t *step,
+                           const char *from, int64_t width, char *to, int64_t to_step)
+{
     const int64_t size = (int64_t)kernels->size, inner = w->count[w->levels - 1];
     int64_t lines = 1, at[CVG_LEVELS] = {0};
-    char *to = block->copied;
     for (int64_t i = 0; i < w->levels - 1; i++)
         lines *= w->count[i];
-    if (width < lanes)
-        memset(to, 0, (size_t)(lines * inner * lanes * size));
-    for (int64_t line = 0; line < lines; line++, to += inner * lanes * size) {
+    for (int64_t line = 0; line < lines; line++, to += inner * to_step * size) {
         int64_t offset = 0;
         for (int64_t i = 0; i < w->levels - 1; i++)
-            offset += at[i] * w->lanes[i];
-        kernels->copy(to, lanes, from + offset * size, w->lanes[w->levels - 1], 1, inner, width);
+            offset += at[i] * step[i];
+        kernels->copy(to, to_step, from + offset * size, step[w->levels - 1], 1, inner, width);
         for (int64_t i = w->levels - 2; i >= 0 && ++at[i] == w->count[i]; i--)
             at[i] = 0;
     }
 }
 
+/* The steps of positions that are copied, to_step apart. */
+static void steps_copied(const struct steps *w, int64_t to_step, int64_t *step)
+{
+    for (int64_t i = w->levels - 1; i >= 0; to_step *= w->count[i--])
+        step[i] = to_step;
+}
+
 /* Lists all positions, unless they are listed. */
 static struct cvg_terms terms_of(const struct block *block, const struct steps *w)
 {
-    struct cvg_terms terms = {.count = 1, .a = block->a, .b = block->b};
+    struct cvg_terms terms = {.a = block->a, .b = block->b};
     if (memcmp(w, block->listed, sizeof *w)) {
         *block->listed = *w;
         block->a[0] = block->b[0] = 0;
         for (int64_t i = w->levels - 1, count = 1; i >= 0; i--)
             count = cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
     }
-    for (int64_t i = 0; i < w->levels; i++)
-        terms.count *= w->count[i];
+    terms.count = positions_of(w);
     return terms;
 }
 
@@ -234,15 +254,22 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
     struct ahead ahead = {.each = 0};
     if (asks)
         ahead = ahead_of(block, &in_place, rows, lanes);
+    if (cut->rows_copied) {
+        const int64_t step = block->row_count + APART;
+        copy_positions(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
+        steps_copied(&in_place, step, in_place.rows);
+        rows = block->rows_copied;
+    }
     for (int64_t l = 0; l < block->lane_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->lane_count - l);
         const int copied = cut->copied || tile->lanes > block->lane_count - l;
         if (copied) {
-            int64_t step = tile->lanes;
+            const int64_t width = cvg_min(tile->lanes, block->lane_count - l);
             near = in_place;
-            for (int64_t i = near.levels - 1; i >= 0; step *= near.count[i--])
-                near.lanes[i] = step;
-            copy_lanes(block, &in_place, lanes + l * size, cvg_min(tile->lanes, block->lane_count - l), tile->lanes);
+            steps_copied(&near, tile->lanes, near.lanes);
+            if (width < tile->lanes)
+                memset(block->copied, 0, (size_t)(positions_of(&near) * tile->lanes * size));
+            copy_positions(kernels, &in_place, in_place.lanes, lanes + l * size, width, block->copied, tile->lanes);
         }
         struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
         const int64_t tiles = cvg_ceil_div(block->row_count, tile->rows);
@@ -300,6 +327,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                       .listed = &listed,
                       .cut = cut,
                       .copied = cvg_own_piece(job, LANES_COPIED),
+                      .rows_copied = cvg_own_piece(job, ROWS_COPIED),
                       .sums = cvg_own_piece(job, SUM),
                       .a = cvg_own_piece(job, A),
                       .b = cvg_own_piece(job, B)};
