@@ -196,6 +196,7 @@ struct block {
     struct scratch x;
     struct cvg_filters to; /* the result, or partial sums of it */
     const struct cvg_finish *finish;
+    int first; /* there are no sums yet */
 };
 
 /* The tile rows from one on that are neighbours, of count. */
@@ -240,7 +241,7 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
             for (int r = 0; r < count; r++)
                 place[r] = x->place[done + r] * tile->lanes;
             tile->run(count, &terms, w->base + (near ? x->row[done] * size : 0), near ? NULL : x->row + done, b,
-                      x->sums + k * block->c_count * block->taps * size, place, 0);
+                      x->sums + k * block->c_count * block->taps * size, place, block->first);
             done += count;
         }
         k += tile->lanes;
@@ -352,9 +353,14 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     b.g = index % s->G;
     const int64_t part = index / s->G, each = cvg_ceil_div(cut->regions.count, job->work->parts);
 
-    memset(b.x.sums, 0, (size_t)(b.c_count * b.taps * cvg_panel_lanes(task.kernels, b.k_count)) * task.kernels->size);
-    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
+    /* Of few channels, a tap that nowhere meets the input has no tile rows; and there may be nothing to add. */
+    if (cut->few || part * each >= cut->regions.count)
+        memset(b.x.sums, 0,
+               (size_t)(b.c_count * b.taps * cvg_panel_lanes(task.kernels, b.k_count)) * task.kernels->size);
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
+        b.first = !cut->few && i == part * each;
         add_region(&b, i);
+    }
     b.to = cvg_parts_filters(job, part);
     b.finish = cvg_parts_finish(job);
     if (cut->swap)

@@ -143,7 +143,10 @@ struct block {
     int64_t g, lane, lane_count, row, row_count, tap, taps;
     int64_t lanes; /* with those that do not exist, which fill the last tile */
     struct cvg_view rows_of, lanes_of;
-    char *copied, *rows_copied, *sums; /* sums: [row][tap][lane] */
+    char *copied, *rows_copied;
+    char *sums; /* [row][tap][lane] */
+    int64_t sums_row;
+    int in_result; /* that is where they are: they are made at once, and written as they are */
     int64_t *a, *b;
     struct steps *listed; /* what a and b list */
 };
@@ -226,8 +229,8 @@ static void ask(struct ahead *a, struct cvg_terms *terms)
     *(of_lanes ? &a->lanes_left : &a->rows_left) -= a->each;
 }
 
-/* Adds the products of one tap in one region. */
-static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap)
+/* Adds the products of one tap in one region; first: to nothing.  Returns whether there are any. */
+static int add_tap(const struct block *block, const struct cvg_region *region, int64_t tap, int first)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const struct cvg_shape *s = block->task->shape;
@@ -239,7 +242,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
     int64_t at[3], input, output;
     cvg_split(block->tap + tap, s->filter, at);
     if (!cvg_tap_walk(s, region, at, in, out, &walk, &input, &output))
-        return;
+        return 0;
     struct steps in_place = {.levels = walk.levels}, near;
     for (int i = 0; i < walk.levels; i++) {
         in_place.count[i] = walk.count[i];
@@ -272,33 +275,40 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
             copy_positions(kernels, &in_place, in_place.lanes, lanes + l * size, width, block->copied, tile->lanes);
         }
         struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
+        terms.claims = block->in_result;
         const int64_t tiles = cvg_ceil_div(block->row_count, tile->rows);
         for (int64_t r = 0, i = 0; i < tiles; i++) {
             const int count = (int)((block->row_count - r) / (tiles - i)); /* as even as can be */
             int64_t place[CVG_TILE_ROWS];
             for (int j = 0; j < count; j++)
-                place[j] = ((r + j) * block->taps + tap) * block->lanes;
+                place[j] = (r + j) * block->sums_row + tap * block->lanes;
             if (asks)
                 ask(&ahead, &terms);
             tile->run(count, &terms, rows + r * size, NULL, copied ? block->copied : lanes + l * size,
-                      block->sums + l * size, place, 0);
+                      block->sums + l * size, place, first);
             r += count;
         }
         l += tile->lanes;
     }
+    return 1;
 }
 
-/* Writes the finished sums to the result, or to this part's partial sums. */
+/* Rows and lanes of the block's group in the result, or in this part's partial sums, by the names of k and c. */
+static struct cvg_filters filters_of(const struct block *block, struct cvg_filters to)
+{
+    const struct cut *cut = block->cut;
+    const int64_t row_step = cut->lanes_of_c ? to.k : to.c, lane_step = cut->lanes_of_c ? to.c : to.k;
+    to.base += block->g * (cut->lanes_of_c ? cut->rows * row_step : cut->lanes * lane_step) * to.size;
+    to.k = row_step;
+    to.c = lane_step;
+    return to;
+}
+
+/* Writes the finished sums there. */
 static void write_sums(const struct block *block, struct cvg_filters to, const struct cvg_finish *finish)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
-    const int64_t row_step = block->cut->lanes_of_c ? to.k : to.c, lane_step = block->cut->lanes_of_c ? to.c : to.k;
-    const int64_t size = to.size, line = block->taps * block->lanes;
-    to.k = row_step;
-    to.c = lane_step;
-    const int64_t first =
-        block->g * (block->cut->lanes_of_c ? block->cut->rows * row_step : block->cut->lanes * lane_step);
-    to.base += first * size;
+    const int64_t row_step = to.k, lane_step = to.c, size = to.size, line = block->sums_row;
     if (lane_step != 1 && row_step == 1)
         for (int64_t tap = 0; tap < block->taps; tap++)
             kernels->unturn(cvg_filter_at(&to, block->row, block->lane, block->tap + tap), lane_step,
@@ -315,6 +325,21 @@ static void write_sums(const struct block *block, struct cvg_filters to, const s
         for (int64_t r = 0; r < block->row_count; r++)
             kernels->put_rows(cvg_filter_at(&to, block->row + r, block->lane, block->tap), to.tap, 1,
                               block->sums + r * line * size, block->lanes, block->taps, block->lane_count, finish);
+}
+
+/* Goes to a group, with its sums in scratch, or where they need nothing but be made, in the result. */
+static void place_group(struct block *b, int64_t g, char *sums, const struct cvg_filters *to,
+                        const struct cvg_finish *finish)
+{
+    b->g = g;
+    b->sums = sums;
+    const struct cvg_filters own = filters_of(b, *to);
+    b->in_result = b->cut->regions.count == 1 && b->task->shape->filter_size == 1 && own.c == 1 &&
+                   b->lanes == b->lane_count && finish->scale == 1 && !finish->accumulate;
+    if (b->in_result) {
+        b->sums = cvg_filter_at(&own, b->row, b->lane, 0);
+        b->sums_row = own.k;
+    }
 }
 
 static void weight_job(const struct cvg_job *job, int64_t index)
@@ -347,23 +372,31 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t blocks = cvg_ceil_div(s->G, cut->groups), first = index % blocks * cut->groups;
     const int64_t groups = cvg_min(cut->groups, s->G - first);
     const int64_t part = index / blocks, each = cvg_ceil_div(cut->regions.count, job->work->parts);
-    const int64_t size = b.row_count * b.taps * b.lanes * (int64_t)t->kernels->size;
+    const struct cvg_filters to = cvg_parts_filters(job, part);
+    const struct cvg_finish *const finish = cvg_parts_finish(job);
+    b.sums_row = b.taps * b.lanes;
+    const int64_t size = b.row_count * b.sums_row * to.size;
     char *const sums = b.sums;
+    uint64_t fresh = ~(uint64_t)0; /* taps whose sums have no products yet */
 
-    memset(sums, 0, (size_t)(groups * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
-        for (int64_t tap = 0; tap < b.taps; tap++)
+        for (int64_t tap = 0; tap < b.taps; tap++) {
+            int added = 0;
             for (int64_t g = 0; g < groups; g++) {
-                b.g = first + g;
-                b.sums = sums + g * size;
-                add_tap(&b, &region, tap);
+                place_group(&b, first + g, sums + g * size, &to, finish);
+                added = add_tap(&b, &region, tap, fresh >> tap & 1);
             }
+            fresh &= ~((uint64_t)added << tap);
+        }
     }
     for (int64_t g = 0; g < groups; g++) {
-        b.g = first + g;
-        b.sums = sums + g * size;
-        write_sums(&b, cvg_parts_filters(job, part), cvg_parts_finish(job));
+        place_group(&b, first + g, sums + g * size, &to, finish);
+        for (int64_t tap = 0; tap < b.taps; tap++)
+            for (int64_t r = 0; fresh >> tap & 1 && r < b.row_count; r++)
+                memset(b.sums + (r * b.sums_row + tap * b.lanes) * to.size, 0, (size_t)(b.lanes * to.size));
+        if (!b.in_result)
+            write_sums(&b, filters_of(&b, to), finish);
     }
 }
 
