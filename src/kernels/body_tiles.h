@@ -101,7 +101,7 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
     const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most,
               asks = can && terms->ahead;
     /* Fewer addresses find registers.  Code of its own is for what gains most: narrow tiles of float. */
-    int even = vecs == 1 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS && row;
+    int even = vecs <= 2 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS && row;
     for (int i = 2; even && i < rows; i++)
         even = row[i] - row[i - 1] == row[1] - row[0];
     for (int64_t i = 0; !can && terms->ahead && i < terms->count; i++)
