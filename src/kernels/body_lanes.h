@@ -136,41 +136,60 @@ struct weighed {
 };
 
 /* A vector of channels, of which left exist, and so many taps; taps is a constant. */
-INLINE void weigh_block(const int taps, const int64_t left, const struct weighed *w, const int64_t *at, const real *s,
-                        const real *g, real *sums, int64_t sums_row)
+INLINE void weigh_block(const int taps, const int64_t left, const struct weighed *w, const int64_t *at,
+                        const int64_t *to, const real *s, const real *g, real *sums)
 {
     vec sum[LANE_TAPS];
     UNROLL_FOR (int t = 0; t < taps; t++)
-        sum[t] = lanes_load(sums + t * sums_row, left);
+        sum[t] = lanes_load(sums + to[t], left);
     for (int64_t r = 0; r < w->rows; r++, g += w->gradient_gap, s += w->src_gap)
         for (int64_t i = 0; i < w->count; i++, g += w->gradient_step, s += w->src_step) {
             const vec gv = lanes_load(g, left);
             UNROLL_FOR (int t = 0; t < taps; t++)
                 sum[t] = v_fma(gv, lanes_load(s + at[t], left), sum[t]);
         }
+    ONE_ADDRESS(to); /* the places are read again, not kept */
     UNROLL_FOR (int t = 0; t < taps; t++)
-        lanes_store(sums + t * sums_row, sum[t], left);
+        lanes_store(sums + to[t], sum[t], left);
+}
+
+/* Taps to do next: one or two sums wait for themselves. */
+INLINE int weigh_next(int64_t taps, int full)
+{
+    if (full && LANE_TAPS == 9)
+        return taps >= 9 && taps != 10 ? 9 : taps >= 6 && taps != 7 ? 6 : taps >= 4 ? 4 : taps >= 3 ? 3 : 1;
+    return taps >= 3 ? 3 : 1;
 }
 
 /* All of their channels. */
-static void weigh_piece(const struct weighed *w, int64_t width, int64_t taps, const int64_t *at, const real *src,
-                        const real *gradient, real *sums, int64_t sums_row)
+static void weigh_piece(const struct weighed *w, int64_t width, int64_t taps, const int64_t *at, const int64_t *to,
+                        const real *src, const real *gradient, real *sums)
 {
     for (int64_t l = 0; l < width; l += VW, src += VW, gradient += VW, sums += VW) {
         const int64_t left = width - l;
-        int64_t t = 0;
-        for (; LANE_TAPS > 3 && left >= VW && t + LANE_TAPS <= taps; t += LANE_TAPS)
-            weigh_block(LANE_TAPS, VW, w, at + t, src, gradient, sums + t * sums_row, sums_row);
-        for (; t + 3 <= taps; t += 3)
-            weigh_block(3, left, w, at + t, src, gradient, sums + t * sums_row, sums_row);
-        for (; t < taps; t++)
-            weigh_block(1, left, w, at + t, src, gradient, sums + t * sums_row, sums_row);
+        for (int64_t t = 0, now; t < taps; t += now) {
+            now = weigh_next(taps - t, left >= VW);
+#define WEIGH(taps, left) weigh_block(taps, left, w, at + t, to + t, src, gradient, sums)
+#ifndef SMALL
+            if (now == 9)
+                WEIGH(9, VW);
+            else if (now == 6)
+                WEIGH(6, VW);
+            else if (now == 4)
+                WEIGH(4, VW);
+            else
+#endif
+                if (now == 3)
+                WEIGH(3, left);
+            else
+                WEIGH(1, left);
+        }
     }
 }
 
-static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const void *src,
-                        int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
-                        int64_t gradient_step, void *sums, int64_t sums_row)
+static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const int64_t *to,
+                        const void *src, int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
+                        int64_t gradient_step, void *sums)
 {
     /* Few channels of all rows at a time, and few positions: most of what they read is near. */
     const int64_t far = src_step > gradient_step ? LANE_WEIGHED / 2 : LANE_WEIGHED;
@@ -189,9 +208,8 @@ static void weigh_lanes(int64_t rows, int64_t count, int64_t width, int64_t taps
                                           .src_gap = src_row - now * src_step,
                                           .gradient_step = gradient_step,
                                           .gradient_gap = gradient_row - now * gradient_step};
-                weigh_piece(&w, width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS, taps, at,
+                weigh_piece(&w, width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS, taps, at, to,
                             (const real *)src + r * src_row + i * src_step + l,
-                            (const real *)gradient + r * gradient_row + i * gradient_step + l, (real *)sums + l,
-                            sums_row);
+                            (const real *)gradient + r * gradient_row + i * gradient_step + l, (real *)sums + l);
             }
 }

@@ -157,12 +157,12 @@ struct cvg_kernels {
     /*
      * And the gradient of their weight: for t < taps, l < width, in the order of r < rows and i < count,
      *
-     *   sums[t*sums_row + l] += sum over r, i of gradient[r*gradient_row + i*gradient_step + l] *
-     *                                            src[r*src_row + i*src_step + at[t] + l]
+     *   sums[to[t] + l] += sum over r, i of gradient[r*gradient_row + i*gradient_step + l] *
+     *                                       src[r*src_row + i*src_step + at[t] + l]
      */
-    void (*weigh_lanes)(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const void *src,
-                        int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
-                        int64_t gradient_step, void *sums, int64_t sums_row);
+    void (*weigh_lanes)(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const int64_t *to,
+                        const void *src, int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
+                        int64_t gradient_step, void *sums);
 
     /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,

@@ -123,28 +123,25 @@ static void pack_job(const struct cvg_job *job, int64_t index)
         }
 }
 
-/* Filters a class of the images that are open; turned, the result is finished when it is written. */
-static void filter_class(const struct cvg_groups_block *b, const struct cvg_groups_class *now)
+/* Turned, the result is finished when it is written. */
+static void filter_plane(const struct cvg_groups_block *b, const struct cvg_groups_class *now,
+                         const struct cvg_groups_place *at)
 {
     const struct cvg_task *t = b->job->task;
     const struct cvg_groups *cut = b->cut;
     const struct cvg_finish finish = cut->turned ? cvg_plain : cvg_finish_of(t, b->channel);
-    for (int64_t n = 0; n < b->region.images; n++)
-        for (int64_t d = 0; d < now->class.run[0].count; d++) {
-            const struct cvg_groups_place at = cvg_groups_place_of(b, &now->class, n, d);
-            const int64_t columns = cut->many ? COLUMNS : at.count, size = b->source.view.size;
-            for (int64_t i = 0; i < at.count; i += columns)
-                t->kernels->filter_lanes(at.rows, cvg_min(columns, at.count - i), b->width, &now->terms,
-                                         cvg_at(t, b->job->base, b->channel), at.source + i * at.source_step * size,
-                                         at.source_row, at.source_step, at.destination + i * at.step * size, at.row,
-                                         at.step, &finish);
-        }
+    const int64_t columns = cut->many ? COLUMNS : at->count, size = b->source.view.size;
+    for (int64_t i = 0; i < at->count; i += columns)
+        t->kernels->filter_lanes(at->rows, cvg_min(columns, at->count - i), b->width, &now->terms,
+                                 cvg_at(t, b->job->base, b->channel), at->source + i * at->source_step * size,
+                                 at->source_row, at->source_step, at->destination + i * at->step * size, at->row,
+                                 at->step, &finish);
 }
 
 static void filter_images(const struct cvg_groups_block *b)
 {
     const struct cvg_task *t = b->job->task;
-    cvg_groups_each(b, filter_class);
+    cvg_groups_each(b, filter_plane);
     if (b->cut->turned) {
         const int lanes = (int)b->cut->lanes;
         const int64_t *const count = b->region.count;
@@ -158,30 +155,17 @@ static void filter_images(const struct cvg_groups_block *b)
 static void region_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_groups *cut = cvg_state(job);
-    const int gradient = cut->regions.gradient;
-    const struct cvg_view source = cvg_view_source(job->task, gradient), result = cvg_view_result(job->task, gradient);
-    struct cvg_groups_block b = cvg_groups_block_of(job, index, &source, &result);
-    cvg_groups_run(&b, index / cut->c_blocks, filter_images);
+    cvg_groups_run(job, index % cut->c_blocks, index / cut->c_blocks, filter_images);
 }
 
-/* Adds the products of a class of the images that are open to sums of grad_weight. */
-static void weigh_class(const struct cvg_groups_block *b, const struct cvg_groups_class *now)
+/* Adds products to sums of grad_weight. */
+static void weigh_plane(const struct cvg_groups_block *b, const struct cvg_groups_class *now,
+                        const struct cvg_groups_place *at)
 {
-    const struct cvg_terms *taps = &now->terms;
-    const int64_t row = b->cut->c_count, first = b->channel - b->first;
-    for (int64_t n = 0; n < b->region.images; n++)
-        for (int64_t d = 0; d < now->class.run[0].count; d++) {
-            const struct cvg_groups_place at = cvg_groups_place_of(b, &now->class, n, d);
-            /* Taps that follow each other in the filter, as those of a whole class do. */
-            for (int64_t tap = 0, count; tap < taps->count; tap += count) {
-                for (count = 1; tap + count < taps->count && taps->b[tap + count] == taps->b[tap] + count;)
-                    count++;
-                b->job->task->kernels->weigh_lanes(
-                    at.rows, at.count, b->width, count, taps->a + tap, at.source, at.source_row, at.source_step,
-                    at.destination, at.row, at.step,
-                    cvg_at(b->job->task, cvg_own_piece(b->job, CVG_GROUPS_SUMS), taps->b[tap] * row + first), row);
-            }
-        }
+    const struct cvg_task *t = b->job->task;
+    t->kernels->weigh_lanes(at->rows, at->count, b->width, now->terms.count, now->terms.a, now->terms.b, at->source,
+                            at->source_row, at->source_step, at->destination, at->row, at->step,
+                            cvg_at(t, cvg_own_piece(b->job, CVG_GROUPS_SUMS), b->channel - b->first));
 }
 
 static void weigh_images(const struct cvg_groups_block *b)
@@ -189,7 +173,7 @@ static void weigh_images(const struct cvg_groups_block *b)
     if (b->cut->turned)
         cvg_read_lanes(&b->to, b->job->task->kernels, b->region.n, b->channel, (int)b->width, b->region.begin,
                        b->region.count, (int)b->cut->lanes, b->destination.view.base);
-    cvg_groups_each(b, weigh_class);
+    cvg_groups_each(b, weigh_plane);
 }
 
 /* Job: a block of channels and a part of the sum. */
@@ -197,17 +181,16 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
-    const int64_t taps = t->shape->filter_size, L = cut->view.L, part = index / cut->c_blocks;
+    const int64_t taps = t->shape->filter_size, L = cut->view.L;
+    const int64_t channels = index % cut->c_blocks, first = channels * cut->c_count, part = index / cut->c_blocks;
     const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
-    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
-    struct cvg_groups_block b = cvg_groups_block_of(job, index, &input, &gradient);
     char *const sums = cvg_own_piece(job, CVG_GROUPS_SUMS);
     memset(sums, 0, (size_t)(L * taps * cut->c_count) * t->kernels->size);
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
-        cvg_groups_run(&b, i, weigh_images);
+        cvg_groups_run(job, channels, i, weigh_images);
     const struct cvg_filters to = cvg_parts_filters(job, part);
-    cvg_write_filters(&to, t->kernels, b.first, (int)(b.end - b.first), 0, L, 0, taps, (int)cut->c_count, sums,
-                      cvg_parts_finish(job));
+    cvg_write_filters(&to, t->kernels, first, (int)cvg_min(cut->c_count, cut->channels - first), 0, L, 0, taps,
+                      (int)cut->c_count, sums, cvg_parts_finish(job));
 }
 
 /* Whether copies of a region's window cost no more than the products of its destinations, nearly. */

@@ -17,19 +17,6 @@ static struct cvg_groups_lanes lanes_of(const struct cvg_groups_block *b, const 
     return lanes;
 }
 
-struct cvg_groups_block cvg_groups_block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
-                                            const struct cvg_view *to)
-{
-    const struct cvg_groups *cut = cvg_state(job);
-    const int64_t first = index % cut->c_blocks * cut->c_count;
-    return (struct cvg_groups_block){.job = job,
-                                     .cut = cut,
-                                     .from = *from,
-                                     .to = *to,
-                                     .first = first,
-                                     .end = cvg_min(cut->channels, first + cut->c_count)};
-}
-
 /* Goes to channels of a region, from one on: where their source and destination lie is the same for all images. */
 static void open_channels(struct cvg_groups_block *b, int64_t channel)
 {
@@ -53,8 +40,8 @@ static struct cvg_groups_class list_class(const struct cvg_groups_block *b, cons
     struct cvg_groups_class now = {.class = *class};
     int64_t *const to_a = (int64_t *)cvg_own_piece(b->job, CVG_GROUPS_A) + used;
     int64_t *const to_b = (int64_t *)cvg_own_piece(b->job, CVG_GROUPS_B) + used;
-    now.terms.count =
-        cvg_class_terms(b->job->task->shape, class, &b->window, cut->view.L, cut->weight ? 1 : cut->row, 0, to_a, to_b);
+    now.terms.count = cvg_class_terms(b->job->task->shape, class, &b->window, cut->view.L,
+                                      cut->weight ? cut->c_count : cut->row, 0, to_a, to_b);
     now.terms.a = to_a;
     now.terms.b = to_b;
     return now;
@@ -98,36 +85,32 @@ static int64_t open_images(struct cvg_groups_block *b, const struct cvg_region *
     return 1;
 }
 
-void cvg_groups_run(struct cvg_groups_block *b, int64_t index, void (*run)(const struct cvg_groups_block *))
+void cvg_groups_run(const struct cvg_job *job, int64_t channels, int64_t index,
+                    void (*run)(const struct cvg_groups_block *))
 {
-    const struct cvg_region region = cvg_region_at(&b->cut->regions, index);
-    open_region(b, &region);
-    for (int64_t channel = b->first; channel < b->end; channel += b->cut->lanes) {
-        open_channels(b, channel);
+    const struct cvg_groups *cut = cvg_state(job);
+    const struct cvg_task *t = job->task;
+    const struct cvg_region region = cvg_region_at(&cut->regions, index);
+    const int gradient = cut->regions.gradient;
+    struct cvg_groups_block b = {.job = job,
+                                 .cut = cut,
+                                 .from = cvg_view_source(t, gradient),
+                                 .to = cut->weight ? cvg_view_out(t, t->grad_output) : cvg_view_result(t, gradient),
+                                 .first = channels * cut->c_count,
+                                 .end = cvg_min(cut->channels, (channels + 1) * cut->c_count)};
+    open_region(&b, &region);
+    for (int64_t channel = b.first; channel < b.end; channel += cut->lanes) {
+        open_channels(&b, channel);
         for (int64_t n = 0; n < region.images;) {
-            n += open_images(b, &region, n);
-            run(b);
+            n += open_images(&b, &region, n);
+            run(&b);
         }
     }
 }
 
-void cvg_groups_each(const struct cvg_groups_block *b,
-                     void (*run)(const struct cvg_groups_block *, const struct cvg_groups_class *))
-{
-    const struct cvg_groups_class *const list = cvg_own_piece(b->job, CVG_GROUPS_CLASSES);
-    for (int64_t i = 0; i < b->listed; i++)
-        run(b, &list[i]);
-    if (b->cut->copied)
-        return;
-    struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip);
-    while (cvg_next_class(&c)) {
-        const struct cvg_groups_class now = list_class(b, &c.now, 0);
-        run(b, &now);
-    }
-}
-
-struct cvg_groups_place cvg_groups_place_of(const struct cvg_groups_block *b, const struct cvg_class *class, int64_t n,
-                                            int64_t plane)
+/* Of image number n of those that are open. */
+static struct cvg_groups_place place_of(const struct cvg_groups_block *b, const struct cvg_class *class, int64_t n,
+                                        int64_t plane)
 {
     const struct cvg_run *run = class->run;
     const struct cvg_groups_lanes *s = &b->source, *d = &b->destination;
@@ -155,4 +138,31 @@ struct cvg_groups_place cvg_groups_place_of(const struct cvg_groups_block *b, co
     turned.row = at.step;
     turned.step = at.row;
     return turned;
+}
+
+static void each_place(const struct cvg_groups_block *b, const struct cvg_groups_class *now,
+                       void (*run)(const struct cvg_groups_block *, const struct cvg_groups_class *,
+                                   const struct cvg_groups_place *))
+{
+    for (int64_t n = 0; n < b->region.images; n++)
+        for (int64_t d = 0; d < now->class.run[0].count; d++) {
+            const struct cvg_groups_place at = place_of(b, &now->class, n, d);
+            run(b, now, &at);
+        }
+}
+
+void cvg_groups_each(const struct cvg_groups_block *b,
+                     void (*run)(const struct cvg_groups_block *, const struct cvg_groups_class *,
+                                 const struct cvg_groups_place *))
+{
+    const struct cvg_groups_class *const list = cvg_own_piece(b->job, CVG_GROUPS_CLASSES);
+    for (int64_t i = 0; i < b->listed; i++)
+        each_place(b, &list[i], run);
+    if (b->cut->copied)
+        return;
+    struct cvg_classes c = cvg_classes_of(&b->cut->regions, &b->region, b->cut->clip);
+    while (cvg_next_class(&c)) {
+        const struct cvg_groups_class now = list_class(b, &c.now, 0);
+        each_place(b, &now, run);
+    }
 }

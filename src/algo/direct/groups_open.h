@@ -44,21 +44,11 @@ struct cvg_groups_block {
     struct cvg_groups_lanes source, destination;
 };
 
-struct cvg_groups_block cvg_groups_block_of(const struct cvg_job *job, int64_t index, const struct cvg_view *from,
-                                            const struct cvg_view *to);
-
 /* A class and its terms; of grad_weight they are taps. */
 struct cvg_groups_class {
     struct cvg_class class;
     struct cvg_terms terms;
 };
-
-/* Opens a region, piece by piece, and does something to each. */
-void cvg_groups_run(struct cvg_groups_block *block, int64_t region, void (*run)(const struct cvg_groups_block *block));
-
-/* Does something to each class of what is open. */
-void cvg_groups_each(const struct cvg_groups_block *block,
-                     void (*run)(const struct cvg_groups_block *block, const struct cvg_groups_class *class));
 
 /* Where a class reads and writes: addresses of its first source and destination in an image and plane. */
 struct cvg_groups_place {
@@ -67,8 +57,13 @@ struct cvg_groups_place {
     int64_t source_row, source_step, row, step; /* elements between rows, and between neighbours */
 };
 
-/* Of image number n of those that are open. */
-struct cvg_groups_place cvg_groups_place_of(const struct cvg_groups_block *block, const struct cvg_class *class,
-                                            int64_t n, int64_t plane);
+/* Opens a block of channels of a region, piece by piece, and does something to each. */
+void cvg_groups_run(const struct cvg_job *job, int64_t channels, int64_t region,
+                    void (*run)(const struct cvg_groups_block *block));
+
+/* Does something to each plane of each class of what is open. */
+void cvg_groups_each(const struct cvg_groups_block *block,
+                     void (*run)(const struct cvg_groups_block *block, const struct cvg_groups_class *class,
+                                 const struct cvg_groups_place *at));
 
 #endif

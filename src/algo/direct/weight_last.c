@@ -43,6 +43,12 @@ enum {
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
 
+#ifdef __OPTIMIZE_SIZE__
+enum { ASKS = 0 }; /* nor do the kernels */
+#else
+enum { ASKS = 1 };
+#endif
+
 /* The pass cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_regions regions;
@@ -146,7 +152,8 @@ struct block {
     char *copied, *rows_copied;
     char *sums; /* [row][tap][lane] */
     int64_t sums_row;
-    int in_result; /* that is where they are: they are made at once, and written as they are */
+    struct cvg_filters to; /* where they are written: k stands for rows, c for lanes */
+    int in_result;         /* they are there: made at once, and as they are */
     int64_t *a, *b;
     struct steps *listed; /* what a and b list */
 };
@@ -229,8 +236,8 @@ static void ask(struct ahead *a, struct cvg_terms *terms)
     *(of_lanes ? &a->lanes_left : &a->rows_left) -= a->each;
 }
 
-/* Adds the products of one tap in one region; first: to nothing.  Returns whether there are any. */
-static int add_tap(const struct block *block, const struct cvg_region *region, int64_t tap, int first)
+/* Adds the products of one tap in one region; first: to nothing. */
+static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap, int first)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const struct cvg_shape *s = block->task->shape;
@@ -241,8 +248,11 @@ static int add_tap(const struct block *block, const struct cvg_region *region, i
     struct cvg_walk walk;
     int64_t at[3], input, output;
     cvg_split(block->tap + tap, s->filter, at);
-    if (!cvg_tap_walk(s, region, at, in, out, &walk, &input, &output))
-        return 0;
+    if (!cvg_tap_walk(s, region, at, in, out, &walk, &input, &output)) {
+        for (int64_t r = 0; first && r < block->row_count; r++)
+            memset(block->sums + (r * block->sums_row + tap * block->lanes) * size, 0, (size_t)(block->lanes * size));
+        return;
+    }
     struct steps in_place = {.levels = walk.levels}, near;
     for (int i = 0; i < walk.levels; i++) {
         in_place.count[i] = walk.count[i];
@@ -253,7 +263,7 @@ static int add_tap(const struct block *block, const struct cvg_region *region, i
                        (cut->lanes_of_c ? output : input) * size;
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
-    const int asks = cut->ahead && tap + 1 == block->taps;
+    const int asks = ASKS && cut->ahead && tap + 1 == block->taps;
     struct ahead ahead = {.each = 0};
     if (asks)
         ahead = ahead_of(block, &in_place, rows, lanes);
@@ -290,24 +300,13 @@ static int add_tap(const struct block *block, const struct cvg_region *region, i
         }
         l += tile->lanes;
     }
-    return 1;
 }
 
-/* Rows and lanes of the block's group in the result, or in this part's partial sums, by the names of k and c. */
-static struct cvg_filters filters_of(const struct block *block, struct cvg_filters to)
-{
-    const struct cut *cut = block->cut;
-    const int64_t row_step = cut->lanes_of_c ? to.k : to.c, lane_step = cut->lanes_of_c ? to.c : to.k;
-    to.base += block->g * (cut->lanes_of_c ? cut->rows * row_step : cut->lanes * lane_step) * to.size;
-    to.k = row_step;
-    to.c = lane_step;
-    return to;
-}
-
-/* Writes the finished sums there. */
-static void write_sums(const struct block *block, struct cvg_filters to, const struct cvg_finish *finish)
+/* Writes the finished sums to the result, or to this part's partial sums. */
+static void write_sums(const struct block *block, const struct cvg_finish *finish)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
+    const struct cvg_filters to = block->to;
     const int64_t row_step = to.k, lane_step = to.c, size = to.size, line = block->sums_row;
     if (lane_step != 1 && row_step == 1)
         for (int64_t tap = 0; tap < block->taps; tap++)
@@ -327,19 +326,12 @@ static void write_sums(const struct block *block, struct cvg_filters to, const s
                               block->sums + r * line * size, block->lanes, block->taps, block->lane_count, finish);
 }
 
-/* Goes to a group, with its sums in scratch, or where they need nothing but be made, in the result. */
-static void place_group(struct block *b, int64_t g, char *sums, const struct cvg_filters *to,
-                        const struct cvg_finish *finish)
+/* Goes to a group; its sums are in scratch, or where they will be. */
+static void place_group(struct block *b, int64_t g, char *sums, char *result)
 {
     b->g = g;
-    b->sums = sums;
-    const struct cvg_filters own = filters_of(b, *to);
-    b->in_result = b->cut->regions.count == 1 && b->task->shape->filter_size == 1 && own.c == 1 &&
-                   b->lanes == b->lane_count && finish->scale == 1 && !finish->accumulate;
-    if (b->in_result) {
-        b->sums = cvg_filter_at(&own, b->row, b->lane, 0);
-        b->sums_row = own.k;
-    }
+    b->to.base = result;
+    b->sums = b->in_result ? cvg_filter_at(&b->to, b->row, b->lane, 0) : sums;
 }
 
 static void weight_job(const struct cvg_job *job, int64_t index)
@@ -372,31 +364,30 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t blocks = cvg_ceil_div(s->G, cut->groups), first = index % blocks * cut->groups;
     const int64_t groups = cvg_min(cut->groups, s->G - first);
     const int64_t part = index / blocks, each = cvg_ceil_div(cut->regions.count, job->work->parts);
-    const struct cvg_filters to = cvg_parts_filters(job, part);
     const struct cvg_finish *const finish = cvg_parts_finish(job);
-    b.sums_row = b.taps * b.lanes;
-    const int64_t size = b.row_count * b.sums_row * to.size;
+    const struct cvg_filters to = b.to = cvg_parts_filters(job, part);
+    const int64_t size = b.row_count * b.taps * b.lanes * to.size, group = s->Kg * to.k * to.size;
+    if (!cut->lanes_of_c) {
+        b.to.k = to.c;
+        b.to.c = to.k;
+    }
+    b.in_result = cut->regions.count == 1 && s->filter_size == 1 && b.to.c == 1 && b.lanes == b.lane_count &&
+                  finish->scale == 1 && !finish->accumulate;
+    b.sums_row = b.in_result ? b.to.k : b.taps * b.lanes;
     char *const sums = b.sums;
-    uint64_t fresh = ~(uint64_t)0; /* taps whose sums have no products yet */
-
+    if (part * each >= cut->regions.count) /* there is nothing to add */
+        memset(sums, 0, (size_t)(groups * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
-        for (int64_t tap = 0; tap < b.taps; tap++) {
-            int added = 0;
-            for (int64_t g = 0; g < groups; g++) {
-                place_group(&b, first + g, sums + g * size, &to, finish);
-                added = add_tap(&b, &region, tap, fresh >> tap & 1);
-            }
-            fresh &= ~((uint64_t)added << tap);
-        }
-    }
-    for (int64_t g = 0; g < groups; g++) {
-        place_group(&b, first + g, sums + g * size, &to, finish);
         for (int64_t tap = 0; tap < b.taps; tap++)
-            for (int64_t r = 0; fresh >> tap & 1 && r < b.row_count; r++)
-                memset(b.sums + (r * b.sums_row + tap * b.lanes) * to.size, 0, (size_t)(b.lanes * to.size));
-        if (!b.in_result)
-            write_sums(&b, filters_of(&b, to), finish);
+            for (int64_t g = 0; g < groups; g++) {
+                place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
+                add_tap(&b, &region, tap, i == part * each);
+            }
+    }
+    for (int64_t g = 0; g < groups && !b.in_result; g++) {
+        place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
+        write_sums(&b, finish);
     }
 }
 
