@@ -77,16 +77,17 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
             .tap_source_step = -dilation,
         };
 #endif
+    const int64_t common = dilation == 1 ? 1 : gcd(stride, dilation);
     struct cvg_axis a = {
         .first = phase,
         .step = cvg_min(stride, s->in[axis]), /* a longer one is not taken */
         .count = (s->in[axis] - phase - 1) / stride + 1,
         .source_step = 1,
         .source_size = s->out[axis],
-        .tap_step = stride / gcd(stride, dilation),
+        .tap_step = stride / common,
     };
-    a.tap_source_step = -(dilation / gcd(stride, dilation));
-    const int64_t first = first_tap(at, dilation, stride);
+    a.tap_source_step = -(dilation / common);
+    const int64_t first = dilation == 1 ? at % stride : first_tap(at, dilation, stride);
     if (first >= 0 && first < s->filter[axis]) {
         a.tap_first = first;
         a.taps = (s->filter[axis] - 1 - a.tap_first) / a.tap_step + 1;
