@@ -41,7 +41,7 @@ MUTANTS = [
     ("algo/im2col.c", "(int64_t)kernels->size,\n                            &finish);", "(int64_t)kernels->size,\n                            &(struct cvg_finish){finish.scale, finish.bias, 0});", "im2col's forward does not accumulate"),
     # Method 1
     ("tensor/box.c", ".count = (s->in[axis] - phase - 1) / stride + 1,", ".count = (s->in[axis] - 1) / stride + 1,", "a stride phase has one element too many"),
-    ("tensor/box.c", "a.tap_source_step = -(dilation / gcd(stride, dilation));", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
+    ("tensor/box.c", "a.tap_source_step = -(dilation / common);", "a.tap_source_step = -1;", "dilation forgotten in the phases of grad_input"),
     ("tensor/box.c", "a->length, a->source_size, &in.low", "a->length, a->source_size - 1, &in.low", "the last source element is left out of the box"),
     ("tensor/box.c", "*end = cvg_max(*first, *end);", "*end = cvg_max(*first, *end - falls);", "the last tap of a border is dropped"),
     ("tensor/sizes.h", "step == 1 ? -first : cvg_ceil_div(-first, step)", "step == 1 ? -first : -first / step", "a stride's first element lies before the axis"),
@@ -74,6 +74,9 @@ MUTANTS = [
     ("algo/direct/groups_open.c", "b->region.n = region->n + done;", "b->region.n = region->n;", "turned planes are all those of the first image"),
     ("algo/direct/groups.c", "const int even = M == 1 || weight.g == M * weight.m;", "const int even = 1;", "weights of all groups are the first one's"),
     ("kernels/body_lanes.h", "at[i] = ((first + l + i) / m - group) * copies;", "at[i] = ((first + l + i) / m - group) * m;", "a copy holds other groups' channels"),
+    ("algo/direct/dense.c", "const int values = d == o * stride[0] && h == p * stride[1];", "const int values = h == p * stride[1];", "sums are spread to all planes between two of the gradient"),
+    ("algo/direct/weight_last.c", "add_tap(&b, &region, tap, i == part * each);", "add_tap(&b, &region, tap, 1);", "grad_weight, channels last, has the products of the last region alone"),
+    ("algo/direct/weight_last.c", "steps_copied(&in_place, step, in_place.rows);", "steps_copied(&in_place, step - APART, in_place.rows);", "copied rows are read from where they are not"),
     ("algo/direct/groups_open.c", "turned.row = at.step;", "turned.row = at.row;", "a border is written along the wrong axis"),
     ("kernels/body_lanes.h", "f->biased ? bias : dst + i * dst_step", "f->biased ? bias : dst", "channels last, depthwise adds the first old value to all"),
     ("algo/parts.c", "for (int64_t i = 0; i + apart < parts; i += 2 * apart)", "for (int64_t i = 0; i + 2 * apart <= parts; i += 2 * apart)", "the last of an odd number of parts is lost"),

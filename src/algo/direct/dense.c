@@ -1,6 +1,6 @@
 /*
- * forward and grad_input of a filter of one tap without padding (direct.h), in grad_input
- * without stride, too: a matrix product on plain memory.
+ * forward and grad_input of a filter of one tap without padding (direct.h): a matrix product on
+ * plain memory.
  *
  *   destination[m][pixel] = sum over l of weight[m][l] * source[l][source of pixel]
  *
@@ -8,6 +8,9 @@
  * pixels that are left over when a plane is no multiple of the narrowest vector.  A job copies
  * its part of the source to panels of [l][lane]: read in place, its channels lie pages apart.
  * The weight is packed once, to panels of [l][row].
+ *
+ * With stride, a job of grad_input has whole rows of the gradient, and spreads its sums among
+ * zeros.
  */
 #include "../../text.h"
 #include "direct.h"
@@ -21,6 +24,12 @@ enum {
     AHEAD = 2,          /* channels to prefetch while one is copied */
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
 };
+
+#ifdef __OPTIMIZE_SIZE__
+enum { SPREADS = 0 }; /* the same bits, only slower */
+#else
+enum { SPREADS = 1 };
+#endif
 
 /* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
 static const struct {
@@ -36,6 +45,7 @@ struct cut {
     int64_t l_count;
     int64_t jobs;
     int64_t weight_size; /* elements of one group's packed weight */
+    int spreads;         /* sums among zeros */
 };
 
 /* Channels m of a job, whole panels of rows, of about so many. */
@@ -51,8 +61,11 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t M = cut.view.M;
     cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, tile->rows));
+    cut.spreads = SPREADS && cut.view.gradient && s->in_size != s->out_size;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (i == 0 || !cvg_busy(cut.jobs, workers)); i++) {
         cut.pixels = sizes[i].pixels;
+        if (cut.spreads)
+            cut.pixels = cvg_max(1, cut.pixels / s->out[2]) * s->out[2];
         cut.m_count = even_panels(M, cut.rows, sizes[i].channels);
         cut.m_blocks = cvg_ceil_div(M, cut.m_count);
         cut.pixel_blocks = cvg_ceil_div(s->out_size, cut.pixels);
@@ -65,7 +78,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 }
 
 /* Pieces of a worker's scratch. */
-enum { PANELS, REST, BLOCK, A, B };
+enum { PANELS, REST, BLOCK, A, B, ZEROS };
 
 struct scratch {
     char *panels;   /* of the source */
@@ -92,6 +105,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, channels * PIXELS, kernels->size);
     cvg_work_piece(work, cut->l_count, sizeof(int64_t));
     cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
+    cvg_work_piece(work, cut->spreads ? s->in[2] : 0, kernels->size);
 }
 
 /* Packs the weight; job = group and panel. */
@@ -158,7 +172,7 @@ static void copy_channel(const struct cvg_task *t, const struct cvg_view *source
 {
     const struct cvg_shape *s = t->shape;
     const int64_t size = (int64_t)t->kernels->size;
-    if (s->in_size == s->out_size) { /* no stride */
+    if (source->extent[0] * source->extent[1] * source->extent[2] == s->out_size) { /* no stride */
         t->kernels->copy(to, to_step, channel + pixel * source->step[2] * size, lanes * source->step[2],
                          source->step[2], cvg_max(1, count / lanes), cvg_min(count, lanes));
         return;
@@ -216,6 +230,47 @@ static void list_terms(const struct cvg_kernels *kernels, const struct cut *cut,
     }
 }
 
+/*
+ * Writes whole rows of sums, from pixel on, of count channels that lie PIXELS apart, to the rows of the result that
+ * they are spread to, and zeros around them.
+ */
+static void spread(const struct cvg_job *job, const struct cvg_view *to, int64_t n, int64_t channel, int64_t count,
+                   int64_t pixel, int64_t pixels, char *sums)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_kernels *kernels = t->kernels;
+    const struct cvg_finish scaled = {.scale = t->finish.scale};
+    const int64_t size = (int64_t)kernels->size, *const stride = s->stride;
+    char *const zeros = cvg_own_piece(job, ZEROS);
+    memset(zeros, 0, (size_t)(s->in[2] * size));
+    if (scaled.scale != 1)
+        kernels->put_lanes(sums, PIXELS, sums, PIXELS, (int)pixels, count, &scaled);
+    for (int64_t m = 0; m < count; m++, sums += PIXELS * size) {
+        struct cvg_finish finish = cvg_finish_of(t, channel + m);
+        finish.scale = 1;
+        for (int64_t row = pixel / s->out[2]; row < (pixel + pixels) / s->out[2]; row++) {
+            const int64_t o = row / s->out[1], p = row % s->out[1];
+            const int64_t d_end = o + 1 < s->out[0] ? (o + 1) * stride[0] : s->in[0];
+            const int64_t h_end = p + 1 < s->out[1] ? (p + 1) * stride[1] : s->in[1];
+            const char *const from = sums + (row * s->out[2] - pixel) * size;
+            for (int64_t d = o * stride[0]; d < d_end; d++)
+                for (int64_t h = p * stride[1]; h < h_end; h++) {
+                    char *const line = cvg_view_at(to, n, channel + m, d, h, 0);
+                    const int values = d == o * stride[0] && h == p * stride[1];
+                    if (values && stride[2] == 2) {
+                        kernels->zip(line, 0, from, (zeros - from) / size, 0, 2, 1, s->in[2], &finish);
+                        continue;
+                    }
+                    if (!finish.accumulate)
+                        kernels->put_rows(line, 0, 1, zeros, 0, 1, s->in[2], &finish);
+                    if (values)
+                        kernels->put_rows(line, 0, stride[2], from, 0, 1, s->out[2], &finish);
+                }
+        }
+    }
+}
+
 static void dense_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
@@ -233,9 +288,10 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     struct block block = {.m_count = cvg_min(cut->m_count, view->M - m), .pixels = pixels};
 
     /* Sums grow in the result itself, unless they are added to what is there. */
+    const int apart = t->finish.accumulate || cut->spreads;
     char *result = cvg_view_at(&to, pair / G, pair % G * view->M + m, 0, 0, 0) + pixel * size;
-    char *sums = block.sums = t->finish.accumulate ? x.block : result;
-    const int64_t sums_step = block.sums_step = t->finish.accumulate ? PIXELS : to.channel;
+    char *sums = block.sums = apart ? x.block : result;
+    const int64_t sums_step = block.sums_step = apart ? PIXELS : to.channel;
     list_terms(kernels, cut, &x);
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
@@ -244,6 +300,12 @@ static void dense_job(const struct cvg_job *job, int64_t index)
         for (int64_t i = 0; i < block.m_count; i += cut->rows)
             add_rows(kernels, cut, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);
+    }
+    if (SPREADS && cut->spreads) {
+        const int64_t lanes = cvg_narrow_tile(kernels)->lanes;
+        kernels->put_rows(sums + whole * size, PIXELS, 1, x.rest, lanes, block.m_count, pixels - whole, &cvg_plain);
+        spread(job, &to, pair / G, pair % G * view->M + m, block.m_count, pixel, pixels, sums);
+        return;
     }
     for (int64_t i = 0; i < block.m_count; i++, result += to.channel * size, sums += sums_step * size) {
         const struct cvg_finish finish = cvg_finish_of(t, pair % G * view->M + m + i);
@@ -261,8 +323,8 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
     dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
     for (int i = 0; i < 3; i++) {
         dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
-        dense &= pass == CVG_FORWARD || s->in[i] == s->out[i];
     }
+    dense &= pass == CVG_FORWARD || s->in_size == s->out_size || (SPREADS && s->out[2] <= PIXELS); /* whole rows */
     return dense;
 }
 
