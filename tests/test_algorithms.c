@@ -15,7 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each case exists for a reason; the reason is part of the table. */
+/*
+ * Each case exists for a reason; the reason is part of the table.  Each has another layout drawn, too; "last:" has
+ * channels last first, in PyTorch's weight layout.
+ */
 static const struct {
     const char *problem, *why;
 } cases[] = {
@@ -82,7 +85,10 @@ static const struct {
     {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},
     {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},
     {"mb2ic40ih1iw1oc600kh1kw1ph0pw0", "a dense layer: a weight that is not packed, more than one block of its rows"},
+    {"last:mb4ic256ih4iw9oc256kh1kw1ph0pw0", "grad_weight of rows and lanes that meet in the cache, several regions"},
+    {"mb2ic20ih31iw33oc14kh1kw1sh3sw3ph0pw0", "dense 1x1 with stride 3: sums spread among zeros"},
     {"g16mb3ic16ih7iw6oc16kh3kw3ph1pw1", "depthwise on small planes, turned"},
+    {"g70mb2ic70ih9iw21oc70kh3kw3sh2sw2ph1pw1", "the same with stride, several blocks of channels"},
     {"mb2ic2id4ih5iw11oc3kd2kh3kw3pd1ph1pw1", "dot products of several planes"},
     {"mb3ic3ih9iw8oc9kh3kw3ph1pw1", "few channels of several images in one region"},
     {"g2mb2ic4id4ih5iw6oc6kd2kh3kw2sd1sh2sw1pd1ph1pw0", "rank 3 with groups"},
@@ -587,8 +593,14 @@ int main(int argc, char **argv)
     for (size_t i = (size_t)part; i < sizeof cases / sizeof *cases; i += (size_t)parts) {
         struct problem p = {.conv = CVG_CONV_INIT};
         cvg_error error;
-        if (check(problem_parse(&p, cases[i].problem, &error), "%s", error.text))
-            check_problem(cases[i].problem, &p.conv, i + 1);
+        const int last = !strncmp(cases[i].problem, "last:", 5);
+        if (!check(problem_parse(&p, cases[i].problem + (last ? 5 : 0), &error), "%s", error.text))
+            continue;
+        if (last) {
+            p.conv.layout = CVG_CHANNELS_LAST;
+            p.conv.weight_layout = CVG_KRSC;
+        }
+        check_problem(cases[i].problem, &p.conv, i + 1);
     }
     for (int drawn = 0; drawn < draws;) {
         cvg_conv conv;
