@@ -253,10 +253,10 @@ static void read_framed_plane(const struct cvg_view *v, const struct cvg_kernels
         memset(line, 0, (size_t)(left * vector));
         memset(line + right * vector, 0, (size_t)((columns - right) * vector));
     }
-    const char *from = cvg_view_at(v, n, channel, plane, first[0] + low, first[1] + left);
-    to += (low * columns + left) * vector;
     if (end <= low || right <= left)
         return;
+    const char *from = cvg_view_at(v, n, channel, plane, first[0] + low, first[1] + left);
+    to += (low * columns + left) * vector;
     if (!cvg_view_last(v) && !cvg_is_half(v->type))
         kernels->turn(to, columns * lanes, lanes, lanes, from, v->step[1], v->channel, width, end - low, right - left);
     else
