@@ -39,10 +39,9 @@ enum {
     COPIED_ELEMENTS = 32768, /* of all copies, about: they stay in the second cache */
     /* Planes are turned whose results in a row are at most, */
     SHORT_ROW = 8,
-    SHORT_STRIDED = 56,  /* with a stride, which costs other forms most; */
-    SHORT_GRADIENT = 14, /* of grad_input, where they are the gradient's */
-    SHORT_WEIGHT = 14,   /* of grad_weight without one */
-    WINDOW = 4096,       /* positions of a turned source, at most */
+    SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
+    SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
+    WINDOW = 4096,      /* positions of a turned source, at most */
 };
 
 /*
@@ -55,11 +54,11 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
     if (s->Cg * s->Kg > 1)
         return 0;
     const struct cvg_regions regions = cvg_regions_of(s, pass == CVG_GRAD_INPUT, MOST_POSITIONS);
-    const int64_t strided = pass == CVG_GRAD_INPUT ? SHORT_GRADIENT : SHORT_STRIDED;
-    const int64_t row = s->C < LEAST_CHANNELS     ? SHORT_ROW
-                        : s->stride[2] > 1        ? strided
-                        : pass == CVG_GRAD_WEIGHT ? SHORT_WEIGHT
-                                                  : SHORT_ROW;
+    int64_t row = SHORT_ROW;
+    if (s->C >= LEAST_CHANNELS && s->stride[2] > 1 && pass != CVG_GRAD_INPUT)
+        row = SHORT_STRIDED;
+    else if (s->C >= LEAST_CHANNELS && (s->stride[2] > 1 || pass == CVG_GRAD_WEIGHT))
+        row = SHORT_SLOW;
     if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
         return 0;
     if (s->layout == CVG_CHANNELS_FIRST)
@@ -238,17 +237,17 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
 
 /* Lays out scratch; enough for any batch. */
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cvg_groups *cut,
-                    cvg_pass pass, struct cvg_work *work)
+                    struct cvg_work *work)
 {
     const int64_t *part = cut->regions.part, terms = cut->view.L * s->filter_size;
     int64_t classes = 1; /* stride phases */
-    for (int i = 0; i < 3 && pass == CVG_GRAD_INPUT; i++)
+    for (int i = 0; i < 3 && cut->regions.gradient; i++)
         classes *= cvg_min(s->stride[i], s->in[i]);
     const int64_t window = cut->copied ? cvg_times(cvg_window_size(&cut->regions, 1), cut->lanes) : 0;
     const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->lanes) : 0;
     cvg_work_piece(work, cvg_times(cut->view.L, window), kernels->size);
     cvg_work_piece(work, region, kernels->size);
-    cvg_work_piece(work, pass == CVG_GRAD_WEIGHT ? cvg_times(terms, cut->c_count) : 0, kernels->size);
+    cvg_work_piece(work, cut->weight ? cvg_times(terms, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, terms, sizeof(int64_t));
     cvg_work_piece(work, cut->copied ? classes : 0, sizeof(struct cvg_groups_class));
@@ -264,7 +263,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
         cvg_parts_share(s, kernels, cvg_parts_most(s, cut->c_blocks), work);
     else
         cvg_work_share(work, cvg_times(cut->view.L * s->filter_size, cut->row), kernels->size);
-    lay_out(s, kernels, cut, pass, work);
+    lay_out(s, kernels, cut, work);
     if (pass == CVG_GRAD_WEIGHT) {
         work->parts = cvg_parts(s, cut->c_blocks, cut->regions.count);
         cvg_work_phase(work, work->parts * cut->c_blocks, weight_job);

@@ -171,10 +171,8 @@ static void copy_positions(const struct cvg_kernels *kernels, const struct steps
                            const char *from, int64_t width, char *to, int64_t to_step)
 {
     const int64_t size = (int64_t)kernels->size, inner = w->count[w->levels - 1];
-    int64_t lines = 1, at[CVG_LEVELS] = {0};
-    for (int64_t i = 0; i < w->levels - 1; i++)
-        lines *= w->count[i];
-    for (int64_t line = 0; line < lines; line++, to += inner * to_step * size) {
+    int64_t at[CVG_LEVELS] = {0};
+    for (int64_t lines = positions_of(w) / inner; lines > 0; lines--, to += inner * to_step * size) {
         int64_t offset = 0;
         for (int64_t i = 0; i < w->levels - 1; i++)
             offset += at[i] * step[i];
