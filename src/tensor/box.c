@@ -2,12 +2,12 @@
 
 static int64_t gcd(int64_t a, int64_t b)
 {
-    while (b) {
+    while (b > 1) {
         const int64_t rest = a % b;
         a = b;
         b = rest;
     }
-    return a;
+    return b ? 1 : a;
 }
 
 struct cvg_axis cvg_axis_forward(const struct cvg_shape *s, int axis)
@@ -41,6 +41,8 @@ static int64_t times_mod(int64_t a, int64_t b, int64_t m)
 /* The least r >= 0 with r * dilation = at modulo stride, or -1: r = at/g * (dilation/g)^-1 mod stride/g. */
 static int64_t first_tap(int64_t at, int64_t dilation, int64_t stride)
 {
+    if (dilation == 1) /* the same without divisions, but one */
+        return at % stride;
     const int64_t g = gcd(stride, dilation), m = stride / g;
     int64_t old = dilation / g % m, rest = m, inverse = 1, next = 0;
     if (at % g)
@@ -77,7 +79,7 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
             .tap_source_step = -dilation,
         };
 #endif
-    const int64_t common = dilation == 1 ? 1 : gcd(stride, dilation);
+    const int64_t common = gcd(stride, dilation);
     struct cvg_axis a = {
         .first = phase,
         .step = cvg_min(stride, s->in[axis]), /* a longer one is not taken */
@@ -87,7 +89,7 @@ struct cvg_axis cvg_axis_phase(const struct cvg_shape *s, int axis, int64_t phas
         .tap_step = stride / common,
     };
     a.tap_source_step = -(dilation / common);
-    const int64_t first = dilation == 1 ? at % stride : first_tap(at, dilation, stride);
+    const int64_t first = first_tap(at, dilation, stride);
     if (first >= 0 && first < s->filter[axis]) {
         a.tap_first = first;
         a.taps = (s->filter[axis] - 1 - a.tap_first) / a.tap_step + 1;
