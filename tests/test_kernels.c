@@ -399,39 +399,140 @@ static void check_winograd(struct random *random)
         }
 }
 
-/* stencil on integers: every count of rows and columns around the vectors, each base; NaN beside what it may read. */
-static void check_stencil(struct space *s, struct random *random)
+/* A plane, and what filters it; NaN in and around its gaps. */
+struct plane {
+    struct cvg_frame frame;
+    int64_t rows, count, channels;
+};
+
+enum { PLANE_FROM = 300, PLANE_CHANNEL = 1500, PLANE_WEIGHTS = 64, PLANE_ROW = 60, RESULT_CHANNEL = 2000 };
+
+static int64_t random_below(struct random *random, int64_t end)
+{
+    return (int64_t)(random_bits(random) % (uint64_t)end);
+}
+
+static struct plane draw_plane(struct space *s, struct random *random, int64_t taps, int64_t step)
+{
+    struct plane p = {.rows = 1 + random_below(random, 9), .count = 1 + random_below(random, 40)};
+    struct cvg_frame *const f = &p.frame;
+    const int64_t along = step == 1 && random_below(random, 2) ? -1 : 1;
+    p.channels = 1 + random_below(random, 3);
+    for (int i = 0; i < 2; i++) {
+        f->taps[i] = taps;
+        f->step[i] = step;
+        f->tap_step[i] = along;
+        f->extent[i] = 1 + random_below(random, i == 0 ? 9 : 50);
+        f->first[i] = (along < 0) * (taps - 1) - random_below(random, 4);
+    }
+    f->row = f->extent[1] + random_below(random, 3);
+    f->weight_step[0] = taps + random_below(random, 2);
+    f->weight_step[1] = 1;
+    f->next = PLANE_CHANNEL;
+    f->weight_next = PLANE_WEIGHTS;
+    fill(&s->a, random);
+    fill(&s->b, random);
+    fill(&s->acc, random);
+    return p;
+}
+
+/* Sets all but the planes to NaN. */
+static void surround_planes(struct space *s, const struct plane *p)
+{
+    const struct cvg_frame *const f = &p->frame;
+    for (int64_t i = 0; i < MOST; i++) {
+        const int64_t at = (i - PLANE_FROM) % PLANE_CHANNEL;
+        if (i < PLANE_FROM || at / f->row >= f->extent[0] || at % f->row >= f->extent[1])
+            array_set(&s->b, i, NAN);
+    }
+    memcpy(s->old.data, s->acc.data, MOST * s->k->size);
+}
+
+/* What a destination and a tap meet, in a plane that is spread if apart is 2; 0 outside. */
+static double met_at(const struct space *s, const struct plane *p, int64_t from, int64_t r, int64_t i, int64_t y,
+                     int64_t x, int apart)
+{
+    const struct cvg_frame *const f = &p->frame;
+    const int64_t row = f->first[0] + (apart == 2 ? r - y : r * f->step[0] + y * f->tap_step[0]);
+    const int64_t column = f->first[1] + (apart == 2 ? i - x : i * f->step[1] + x * f->tap_step[1]);
+    if (row < 0 || column < 0 || row % apart || column % apart || row / apart >= f->extent[0] ||
+        column / apart >= f->extent[1])
+        return 0;
+    return array_get(&s->b, PLANE_FROM + from + row / apart * f->row + column / apart);
+}
+
+static void check_filtered(struct space *s, const struct plane *p, int apart, int base)
+{
+    const struct cvg_frame *const f = &p->frame;
+    for (int64_t c = 0; c < p->channels; c++)
+        for (int64_t r = 0; r < p->rows; r++)
+            for (int64_t i = 0; i < p->count; i++) {
+                const int64_t to = c * RESULT_CHANNEL + r * PLANE_ROW + i;
+                double sum = 0;
+                for (int64_t y = 0; y < f->taps[0]; y++)
+                    for (int64_t x = 0; x < f->taps[1]; x++)
+                        sum += array_get(&s->a, c * f->weight_next + y * f->weight_step[0] + x) *
+                               met_at(s, p, c * f->next, r, i, y, x, apart);
+                array_set(&s->old, to,
+                          0.5 * sum + (base == 1   ? array_get(&s->a, 7 + c)
+                                       : base == 2 ? array_get(&s->old, to)
+                                                   : 0));
+            }
+    check(!memcmp(s->acc.data, s->old.data, MOST * s->k->size),
+          "%s %s: planes of %d x %d, %d apart, filter %d x %d, step %d %d, base %d", s->k->isa, type_name(s->k->type),
+          (int)p->rows, (int)p->count, apart, (int)f->taps[0], (int)f->taps[1], (int)f->step[0], (int)f->step[1], base);
+}
+
+static void check_weighed(struct space *s, const struct plane *p)
+{
+    for (int64_t y = 0; y < 3; y++)
+        for (int64_t x = 0; x < 3; x++)
+            for (int64_t at = 0; at < p->channels * p->rows * p->count; at++) {
+                const int64_t c = at / (p->rows * p->count), r = at / p->count % p->rows, i = at % p->count;
+                const int64_t to = (3 * y + x) * 16 + i % 16;
+                const double g = array_get(&s->a, c * RESULT_CHANNEL + r * PLANE_ROW + i);
+                array_set(&s->old, to, array_get(&s->old, to) + g * met_at(s, p, c * p->frame.next, r, i, y, x, 1));
+            }
+    check(!memcmp(s->acc.data, s->old.data, MOST * s->k->size), "%s %s: weight of planes %d x %d, step %d", s->k->isa,
+          type_name(s->k->type), (int)p->rows, (int)p->count, (int)p->frame.step[0]);
+}
+
+/* filter_frame, filter_spread and weigh_frame on integers. */
+static void check_frames(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    enum { SRC_ROW = 90, DST_ROW = 70, ROW_COUNTS = 19, COLUMNS = 53 };
-    const int64_t a[] = {4, 0, 2}, b[] = {SRC_ROW + 1, 0, 2 * SRC_ROW + 3};
-    for (int rows = 1; rows <= ROW_COUNTS; rows += rows < 9 ? 1 : 5)
-        for (int count = 1; count <= COLUMNS; count++)
-            for (int base = 0; base < 3; base++) {
-                const struct cvg_terms terms = {.count = 3, .a = a, .b = b};
-                int good = 1;
-                fill(&s->a, random);
-                fill(&s->b, random);
-                fill(&s->acc, random);
-                for (int r = 0; r < rows + 2; r++)
-                    for (int i = count + 3; i < SRC_ROW; i++)
-                        array_set(&s->b, r * SRC_ROW + i, NAN);
-                memcpy(s->old.data, s->acc.data, MOST * k->size);
-                k->stencil(rows, count, &terms, s->a.data, s->b.data, SRC_ROW, s->acc.data, DST_ROW,
-                           finish_of((char *)s->a.data + 7 * k->size, base));
-                for (int64_t at = 0; at < MOST; at++) {
-                    const int64_t r = at / DST_ROW, i = at % DST_ROW;
-                    double want = array_get(&s->old, at);
-                    if (r < rows && i < count) {
-                        double sum = 0;
-                        for (int j = 0; j < 3; j++)
-                            sum += array_get(&s->a, a[j]) * array_get(&s->b, r * SRC_ROW + b[j] + i);
-                        want = 0.5 * sum + (base == 1 ? array_get(&s->a, 7) : base == 2 ? want : 0);
-                    }
-                    good &= array_get(&s->acc, at) == want;
-                }
-                check(good, "%s %s: stencil of %d x %d, base %d", k->isa, type_name(k->type), rows, count, base);
-            }
+    for (int n = 0; n < 3000 && k->filter_frame; n++) {
+        const int64_t taps = n % 5 == 0 ? 5 : 3, step = n % 5 == 1 ? 2 : 1;
+        const int base = n % 3;
+        const struct cvg_finish *const finish = finish_of((char *)s->a.data + 7 * k->size, base);
+        const char *const from = (char *)s->b.data + PLANE_FROM * k->size;
+        struct plane p = draw_plane(s, random, taps, step);
+        surround_planes(s, &p);
+        k->filter_frame(&p.frame, p.rows, p.count, p.channels, s->a.data, from, s->acc.data, PLANE_ROW, RESULT_CHANNEL,
+                        finish);
+        check_filtered(s, &p, 1, base);
+
+        p = draw_plane(s, random, 3, 2);
+        for (int i = 0; i < 2; i++)
+            p.frame.first[i] = random_below(random, 5);
+        surround_planes(s, &p);
+        k->filter_spread(&p.frame, p.rows, p.count, p.channels, s->a.data, from, s->acc.data, PLANE_ROW, RESULT_CHANNEL,
+                         finish);
+        check_filtered(s, &p, 2, base);
+
+        p = draw_plane(s, random, 3, 1 + n % 2); /* at most a column at either side is outside */
+        for (int i = 0; i < 2; i++)
+            p.frame.tap_step[i] = 1;
+        p.frame.first[0] = -random_below(random, 4);
+        p.frame.first[1] = -random_below(random, 2);
+        p.count = 1 + random_below(random, 40 / (1 + n % 2));
+        p.frame.extent[1] = p.frame.first[1] + (p.count - 1) * p.frame.step[1] + 2 + random_below(random, 3);
+        p.frame.extent[1] = p.frame.extent[1] > 0 ? p.frame.extent[1] : 1;
+        p.frame.row = p.frame.extent[1] + random_below(random, 3);
+        surround_planes(s, &p);
+        k->weigh_frame(&p.frame, p.channels, p.rows, p.count, from, s->a.data, RESULT_CHANNEL, PLANE_ROW, s->acc.data);
+        check_weighed(s, &p);
+    }
 }
 
 static void check_zip(struct space *s, struct random *random)
@@ -583,7 +684,7 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         check_rows(&s, &random);
         check_plane(&s, &random);
         check_dot(&s, &random);
-        check_stencil(&s, &random);
+        check_frames(&s, &random);
         check_points(&s, &random);
         check_zip(&s, &random);
         check_sum(&s, &random);

@@ -14,6 +14,7 @@ TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define NARROW cvg_tile_avx2_narrow_f32
 #define NARROW_ROWS 12
 #define HALVES
+#define FRAMES
 #include "body.h"
 TARGET_END
 

@@ -9,6 +9,7 @@
  *
  *   vec, VW            a vector, and how many reals it holds
  *   v_zero v_load v_load_part v_store v_store_part v_splat v_fma v_mul v_add v_sub
+ *   vmask v_mask v_load_mask v_even v_ordered v_zip  for FRAMES: some lanes, and every other
  *   tvec, TW           the vector in which blocks are turned
  *   t_load t_store t_splat t_mul t_add t_even t_odd t_zip
  *   t_load_turned      TC columns of TW rows, which lie step apart
@@ -18,7 +19,8 @@
  *   MAIN_VECS          the width of the best tile, SPREAD_VECS of that for rows far apart
  *   DOT_SUMS           the registers that dot() may fill with sums
  *
- * and, if it has one, NARROW, a tile of half a vector from elsewhere; of float, HALVES; then this file.
+ * and, if it has one, NARROW, a tile of half a vector from elsewhere; of float, HALVES, and FRAMES where
+ * some lanes of a vector are loaded fast; then this file.
  */
 #include "../broken.h"
 #include "kernels.h"
@@ -58,9 +60,17 @@
 #endif
 #ifdef SMALL
 #define FEW_TILES
-enum { STENCIL_ROWS = 2, STENCIL_VECS = 1, NINE_COLUMNS = 0 };
+enum { STENCIL_ROWS = 2, STENCIL_VECS = 1 };
 #else
-enum { STENCIL_ROWS = 8, STENCIL_VECS = 3, NINE_COLUMNS = 1 };
+enum { STENCIL_ROWS = 8, STENCIL_VECS = 3 };
+#ifndef FRAMES
+#define NINES /* what frames have instead */
+#endif
+#endif
+#ifdef NINES
+#define DOT_SINGLE CVG_DOT_COLUMNS
+#else
+#define DOT_SINGLE DOT_MOST(1)
 #endif
 enum { MOST_VECS = 12, NINE_ROWS = 12, FEW_ROWS = 6, EVEN_ROWS = 9 };
 enum { SINGLE_VECS = SPREAD_VECS > MAIN_VECS ? SPREAD_VECS : 0 }; /* of tiles that do not repeat themselves */
@@ -82,6 +92,9 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 
 #include "body_dots.h"
 #include "body_planes.h"
+#ifdef FRAMES
+#include "body_frames.h"
+#endif
 #include "body_lanes.h"
 #ifdef SMALL /* its loops have no constant ends */
 #undef UNROLL_FOR

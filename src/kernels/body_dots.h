@@ -12,25 +12,25 @@ enum { DOT_HELD = CVG_DOT_COLUMNS };
 #define DOT_FIT(rows) (DOT_SUMS / DOT_VECS / (rows))
 #define DOT_MOST(rows) (DOT_FIT(rows) < DOT_HELD ? DOT_FIT(rows) : DOT_HELD)
 
-/* Adds the products of vector v of lanes, of which left are there, to the sums of a block. */
-INLINE void dot_step(const int rows, const int columns, const int v, const int64_t left, const real *a,
+/* Adds the products of vector v of lanes, or a part of them, of which left are there, to the sums of a block. */
+INLINE void dot_step(const int rows, const int columns, const int v, const int part, int64_t left, const real *a,
                      const int64_t *a_at, const real *b, const int64_t *b_at,
                      vec sum[CVG_DOT_ROWS][CVG_DOT_COLUMNS][DOT_VECS])
 {
     vec held[CVG_DOT_COLUMNS];
     if (rows <= columns) { /* the fewer stay in registers */
         UNROLL_FOR (int i = 0; i < rows; i++)
-            held[i] = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
+            held[i] = part ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
         UNROLL_FOR (int j = 0; j < columns; j++) {
-            const vec bv = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+            const vec bv = part ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
             UNROLL_FOR (int i = 0; i < rows; i++)
                 sum[i][j][v] = v_fma(held[i], bv, sum[i][j][v]);
         }
     } else {
         UNROLL_FOR (int j = 0; j < columns; j++)
-            held[j] = left < VW ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
+            held[j] = part ? v_load_part(b + b_at[j], left) : v_load(b + b_at[j]);
         UNROLL_FOR (int i = 0; i < rows; i++) {
-            const vec av = left < VW ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
+            const vec av = part ? v_load_part(a + a_at[i], left) : v_load(a + a_at[i]);
             UNROLL_FOR (int j = 0; j < columns; j++)
                 sum[i][j][v] = v_fma(av, held[j], sum[i][j][v]);
         }
@@ -51,15 +51,12 @@ INLINE void dot_block(const int rows, const int columns, const real *a, const in
         int64_t t = 0;
         for (; t + FOLD <= count; t += FOLD)
             UNROLL_FOR (int v = 0; v < DOT_VECS; v++)
-                dot_step(rows, columns, v, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
+                dot_step(rows, columns, v, 0, VW, a + t + v * VW, a_at, b + t + v * VW, b_at, sum);
         /* All 16, whatever the vector: where nothing is left, 0 is added, which makes -0 a 0. */
         if (t < count)
             UNROLL_FOR (int v = 0; v < DOT_VECS; v++) {
                 const int64_t left = count - t > v * VW ? count - t - v * VW : 0, at = left ? t + v * VW : t;
-                if (left >= VW)
-                    dot_step(rows, columns, v, VW, a + at, a_at, b + at, b_at, sum);
-                else
-                    dot_step(rows, columns, v, left, a + at, a_at, b + at, b_at, sum);
+                dot_step(rows, columns, v, 1, left, a + at, a_at, b + at, b_at, sum);
             }
     }
     UNROLL_FOR (int i = 0; i < rows; i++)
@@ -89,6 +86,7 @@ INLINE void dot_rows(const int rows, int columns, const real *a, const int64_t *
     /* clang-format on */
 }
 
+#ifdef NINES
 /* Adds left elements of a line of b, VW or fewer, to the lines of sums of dot_nine() that they meet, or to all. */
 INLINE void dot_nine_step(const int all, const int64_t left, int64_t y, int64_t lines, const real *a, int64_t a_line,
                           const real *b, const int64_t *b_at, vec sum[3][3])
@@ -132,12 +130,14 @@ INLINE void dot_nine(int64_t v, const real *a, int64_t a_line, const real *b, co
         UNROLL_FOR (int c = 0; c < 3; c++)
             v_store(sums + (3 * r + c) * FOLD + v * VW, sum[r][c]);
 }
+#endif
 
 static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64_t a_line, const void *b,
                 const int64_t *b_at, int64_t b_line, int64_t lines, int64_t count, void *sums, int64_t sums_row)
 {
+#ifdef NINES
     if (rows == 1) {
-        int nine = NINE_COLUMNS && columns == 9;
+        int nine = columns == 9;
         for (int j = 3; nine && j < 9; j++)
             nine = b_at[j] - b_at[j - 3] == b_line;
         for (int64_t v = 0; nine && v < DOT_VECS; v++)
@@ -151,6 +151,7 @@ static void dot(int rows, int columns, const void *a, const int64_t *a_at, int64
             sums = (real *)sums + DOT_MOST(1) * FOLD;
         }
     }
+#endif
     /* clang-format off */
     switch (rows) {
     case 1: dot_rows(1, columns, a, a_at, a_line, b, b_at, b_line, lines, count, sums, sums_row); break;
@@ -174,7 +175,19 @@ INLINE real fold_one(real *partial)
 static void fold(void *dst, const void *src, int64_t count)
 {
     real partial[FOLD];
-    for (int64_t i = 0; i < count; i++) {
+    int64_t i = 0;
+#ifndef SMALL
+    for (; i + TW <= count; i += TW) { /* TW at a time, as columns */
+        tvec column[FOLD];
+        UNROLL_FOR (int c = 0; c < FOLD; c += TC)
+            t_load_turned(column + c, (const real *)src + i * FOLD + c, FOLD);
+        UNROLL_FOR (int width = FOLD / 2; width; width /= 2)
+            UNROLL_FOR (int l = 0; l < width; l++)
+                column[l] = t_add(column[l], column[l + width]);
+        t_store((real *)dst + i, column[0]);
+    }
+#endif
+    for (; i < count; i++) {
         memcpy(partial, (const real *)src + i * FOLD, sizeof partial);
         ((real *)dst)[i] = fold_one(partial);
     }

@@ -125,7 +125,7 @@ INLINE void stencil_strip(const int vecs, const int full, int64_t left, int64_t 
         stencil_block(1, vecs, full, left, terms, weight, src, src_row, dst, dst_row, f);
 }
 
-#ifndef SMALL
+#ifdef NINES
 /*
  * Nine terms that lie in three neighbouring lines of three: each vector of a line is loaded once
  * for the three rows that it is part of, which walk along with it.
@@ -192,7 +192,7 @@ static void stencil(int64_t rows, int64_t count, const struct cvg_terms *terms, 
     const struct finish f = finish_of(finish, 0);
     const real *s = src;
     real *d = dst;
-#ifndef SMALL
+#ifdef NINES
     const int nine = are_nine(terms, src_row) ? 1 : are_nine(terms, -src_row) ? -1 : 0;
     if (nine) {
         stencil_nines(nine < 0, rows, count, terms, weight, s, src_row, d, dst_row, &f);

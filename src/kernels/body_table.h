@@ -37,9 +37,14 @@ const struct cvg_kernels KERNELS = {
     .spread = (SPREAD_VECS == 2 ? 4 : 2),
 #endif
     .dot = dot,
-    .dot_columns = {CVG_DOT_COLUMNS, DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
+    .dot_columns = {DOT_SINGLE, DOT_MOST(2), DOT_MOST(3), DOT_MOST(4)},
     .fold = fold,
     .stencil = stencil,
+#ifdef FRAMES
+    .filter_frame = filter_frame,
+    .filter_spread = filter_spread,
+    .weigh_frame = weigh_frame,
+#endif
     .zip = zip,
     .points = points,
     .gather = gather,

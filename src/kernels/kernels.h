@@ -103,6 +103,17 @@ struct cvg_finish {
     int accumulate;
 };
 
+/*
+ * A plane of one channel as a filter meets it: destination (r, i) and tap (y, x) meet the element in row first[0] +
+ * r*step[0] + y*tap_step[0] and column first[1] + i*step[1] + x*tap_step[1], or nothing, if it is not in extent.
+ */
+struct cvg_frame {
+    int64_t extent[2], row; /* rows and columns, and elements between rows, of the source */
+    int64_t first[2], step[2], tap_step[2], taps[2];
+    int64_t weight_step[2];    /* elements between weights of neighbouring taps */
+    int64_t next, weight_next; /* the same between planes that are filtered each for itself, and their weights */
+};
+
 struct cvg_kernels {
     const char *isa;
     cvg_type type;
@@ -141,6 +152,39 @@ struct cvg_kernels {
      */
     void (*stencil)(int64_t rows, int64_t count, const struct cvg_terms *terms, const void *weight, const void *src,
                     int64_t src_row, void *dst, int64_t dst_row, const struct cvg_finish *finish);
+
+    /*
+     * Filters of planes as they lie, of 3x3 or 5x5 taps that follow each other, up or down, and 3x3 with steps of 2,
+     * down: for c < channels, r < rows, i < count, in the order of lines y and taps x,
+     *
+     *   dst[c*dst_channel + r*dst_row + i] = finish of the sum over y, x of
+     *       weight[c*weight_next + y*weight_step[0] + x*weight_step[1]] * src[c*next + what (r, i) and (y, x) meet]
+     *
+     * with bias[c].  Rows outside the source are left out; columns outside it are multiplied as 0.  This and the two
+     * that follow are NULL in most sets.
+     */
+    void (*filter_frame)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t channels,
+                         const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_channel,
+                         const struct cvg_finish *finish);
+
+    /*
+     * The same of planes whose elements are spread, two apart, and three by three taps: destination (r, i) and tap
+     * (y, x) meet the element in row (first[0] + r - y)/2 and column (first[1] + i - x)/2, if both are whole numbers;
+     * first[] is not negative; step[] and tap_step[] are not looked at.
+     */
+    void (*filter_spread)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t channels,
+                          const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_channel,
+                          const struct cvg_finish *finish);
+
+    /*
+     * And the gradient of 3x3 weights of a plane, with steps of 1 or 2, down, as dot() has it; at most one column at
+     * either side is outside.
+     *
+     *   sums[(y*taps[1] + x)*16 + i % 16] += sum over n < images, r < rows, i < count, in this order, of
+     *       gradient[n*gradient_image + r*gradient_row + i] * src[n*next + what (r, i) and (y, x) meet]
+     */
+    void (*weigh_frame)(const struct cvg_frame *frame, int64_t images, int64_t rows, int64_t count, const void *src,
+                        const void *gradient, int64_t gradient_image, int64_t gradient_row, void *sums);
 
     /*
      * Filters of one channel each, channels last: for r < rows, i < count, l < width, in the order of the terms,

@@ -10,5 +10,6 @@ typedef float real;
 #define KERNELS_ISA "neon"
 #define KERNELS_TYPE CVG_F32
 #define HALVES
+#define FRAMES
 #include "body.h"
 #endif

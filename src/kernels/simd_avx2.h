@@ -22,6 +22,27 @@ static inline vec v_load_part(const real *p, int64_t count)
     return (vec)_mm256_maskload_ps((const float *)p, part_mask(count));
 }
 
+/* The lanes from low to high. */
+enum { FREE_MASKS = 0 };
+typedef __m256i vmask;
+
+static inline vmask v_mask(int low, int high) { return _mm256_andnot_si256(part_mask(low), part_mask(high)); }
+
+static inline vec v_load_mask(const real *p, vmask lanes) { return (vec)_mm256_maskload_ps((const float *)p, lanes); }
+
+static inline void v_store_mask(real *p, vec v, vmask lanes) { _mm256_maskstore_ps((float *)p, lanes, (__m256)v); }
+
+/* The even elements of a, then those of b, in any order, and in theirs. */
+static inline vec v_even(vec a, vec b)
+{
+    return IS_FLOAT ? (vec)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88)
+                    : (vec)_mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+}
+
+static inline vec v_ordered(vec v) { return (vec)_mm256_permute4x64_pd((__m256d)v, 0xd8); }
+
+static inline void v_zip(vec a, vec b, vec zipped[2]) { t_zip(a, b, zipped); }
+
 static inline void v_store(real *p, vec v) { t_store(p, v); }
 
 static inline void v_store_part(real *p, vec v, int64_t count)

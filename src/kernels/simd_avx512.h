@@ -35,6 +35,49 @@ static inline void v_store_part(real *p, vec v, int64_t count)
         _mm512_mask_storeu_pd(p, (__mmask8)lanes, (__m512d)v);
 }
 
+/* The lanes from low to high; where a mask costs nothing, it need not be avoided. */
+enum { FREE_MASKS = 1 };
+typedef __mmask16 vmask;
+
+static inline vmask v_mask(int low, int high) { return (vmask)((1u << high) - (1u << low)); }
+
+static inline vec v_load_mask(const real *p, vmask lanes)
+{
+    return IS_FLOAT ? (vec)_mm512_maskz_loadu_ps(lanes, p) : (vec)_mm512_maskz_loadu_pd((__mmask8)lanes, p);
+}
+
+static inline void v_store_mask(real *p, vec v, vmask lanes)
+{
+    if (IS_FLOAT)
+        _mm512_mask_storeu_ps(p, lanes, (__m512)v);
+    else
+        _mm512_mask_storeu_pd(p, (__mmask8)lanes, (__m512d)v);
+}
+
+/* The even elements of a, then those of b, in any order, and in theirs. */
+static inline vec v_ordered(vec v) { return v; }
+
+static inline vec v_even(vec a, vec b)
+{
+    const __m512i at = IS_FLOAT ? _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
+                                : _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+    return IS_FLOAT ? (vec)_mm512_permutex2var_ps((__m512)a, at, (__m512)b)
+                    : (vec)_mm512_permutex2var_pd((__m512d)a, at, (__m512d)b);
+}
+
+/* a[0] b[0] a[1] b[1] ... */
+static inline void v_zip(vec a, vec b, vec zipped[2])
+{
+    const __m512i low = IS_FLOAT ? _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0)
+                                 : _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+    const __m512i next = IS_FLOAT ? _mm512_set1_epi32(8) : _mm512_set1_epi64(4);
+    const __m512i high = IS_FLOAT ? _mm512_add_epi32(low, next) : _mm512_add_epi64(low, next);
+    zipped[0] = IS_FLOAT ? (vec)_mm512_permutex2var_ps((__m512)a, low, (__m512)b)
+                         : (vec)_mm512_permutex2var_pd((__m512d)a, low, (__m512d)b);
+    zipped[1] = IS_FLOAT ? (vec)_mm512_permutex2var_ps((__m512)a, high, (__m512)b)
+                         : (vec)_mm512_permutex2var_pd((__m512d)a, high, (__m512d)b);
+}
+
 static inline vec v_mul(vec a, vec b) { return a * b; }
 static inline vec v_add(vec a, vec b) { return a + b; }
 static inline vec v_sub(vec a, vec b) { return a - b; }

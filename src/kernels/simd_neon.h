@@ -86,6 +86,34 @@ static inline tvec t_odd(tvec a, tvec b)
     return IS_FLOAT ? (vec)vuzp2q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vuzp2q_f64((float64x2_t)a, (float64x2_t)b);
 }
 
+/* The even elements of a, then those of b, in any order, and in theirs. */
+static inline vec v_even(vec a, vec b) { return t_even(a, b); }
+static inline vec v_ordered(vec v) { return v; }
+
+/* The lanes from low to high. */
+enum { FREE_MASKS = 0 };
+typedef struct {
+    int low, high;
+} vmask;
+
+static inline vmask v_mask(int low, int high) { return (vmask){low, high}; }
+
+static inline vec v_load_mask(const real *p, vmask lanes)
+{
+    vec v = v_zero();
+    for (int i = 0; i < VW; i++)
+        if (i >= lanes.low && i < lanes.high)
+            v[i] = p[i];
+    return v;
+}
+
+static inline void v_store_mask(real *p, vec v, vmask lanes)
+{
+    for (int i = 0; i < VW; i++)
+        if (i >= lanes.low && i < lanes.high)
+            p[i] = v[i];
+}
+
 /* a[0] b[0] a[1] b[1] ... */
 static inline void t_zip(tvec a, tvec b, tvec zipped[2])
 {
@@ -94,6 +122,8 @@ static inline void t_zip(tvec a, tvec b, tvec zipped[2])
     zipped[1] =
         IS_FLOAT ? (vec)vzip2q_f32((float32x4_t)a, (float32x4_t)b) : (vec)vzip2q_f64((float64x2_t)a, (float64x2_t)b);
 }
+
+static inline void v_zip(vec a, vec b, vec zipped[2]) { t_zip(a, b, zipped); }
 
 static inline void t_load_turned(tvec block[TC], const real *p, int64_t step)
 {

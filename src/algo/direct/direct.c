@@ -3,6 +3,9 @@
 
 /* In the order in which they are asked; the last of each kind fits all. */
 static const struct cvg_form *const forms[] = {
+#ifndef __OPTIMIZE_SIZE__ /* groups and depthwise give the same bits, only slower */
+    &cvg_direct_planes,
+#endif
     &cvg_direct_groups,    &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
     &cvg_direct_depthwise,
 #ifndef __OPTIMIZE_SIZE__ /* channels and pixels give the same bits, only slower */
@@ -11,15 +14,16 @@ static const struct cvg_form *const forms[] = {
     &cvg_direct_pixels,    &cvg_direct_channels,
 };
 
-static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass)
+static const struct cvg_form *next_form(const struct cvg_form *const *form, const struct cvg_shape *s, cvg_pass pass)
 {
-    const struct cvg_form *const *form = forms;
     if (cvg_pairs_of(s) == CVG_PAIRS_STORED)
         return &cvg_direct_channels; /* see pairs() */
     while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads))
         form++;
     return *form;
 }
+
+static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass) { return next_form(forms, s, pass); }
 
 static int pairs(const struct cvg_shape *s, cvg_pass pass) { return form_of(s, pass) == &cvg_direct_channels; }
 
@@ -41,8 +45,11 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
                     cvg_pass pass, int workers, struct cvg_work *work)
 {
+    const struct cvg_form *form = form_of(s, pass);
     (void)self;
-    form_of(s, pass)->prepare(s, kernels, pass, workers, work);
+    if (CVG_FRAMES && form == &cvg_direct_planes && !kernels->filter_frame)
+        form = next_form(forms + 1, s, pass);
+    form->prepare(s, kernels, pass, workers, work);
 }
 
 const struct cvg_algorithm cvg_direct = {

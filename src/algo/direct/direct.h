@@ -2,12 +2,13 @@
  * The parts of the direct algorithm: its forms, of which the first that fits a pass does it (direct.c).  One has all
  * passes of groups of few channels (groups.c).  forward and grad_input (gather.h) have four more: channels as lanes
  * (channels.c), pixels as lanes for few channels (pixels.c), one for one tap (dense.c), and one for groups of one
- * channel (depthwise.c).  grad_weight has three: lanes of k (weight.c), both tensors as they lie with channels last
- * (weight_last.c), or dot products (dots.c).
+ * channel (depthwise.c), which reads planes as they lie for most filters (planes.c).  grad_weight has three: lanes of k
+ * (weight.c), both tensors as they lie with channels last (weight_last.c), or dot products (dots.c).
  */
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
 
+#include "../../tensor/box.h"
 #include "../../tensor/gather.h"
 #include "../algo.h"
 #include "../cost.h"
@@ -36,10 +37,25 @@ enum { CVG_FEW_CHANNELS = 6 };
 /* Up to as many input channels, tile rows of grad_weight are pairs of a channel and a tap. */
 enum { CVG_FEW_ROWS = 4 };
 
-extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense,
-    cvg_direct_depthwise;                                                                /* forward, grad_input */
+extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense, cvg_direct_depthwise,
+    cvg_direct_planes;                                                                   /* forward, grad_input */
 extern const struct cvg_form cvg_direct_groups;                                          /* all passes */
 extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
+
+/* Whether planes of groups of one channel in are read as they lie: by planes.c, or in grad_weight by dots.c. */
+int cvg_reads_planes(const struct cvg_shape *shape, cvg_pass pass);
+
+#ifdef __OPTIMIZE_SIZE__ /* other forms have the same bits */
+enum { CVG_FRAMES = 0 };
+#else
+enum { CVG_FRAMES = 1 };
+#endif
+
+/*
+ * Rows and columns of a channel as they lie, without a box, met by the taps of two axes; the source's elements along a
+ * row are neighbours.  Weights of taps lie tap apart, in lines of so many.
+ */
+struct cvg_frame cvg_frame_of(const struct cvg_axis axis[2], const struct cvg_view *source, int64_t tap, int64_t line);
 
 /* What a pass reads, multiplies and writes, for costs. */
 struct cvg_amounts {

@@ -5,7 +5,7 @@
  *   grad_weight[k][c][tap] = sum over n, i of grad_output[k][i] * input[c][source(i, tap)]
  *
  * grad_output is read in place, or copied where its neighbours along rows lie apart; the input from a zero-padded box
- * of it (box.h).
+ * of it (box.h).  Planes of groups of one input channel are read as they lie, both (weigh_frame of kernels.h).
  */
 #include "../../tensor/box.h"
 #include "../../text.h"
@@ -33,9 +33,10 @@ struct cut {
     int64_t c_count, c_blocks, taps, tap_blocks;
     int64_t groups; /* of one job */
     int64_t jobs;   /* of one part of the sum */
+    int framed;     /* no box is needed */
 };
 
-static struct cut cut_of(const struct cvg_shape *s, int workers)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers)
 {
     struct cut cut = {.pieces = cvg_pieces_of(s, 0, POSITIONS)};
     cut.taps = cvg_min(s->filter_size, SUMS / FOLD / s->Kg);
@@ -47,6 +48,7 @@ static struct cut cut_of(const struct cvg_shape *s, int workers)
     const int64_t work = cvg_times(cvg_times(s->N, s->out_size), s->Kg * cut.c_count * cut.taps);
     cut.groups = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), s->G * blocks / cvg_enough_jobs(workers)));
     cut.jobs = cvg_ceil_div(s->G, cut.groups) * blocks;
+    cut.framed = CVG_FRAMES && kernels->weigh_frame && cvg_reads_planes(s, CVG_GRAD_WEIGHT);
     return cut;
 }
 
@@ -78,7 +80,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 {
     const int64_t columns = cut->c_count * cut->taps, *part = cut->pieces.part;
     cvg_parts_share(s, kernels, cvg_parts_most(s, all_jobs(s, cut)), work);
-    cvg_work_piece(work, cvg_max(TOGETHER, cvg_times(cut->c_count, cut->pieces.bound.channel)), kernels->size);
+    const int64_t box = cvg_max(TOGETHER, cvg_times(cut->c_count, cut->pieces.bound.channel));
+    cvg_work_piece(work, cut->framed ? 0 : box, kernels->size);
     cvg_work_piece(work, s->Kg * columns * FOLD, kernels->size);
     cvg_work_piece(work, columns, kernels->size);
     cvg_work_piece(work, in_place(s) ? 0 : s->Kg * part[0] * part[1] * part[2], kernels->size);
@@ -93,6 +96,7 @@ struct block {
     const struct cut *cut;
     struct scratch x;
     int64_t g, c, c_count, tap, taps;
+    struct cvg_frame frame; /* of what is open */
 };
 
 /* Adds all dot products of one plane of a piece, whose lines of gradient are line apart. */
@@ -117,11 +121,17 @@ static void add_plane(const struct cvg_task *t, const struct cvg_box *box, int64
 }
 
 /* Lays out the box of a piece: its padding, which is that of every image, and where taps read. */
-static void open_box(const struct block *block, int64_t piece, struct cvg_box *box)
+static void open_box(struct block *block, int64_t piece, struct cvg_box *box)
 {
     const struct cvg_shape *s = block->task->shape;
     const struct scratch *x = &block->x;
     cvg_piece(s, &block->cut->pieces, piece, box);
+    if (CVG_FRAMES && block->cut->framed) {
+        const struct cvg_view input = cvg_view_in(block->task, block->task->input);
+        block->frame = cvg_frame_of(&box->axis[1], &input, 1, s->filter[2]);
+        block->frame.next = input.image;
+        return;
+    }
     memset(x->box, 0,
            (size_t)(cvg_max(1, TOGETHER / (block->c_count * box->channel)) * block->c_count * box->channel) *
                block->task->kernels->size);
@@ -163,6 +173,20 @@ static void add_piece(const struct block *b, int64_t n, const struct cvg_box *bo
                   packed + o * axis[1].length * axis[2].length * gradient.size, &b->x);
 }
 
+/* The same of so many images, as they lie. */
+static void add_planes(const struct block *b, int64_t n, int64_t images, const struct cvg_axis x[3])
+{
+    const struct cvg_task *t = b->task;
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    for (int64_t k = 0; k < s->Kg; k++)
+        for (int64_t d = x[0].first; d < x[0].first + x[0].count; d++)
+            t->kernels->weigh_frame(&b->frame, images, x[1].count, x[2].count, cvg_view_at(&input, n, b->g, d, 0, 0),
+                                    cvg_view_at(&gradient, n, b->g * s->Kg + k, d, x[1].first, x[2].first),
+                                    gradient.image, gradient.step[1],
+                                    b->x.sums + k * s->filter_size * FOLD * gradient.size);
+}
+
 /* Adds up the 16 partial sums of each dot product of a group, and writes them. */
 static void write_dots(const struct block *b, int64_t part)
 {
@@ -180,7 +204,7 @@ static void write_dots(const struct block *b, int64_t part)
 }
 
 /* All the sums of one part, for one group. */
-static void dots_group(const struct block *b, int64_t part, struct cvg_box *box, int64_t *opened)
+static void dots_group(struct block *b, int64_t part, struct cvg_box *box, int64_t *opened)
 {
     const struct cut *cut = b->cut;
     const struct cvg_shape *s = b->task->shape;
@@ -194,6 +218,12 @@ static void dots_group(const struct block *b, int64_t part, struct cvg_box *box,
         if (piece != *opened)
             open_box(b, piece, box);
         *opened = piece;
+        if (CVG_FRAMES && cut->framed) {
+            const int64_t together = cut->pieces.count > 1 || box->axis[0].count > 1 ? 1 : last - unit;
+            add_planes(b, n, together, box->axis);
+            unit += together;
+            continue;
+        }
         /* Several images at a time, where one piece is a whole one: a box that is read too soon
            waits for what was written to it. */
         const int64_t channel = b->c_count * box->channel;
@@ -252,7 +282,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     (void)pass;
-    *cut = cut_of(s, workers);
+    *cut = cut_of(s, kernels, workers);
     lay_out(s, kernels, cut, work);
     work->parts = cvg_parts(s, all_jobs(s, cut), cvg_times(s->N, cut->pieces.count));
     cvg_work_phase(work, work->parts * cut->jobs, dots_job);

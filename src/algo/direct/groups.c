@@ -61,6 +61,8 @@ static int turns(const struct cvg_shape *s, cvg_pass pass)
         row = SHORT_SLOW;
     if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
         return 0;
+    if (pass == CVG_GRAD_WEIGHT && cvg_reads_planes(s, pass)) /* its sums are added up for each plane */
+        row = s->C >= LEAST_CHANNELS && cvg_times(s->N, s->out[1]) <= SHORT_SLOW ? SHORT_SLOW : SHORT_ROW;
     if (s->layout == CVG_CHANNELS_FIRST)
         return s->C >= LEAST_TURNED && s->out[2] <= row;
     return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];

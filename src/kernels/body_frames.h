@@ -1,0 +1,375 @@
+/*
+ * The kernels of one channel's plane as it lies, in a frame of zeros that is not there: filter_frame(), filter_spread()
+ * and weigh_frame().  A part of body.h, which says what it needs.
+ */
+
+enum {
+    FRAME_TAPS = 5, /* of a line, at most */
+    TOGETHER = 2048 /* elements of results that are walked through, strip by strip, and stay in the first cache */
+};
+
+/* Where lanes of a strip of columns meet one tap: from an element of their row on, or of none of it. */
+struct lanes {
+    int64_t column;
+    vmask part[2]; /* of one vector, or of two whose even elements are the lanes; */
+    int64_t high;  /* the end of both */
+};
+
+INLINE vmask mask_between(int64_t low, int64_t high)
+{
+    const int64_t from = low < 0 ? 0 : low < VW ? low : VW, to = high < from ? from : high < VW ? high : VW;
+    return v_mask((int)from, (int)to);
+}
+
+/* Of count lanes, which lie step (1 or 2) apart from a column on. */
+static struct lanes lanes_of(int64_t step, int64_t column, int64_t extent, int64_t count)
+{
+    const int64_t end = column < extent ? extent - column : 0, last = (count - 1) * step + 1;
+    const int64_t low = column < 0 ? -column : 0, high = end < last ? end : last;
+    struct lanes l = {low < high ? column : 0, {mask_between(low, high), mask_between(low - VW, high - VW)}, high};
+    return l;
+}
+
+INLINE vec lanes_take(const struct lanes *l, const real *row) { return v_load_mask(row + l->column, l->part[0]); }
+
+/* Lanes two apart, in the order of v_even(). */
+INLINE vec apart_take(const int full, const struct lanes *l, const real *row)
+{
+    const real *const p = row + l->column;
+    if (full)
+        return v_even(v_load(p), v_load(p + VW));
+    return v_even(v_load_mask(p, l->part[0]), l->high > VW ? v_load_mask(p + VW, l->part[1]) : v_zero());
+}
+
+/* Where tap (0, x) of destinations from column i on lies. */
+INLINE int64_t frame_column(const struct cvg_frame *f, const int64_t step, int64_t i, int64_t x)
+{
+    return f->first[1] + i * step + x * f->tap_step[1];
+}
+
+/* What becomes of a row of sums.  A base of -0 changes nothing, not even another -0. */
+struct put {
+    vec scale, base;
+    vmask part; /* lanes that are written, but for full rows */
+    int accumulate;
+};
+
+INLINE struct put put_of(const struct cvg_finish *f, int64_t left)
+{
+    return (struct put){v_splat((real)f->scale), v_splat(f->bias ? *(const real *)f->bias : (real)-0.0),
+                        mask_between(0, left), f->accumulate};
+}
+
+INLINE void put_row(const int full, real *d, vec sum, const struct put *p)
+{
+    vec base = p->base;
+    int accumulate = p->accumulate;
+    ONE_ADDRESS(accumulate); /* asked each time: there is one loop, not one for each answer */
+    if (accumulate)
+        base = full ? v_load(d) : v_load_mask(d, p->part);
+    if (full)
+        v_store(d, v_add(base, v_mul(p->scale, sum)));
+    else
+        v_store_mask(d, v_add(base, v_mul(p->scale, sum)), p->part);
+}
+
+/*
+ * filter_frame() of a plane and a strip of columns from i on, without stride: each vector of a row is loaded once for
+ * all the destinations that it is part of, whose sums walk along with it.
+ */
+INLINE void frame_square(const int taps, const int full, const struct cvg_frame *f, const struct lanes *lanes,
+                         int64_t rows, const real *weight, const real *src, real *dst, int64_t dst_row,
+                         const struct put *put)
+{
+    const int64_t up = f->tap_step[0], begin = up < 0 ? rows - 1 : 0, line = f->row, extent = f->extent[0];
+    struct lanes part[FRAME_TAPS];
+    vec w[FRAME_TAPS * FRAME_TAPS], sum[FRAME_TAPS];
+    UNROLL_FOR (int x = 0; x < taps; x++)
+        part[x] = lanes[x];
+    UNROLL_FOR (int j = 0; j < taps * taps; j++)
+        w[j] = v_splat(weight[j / taps * f->weight_step[0] + j % taps * f->weight_step[1]]);
+    UNROLL_FOR (int y = 0; y < taps; y++)
+        sum[y] = v_zero();
+    int64_t row = f->first[0] + begin;
+    real *d = dst + begin * dst_row;
+    dst_row *= up;
+    for (int64_t k = 1 - taps; k < rows; k++, row += up) {
+        /* sum[y] is destination k + taps - 1 - y, as they are walked through. */
+        if (row >= 0 && row < extent)
+            UNROLL_FOR (int x = 0; x < taps; x++) {
+                const real *const s = src + row * line;
+                const vec v = full ? v_load(s + part[x].column) : lanes_take(&part[x], s);
+                UNROLL_FOR (int y = 0; y < taps; y++)
+                    sum[y] = v_fma(w[y * taps + x], v, sum[y]);
+            }
+        if (k >= 0) {
+            put_row(full, d, sum[taps - 1], put);
+            d += dst_row;
+        }
+        UNROLL_FOR (int y = taps - 1; y > 0; y--)
+            sum[y] = sum[y - 1];
+        sum[0] = v_zero();
+    }
+}
+
+/* The same of three by three taps with stride 2: every other row is part of two destinations. */
+INLINE void frame_nine_apart(const int full, const struct cvg_frame *f, const struct lanes *lanes, int64_t rows,
+                             const real *weight, const real *src, real *dst, int64_t dst_row, const struct put *put)
+{
+    const struct lanes part[3] = {lanes[0], lanes[1], lanes[2]};
+    const int64_t line = f->row, extent = f->extent[0];
+    vec w[9], sum = v_zero();
+    UNROLL_FOR (int j = 0; j < 9; j++)
+        w[j] = v_splat(weight[j / 3 * f->weight_step[0] + j % 3 * f->weight_step[1]]);
+    int64_t row = f->first[0];
+    for (int64_t k = 0; k <= rows; k++) { /* the last row of destination k - 1 is the first of k */
+        vec next = v_zero();
+        if (row >= 0 && row < extent)
+            UNROLL_FOR (int x = 0; x < 3; x++) {
+                const vec v = apart_take(full, &part[x], src + row * line);
+                sum = v_fma(w[6 + x], v, sum);
+                next = v_fma(w[x], v, next);
+            }
+        if (k > 0) {
+            put_row(full, dst, v_ordered(sum), put);
+            dst += dst_row;
+        }
+        sum = next;
+        row++;
+        if (row >= 0 && row < extent)
+            UNROLL_FOR (int x = 0; x < 3; x++)
+                sum = v_fma(w[3 + x], apart_take(full, &part[x], src + row * line), sum);
+        row++;
+    }
+}
+
+/* Whether all lanes of a strip are inside, at all taps; two apart, what lies between is, too. */
+INLINE int frame_is_full(const struct cvg_frame *f, const int64_t step, int64_t i, int64_t count)
+{
+    const int64_t a = frame_column(f, step, i, 0), b = frame_column(f, step, i, f->taps[1] - 1);
+    return i + VW <= count && (a < b ? a : b) >= 0 && (a < b ? b : a) + step * VW <= f->extent[1];
+}
+
+INLINE void frame_strip(const int taps, const int64_t step, const struct cvg_frame *f, int64_t i, int64_t rows,
+                        int64_t count, int64_t channels, const real *w, const real *s, real *d, int64_t dst_row,
+                        int64_t dst_channel, const struct cvg_finish *finish)
+{
+    const int64_t left = count - i < VW ? count - i : VW;
+    const int full = !FREE_MASKS && frame_is_full(f, step, i, count);
+    struct lanes part[FRAME_TAPS];
+    struct put put = put_of(finish, left);
+    UNROLL_FOR (int x = 0; x < taps; x++)
+        part[x] = lanes_of(step, frame_column(f, step, i, x), f->extent[1], left);
+    d += i;
+    for (int64_t c = 0; c < channels; c++, s += f->next, w += f->weight_next, d += dst_channel) {
+        if (finish->bias)
+            put.base = v_splat(((const real *)finish->bias)[c]);
+        if (step == 2 && full)
+            frame_nine_apart(1, f, part, rows, w, s, d, dst_row, &put);
+        else if (step == 2)
+            frame_nine_apart(0, f, part, rows, w, s, d, dst_row, &put);
+        else if (full)
+            frame_square(taps, 1, f, part, rows, w, s, d, dst_row, &put);
+        else
+            frame_square(taps, 0, f, part, rows, w, s, d, dst_row, &put);
+    }
+}
+
+/* How many channels of a strip are filtered before the next strip. */
+INLINE int64_t frame_channels(int64_t rows, int64_t count, int64_t channels)
+{
+    const int64_t few = TOGETHER / (rows * count);
+    return few < 1 ? 1 : few < channels ? few : channels;
+}
+
+static void filter_frame(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t channels, const void *weight,
+                         const void *src, void *dst, int64_t dst_row, int64_t dst_channel,
+                         const struct cvg_finish *finish)
+{
+    struct cvg_finish now = *finish;
+    for (int64_t c = 0, together; c < channels; c += together) {
+        together = frame_channels(rows, count, channels - c);
+        const real *const w = (const real *)weight + c * f->weight_next, *const s = (const real *)src + c * f->next;
+        real *const d = (real *)dst + c * dst_channel;
+        now.bias = finish->bias ? (const real *)finish->bias + c : NULL;
+        for (int64_t i = 0; i < count; i += VW)
+            if (f->step[1] == 2)
+                frame_strip(3, 2, f, i, rows, count, together, w, s, d, dst_row, dst_channel, &now);
+            else if (f->taps[1] == 3)
+                frame_strip(3, 1, f, i, rows, count, together, w, s, d, dst_row, dst_channel, &now);
+            else
+                frame_strip(5, 1, f, i, rows, count, together, w, s, d, dst_row, dst_channel, &now);
+    }
+}
+
+/* Adds what tap line y makes of a row of the source, whose neighbours a and b meet destinations two apart. */
+INLINE void spread_line(const int y, const int odd, const struct lanes part[2], const real *s, const vec w[9], vec *one,
+                        vec *two)
+{
+    const vec a = lanes_take(&part[0], s), b = lanes_take(&part[1], s);
+    *two = v_fma(w[3 * y + 2], a, v_fma(w[3 * y], b, *two));
+    *one = v_fma(w[3 * y + 1], odd ? a : b, *one);
+}
+
+/* A strip of filter_spread(), two vectors wide; odd: its first destination has one tap along its row. */
+INLINE void spread_strip(const int odd, const struct cvg_frame *f, const struct lanes *lanes, int64_t rows,
+                         const real *weight, const real *src, real *dst, int64_t dst_row, const struct put put[2])
+{
+    const struct lanes part[2] = {lanes[0], lanes[1]};
+    const int64_t line = f->row, extent = f->extent[0];
+    vec w[9];
+    UNROLL_FOR (int j = 0; j < 9; j++)
+        w[j] = v_splat(weight[j / 3 * f->weight_step[0] + j % 3 * f->weight_step[1]]);
+    for (int64_t r = f->first[0]; r < f->first[0] + rows; r++, dst += dst_row) {
+        const int64_t row = r / 2; /* of the first line that there is */
+        vec one = v_zero(), two = v_zero(), both[2];
+        if (r % 2) {
+            if (row < extent)
+                spread_line(1, odd, part, src + row * line, w, &one, &two);
+        } else {
+            if (row < extent)
+                spread_line(0, odd, part, src + row * line, w, &one, &two);
+            if (row > 0 && row <= extent)
+                spread_line(2, odd, part, src + (row - 1) * line, w, &one, &two);
+        }
+        v_zip(odd ? one : two, odd ? two : one, both);
+        put_row(0, dst, both[0], &put[0]);
+        put_row(0, dst + VW, both[1], &put[1]);
+    }
+}
+
+static void filter_spread(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t channels, const void *weight,
+                          const void *src, void *dst, int64_t dst_row, int64_t dst_channel,
+                          const struct cvg_finish *finish)
+{
+    for (int64_t c = 0, together; c < channels; c += together) {
+        together = frame_channels(rows, count, channels - c);
+        for (int64_t i = 0; i < count; i += 2 * VW) {
+            const int64_t column = (f->first[1] + 1 + i) / 2 - 1, extent = f->extent[1];
+            const struct lanes part[2] = {lanes_of(1, column, extent, VW), lanes_of(1, column + 1, extent, VW)};
+            struct put put[2] = {put_of(finish, count - i), put_of(finish, count - i - VW)};
+            for (int64_t m = c; m < c + together; m++) {
+                const real *const w = (const real *)weight + m * f->weight_next;
+                const real *const s = (const real *)src + m * f->next;
+                real *const d = (real *)dst + m * dst_channel + i;
+                if (finish->bias)
+                    put[0].base = put[1].base = v_splat(((const real *)finish->bias)[m]);
+                if (f->first[1] % 2)
+                    spread_strip(1, f, part, rows, w, s, d, dst_row, put);
+                else
+                    spread_strip(0, f, part, rows, w, s, d, dst_row, put);
+            }
+        }
+    }
+}
+
+/* What weigh_frame() is told. */
+struct weigh_job {
+    const struct cvg_frame *f;
+    int64_t images, rows, count;
+    const real *src, *gradient;
+    int64_t image, gradient_image, gradient_row;
+    real *sums;
+};
+
+/* Lanes of a strip: of the source at three taps, and of the gradient. */
+struct strip {
+    vmask source[3][2], gradient;
+};
+
+static void strip_of(const struct weigh_job *w, int64_t t, struct strip *s)
+{
+    const int64_t step = w->f->step[1], left = w->count - t < VW ? w->count - t : VW;
+    s->gradient = v_mask(0, (int)left);
+    for (int x = 0; x < 3; x++) {
+        const struct lanes l = lanes_of(step, frame_column(w->f, step, t, x), w->f->extent[1], left);
+        s->source[x][0] = l.part[0];
+        s->source[x][1] = l.part[1];
+    }
+}
+
+/*
+ * Adds the products of a strip of a row of the source and the rows of the gradient that meet it, by three lines of taps
+ * of which some are on; sure: it is known of which.
+ */
+INLINE void weigh_strip(const int64_t step, const struct strip *strip, const int sure, int on, const real *s,
+                        const real *g, int64_t g_row, vec *sum)
+{
+    vec from[3];
+    UNROLL_FOR (int x = 0; x < 3; x++) {
+        from[x] = strip ? v_load_mask(s + x, strip->source[x][0]) : v_load(s + x);
+        if (step == 2)
+            from[x] =
+                v_ordered(v_even(from[x], strip ? v_load_mask(s + x + VW, strip->source[x][1]) : v_load(s + x + VW)));
+    }
+    UNROLL_FOR (int y = 0; y < 3; y++)
+        if (sure ? sure & 1 << y : on & 1 << y) {
+            const real *const p = g - y / step * g_row;
+            const vec gv = strip ? v_load_mask(p, strip->gradient) : v_load(p);
+            UNROLL_FOR (int x = 0; x < 3; x++)
+                sum[3 * y + x] = v_fma(gv, from[x], sum[3 * y + x]);
+        }
+}
+
+INLINE void weigh_row(const int many, const int64_t step, const struct strip *begin, const struct strip *end,
+                      const int sure, int on, const real *s, const real *g, int64_t g_row, int64_t count, vec *sum)
+{
+    int64_t t = FOLD;
+    weigh_strip(step, begin, sure, on, s, g, g_row, sum);
+    for (; many && t + FOLD < count; t += FOLD)
+        weigh_strip(step, NULL, sure, on, s + t * step, g + t, g_row, sum);
+    if (many && t < count)
+        weigh_strip(step, end, sure, on, s + t * step, g + t, g_row, sum);
+}
+
+/* Vector v of all partial sums; many: there may be several strips of columns. */
+INLINE void weigh_nine(const int many, const int64_t step, const struct weigh_job *w, int64_t v)
+{
+    const struct cvg_frame *const f = w->f;
+    struct strip begin, end;
+    vec sum[9];
+    strip_of(w, v, &begin);
+    strip_of(w, v + (w->count - 1 - v) / FOLD * FOLD, &end);
+    const struct strip first = begin, last = end;
+    const int64_t g_row = w->gradient_row, rows = (w->rows - 1) * step, count = w->count - v;
+    UNROLL_FOR (int j = 0; j < 9; j++)
+        sum[j] = v_load(w->sums + j * FOLD + v);
+    for (int64_t n = 0; n < w->images; n++) {
+        const real *g = w->gradient + n * w->gradient_image + v;
+        const real *const plane = w->src + n * w->image + f->first[1] + v * step;
+        for (int64_t k = 0; k < rows + 3; k++) {
+            const int64_t row = f->first[0] + k;
+            const int inside = row >= 0 && row < f->extent[0];
+            const real *const s = plane + (inside ? row * f->row : 0);
+            if (inside && k >= 2 && k <= rows) {
+                if (step == 1)
+                    weigh_row(many, step, &first, &last, 7, 0, s, g, g_row, count, sum);
+                else if (k % 2)
+                    weigh_row(many, step, &first, &last, 2, 0, s, g, g_row, count, sum);
+                else
+                    weigh_row(many, step, &first, &last, 5, 0, s, g, g_row, count, sum);
+            } else if (inside) {
+                int on = step == 1 ? 7 : k % 2 ? 2 : 5;
+                on &= (k <= rows) | (k >= 1 && k <= rows + 1) << 1 | (k >= 2) << 2;
+                weigh_row(many, step, &first, &last, 0, on, s, g, g_row, count, sum);
+            }
+            if (step == 1 || k % 2)
+                g += g_row;
+        }
+    }
+    UNROLL_FOR (int j = 0; j < 9; j++)
+        v_store(w->sums + j * FOLD + v, sum[j]);
+}
+
+static void weigh_frame(const struct cvg_frame *f, int64_t images, int64_t rows, int64_t count, const void *src,
+                        const void *gradient, int64_t gradient_image, int64_t gradient_row, void *sums)
+{
+    const struct weigh_job w = {f, images, rows, count, src, gradient, f->next, gradient_image, gradient_row, sums};
+    for (int64_t v = 0; v < FOLD && v < count; v += VW)
+        if (f->step[1] == 2)
+            weigh_nine(1, 2, &w, v);
+        else if (count - v > FOLD)
+            weigh_nine(1, 1, &w, v);
+        else
+            weigh_nine(0, 1, &w, v);
+}
