@@ -12,10 +12,10 @@
 #define CVG_DIRECT_STRIDED 24.0 /* An element is written stride elements further on; a line of cache serves fewer. */
 
 #define CVG_CHANNELS_SHARE 0.87   /* Lanes of channels keep the microkernel this near the peak. */
-#define CVG_CHANNELS_NARROW 1.5   /* Less than 32 channels leave lanes of the last vectors unused. */
-#define CVG_CHANNELS_FEW 4.0      /* Less than 16 channels leave most lanes unused. */
-#define CVG_CHANNELS_PACKED 40.0  /* An element of the weight is packed to panels. */
-#define CVG_CHANNELS_WRITTEN 25.0 /* An element of the result is turned from lanes to rows. */
+#define CVG_CHANNELS_NARROW 1.3   /* Less than 32 channels leave lanes of the last vectors unused. */
+#define CVG_CHANNELS_FEW 3.2      /* Less than 16 channels leave most lanes unused. */
+#define CVG_CHANNELS_PACKED 30.0  /* An element of the weight is packed to panels. */
+#define CVG_CHANNELS_WRITTEN 22.0 /* An element of the result is turned from lanes to rows. */
 
 #define CVG_PIXELS_SHARE 0.43   /* Lanes of pixels with few channels: few sums for each load. */
 #define CVG_PIXELS_TAP 245.0    /* Each tap lengthens the sum, and brings the share up by one part of so many; */
@@ -30,8 +30,9 @@
 #define CVG_DEPTHWISE_MANY 0.22    /* Several output channels of one input channel add up in grad_input. */
 #define CVG_DEPTHWISE_WRITTEN 30.0 /* Memory holds it: an element is read, padded and written. */
 
-#define CVG_WEIGHT_SHARE 0.78  /* grad_weight by lanes of k. */
-#define CVG_WEIGHT_FEW 1.5     /* Tiles of 5 to 15 channels c have few rows. */
+#define CVG_WEIGHT_SHARE 0.9   /* grad_weight by lanes of k. */
+#define CVG_WEIGHT_FEW 1.3     /* Tiles of 5 to 15 channels c have few rows. */
+#define CVG_WEIGHT_NARROW 1.3  /* Tiles of less than 32 channels k have few lanes. */
 #define CVG_WEIGHT_TURNED 20.0 /* An element of either operand is copied to a window or turned to lanes. */
 
 #define CVG_DOTS_SHARE 0.45 /* Dot products load two vectors for few products. */
@@ -54,17 +55,17 @@
 /* ---- winograd ---- */
 
 #define CVG_WINOGRAD_CALL 100000.0
-#define CVG_WINOGRAD_SHARE 0.75       /* The products of all points. */
-#define CVG_WINOGRAD_TRANSFORM 26.0   /* A point of source or destination is transformed, */
-#define CVG_WINOGRAD_TRANSFORM_8 33.0 /* of 8 points along an axis; */
-#define CVG_WINOGRAD_ONE_AXIS 0.6     /* along one axis alone; */
-#define CVG_WINOGRAD_GRADIENT 1.15    /* of both operands of grad_weight. */
-#define CVG_WINOGRAD_WEIGHT 25.0      /* A point of the weight is transformed, */
-#define CVG_WINOGRAD_WEIGHT_8 40.0    /* of 8 points along an axis. */
-#define CVG_WINOGRAD_AGAIN 0.6        /* Each further sub-filter transforms the same source, which is near by then. */
-#define CVG_WINOGRAD_BACK 20.0        /* A point of grad_weight's sums is transformed back, */
-#define CVG_WINOGRAD_BACK_SUBS 70.0   /* in pieces for each sub-filter; */
-#define CVG_WINOGRAD_SUBS 1.2         /* which makes the rest of grad_weight slower, too. */
-#define CVG_WINOGRAD_SUMS 12.0        /* A point of sums that are not near is read or written again. */
+#define CVG_WINOGRAD_SHARE 0.86       /* The products of all points. */
+#define CVG_WINOGRAD_TRANSFORM 20.0   /* A point of source or destination is transformed, */
+#define CVG_WINOGRAD_TRANSFORM_8 28.5 /* of 8 points along an axis; */
+#define CVG_WINOGRAD_ONE_AXIS 0.7     /* along one axis alone; */
+#define CVG_WINOGRAD_GRADIENT 1.0     /* of both operands of grad_weight. */
+#define CVG_WINOGRAD_WEIGHT 19.0      /* A point of the weight is transformed, */
+#define CVG_WINOGRAD_WEIGHT_8 24.0    /* of 8 points along an axis. */
+#define CVG_WINOGRAD_AGAIN 0.7        /* Each further sub-filter transforms the same source, which is near by then. */
+#define CVG_WINOGRAD_BACK 15.0        /* A point of grad_weight's sums is transformed back, */
+#define CVG_WINOGRAD_BACK_SUBS 62.0   /* in pieces for each sub-filter; */
+#define CVG_WINOGRAD_SUBS 1.1         /* which makes the rest of grad_weight slower, too. */
+#define CVG_WINOGRAD_SUMS 20.0        /* A point of sums that are not near is read or written again. */
 
 #endif

@@ -18,7 +18,10 @@ enum {
     MOST_CHANNELS = 12,    /* up to as many destination channels, pixels make better lanes, */
     STRIDED_CHANNELS = 32, /* or as many, if what they write is as far apart as a stride */
     LAST_CHANNELS = 4,     /* or as many, channels last */
-    SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows */
+    SHORT_SUM = 32,        /* products of a sum that does not repay turning lanes to rows; */
+    FIRST_SUM = 150,       /* of forward from so few channels, as in first layers, */
+    FIRST_CHANNELS = 3,
+    FIRST_STRIDE = 2,      /* unless most of a row is left out */
     LARGE_PLANE = 1024,    /* destinations: fewer of one tap and a long sum are for lanes of channels, stride or not */
     SMALL_PLANE = 64,      /* destinations: fewer are too few for sums of one tap */
     FEW_FOR_ONE = 4,       /* channels of one destination make lanes, fewer do not */
@@ -307,7 +310,9 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         return 0;
     if (plane == 1 && view.M >= FEW_FOR_ONE)
         return 0;
-    return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) || view.L * s->filter_size <= SHORT_SUM;
+    const int first = pass == CVG_FORWARD && view.L <= FIRST_CHANNELS && s->stride[2] <= FIRST_STRIDE;
+    return view.M <= (strided ? STRIDED_CHANNELS : MOST_CHANNELS) ||
+           view.L * s->filter_size <= (first ? FIRST_SUM : SHORT_SUM);
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)

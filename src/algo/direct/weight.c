@@ -24,7 +24,8 @@
 #include <string.h>
 
 enum {
-    FULL_ROWS = 16,          /* channels c: fewer leave tiles with few rows */
+    FULL_ROWS = 16,          /* channels c: fewer leave tiles with few rows, */
+    FULL_LANES = 32,         /* and channels k: of few lanes */
     POSITIONS = 256,         /* of one region */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
@@ -379,7 +380,8 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     const double few = s->Cg > CVG_FEW_ROWS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;
-    return x.products / CVG_WEIGHT_SHARE * few + CVG_WEIGHT_TURNED * (x.read + x.written);
+    const double narrow = s->Kg < FULL_LANES ? CVG_WEIGHT_NARROW : 1;
+    return x.products / CVG_WEIGHT_SHARE * few * narrow + CVG_WEIGHT_TURNED * (x.read + x.written);
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
