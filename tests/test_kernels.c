@@ -399,6 +399,41 @@ static void check_winograd(struct random *random)
         }
 }
 
+/* stencil on integers: every count of rows and columns around the vectors, each base; NaN beside what it may read. */
+static void check_stencil(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    enum { SRC_ROW = 90, DST_ROW = 70, ROW_COUNTS = 19, COLUMNS = 53 };
+    const int64_t a[] = {4, 0, 2}, b[] = {SRC_ROW + 1, 0, 2 * SRC_ROW + 3};
+    for (int rows = 1; rows <= ROW_COUNTS; rows += rows < 9 ? 1 : 5)
+        for (int count = 1; count <= COLUMNS; count++)
+            for (int base = 0; base < 3; base++) {
+                const struct cvg_terms terms = {.count = 3, .a = a, .b = b};
+                int good = 1;
+                fill(&s->a, random);
+                fill(&s->b, random);
+                fill(&s->acc, random);
+                for (int r = 0; r < rows + 2; r++)
+                    for (int i = count + 3; i < SRC_ROW; i++)
+                        array_set(&s->b, r * SRC_ROW + i, NAN);
+                memcpy(s->old.data, s->acc.data, MOST * k->size);
+                k->stencil(rows, count, &terms, s->a.data, s->b.data, SRC_ROW, s->acc.data, DST_ROW,
+                           finish_of((char *)s->a.data + 7 * k->size, base));
+                for (int64_t at = 0; at < MOST; at++) {
+                    const int64_t r = at / DST_ROW, i = at % DST_ROW;
+                    double want = array_get(&s->old, at);
+                    if (r < rows && i < count) {
+                        double sum = 0;
+                        for (int j = 0; j < 3; j++)
+                            sum += array_get(&s->a, a[j]) * array_get(&s->b, r * SRC_ROW + b[j] + i);
+                        want = 0.5 * sum + (base == 1 ? array_get(&s->a, 7) : base == 2 ? want : 0);
+                    }
+                    good &= array_get(&s->acc, at) == want;
+                }
+                check(good, "%s %s: stencil of %d x %d, base %d", k->isa, type_name(k->type), rows, count, base);
+            }
+}
+
 /* A plane, and what filters it; NaN in and around its gaps. */
 struct plane {
     struct cvg_frame frame;
@@ -684,6 +719,7 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         check_rows(&s, &random);
         check_plane(&s, &random);
         check_dot(&s, &random);
+        check_stencil(&s, &random);
         check_frames(&s, &random);
         check_points(&s, &random);
         check_zip(&s, &random);
