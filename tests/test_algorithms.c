@@ -82,6 +82,7 @@ static const struct {
     {"mb2ic3id1od1ih5iw9oc4kd1kh3kw3sd11sh1sw1pd1ph1pw1", "a plane that reads nothing but padding"},
     {"mb2ic5iw70oc7kw13pw14", "Winograd: sub-filters with a rest, padding past the filter"},
     {"mb0ic3ih5iw5oc4kh3kw3ph1pw1", "batch 0: zero gradients"},
+    {"mb0ic16oc16g16ih14iw14kh3kw3ph1pw1", "batch 0: no planes to share among jobs"},
     {"mb2ic3iw17oc4kw3sw2dw1pw2", "rank 1"},
     {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},
     {"mb2ic40ih1iw1oc600kh1kw1ph0pw0", "a dense layer: a weight that is not packed, more than one block of its rows"},

@@ -8,7 +8,6 @@
 #ifndef CVG_DIRECT_H
 #define CVG_DIRECT_H
 
-#include "../../tensor/box.h"
 #include "../../tensor/gather.h"
 #include "../algo.h"
 #include "../cost.h"
@@ -52,10 +51,11 @@ enum { CVG_FRAMES = 1 };
 #endif
 
 /*
- * Rows and columns of a channel as they lie, without a box, met by the taps of two axes; the source's elements along a
- * row are neighbours.  Weights of taps lie tap apart, in lines of so many.
+ * What a square of taps meets, of destinations from a row and column on, in a channel of the source as it lies; steps
+ * of the weight and next planes are left to the caller.  gradient: of grad_input, whose source may be spread.
  */
-struct cvg_frame cvg_frame_of(const struct cvg_axis axis[2], const struct cvg_view *source, int64_t tap, int64_t line);
+struct cvg_frame cvg_frame_of(const struct cvg_shape *shape, int gradient, const struct cvg_view *source, int64_t row,
+                              int64_t column);
 
 /* What a pass reads, multiplies and writes, for costs. */
 struct cvg_amounts {

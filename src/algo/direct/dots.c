@@ -128,7 +128,7 @@ static void open_box(struct block *block, int64_t piece, struct cvg_box *box)
     cvg_piece(s, &block->cut->pieces, piece, box);
     if (CVG_FRAMES && block->cut->framed) {
         const struct cvg_view input = cvg_view_in(block->task, block->task->input);
-        block->frame = cvg_frame_of(&box->axis[1], &input, 1, s->filter[2]);
+        block->frame = cvg_frame_of(s, 0, &input, box->axis[1].first, box->axis[2].first);
         block->frame.next = input.image;
         return;
     }

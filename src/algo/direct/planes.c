@@ -4,7 +4,6 @@
  *
  * Lanes are pixels.  Nothing is copied.
  */
-#include "../../tensor/box.h"
 #include "../../text.h"
 #include "direct.h"
 
@@ -40,16 +39,18 @@ int cvg_reads_planes(const struct cvg_shape *s, cvg_pass pass)
 }
 
 #ifndef __OPTIMIZE_SIZE__
-struct cvg_frame cvg_frame_of(const struct cvg_axis axis[2], const struct cvg_view *source, int64_t tap, int64_t line)
+struct cvg_frame cvg_frame_of(const struct cvg_shape *s, int gradient, const struct cvg_view *source, int64_t row,
+                              int64_t column)
 {
+    const int64_t first[2] = {row, column};
     struct cvg_frame frame = {.row = source->step[1]};
     for (int i = 0; i < 2; i++) {
-        frame.extent[i] = axis[i].source_size;
-        frame.first[i] = axis[i].source_first;
-        frame.step[i] = axis[i].source_step;
-        frame.tap_step[i] = axis[i].tap_source_step;
-        frame.taps[i] = axis[i].taps;
-        frame.weight_step[i] = axis[i].tap_step * tap * (i == 0 ? line : 1);
+        const int64_t pad = s->pad[i + 1], stride = gradient ? 1 : s->stride[i + 1];
+        frame.extent[i] = source->extent[i + 1];
+        frame.first[i] = gradient ? first[i] + pad : first[i] * stride - pad;
+        frame.step[i] = stride;
+        frame.tap_step[i] = gradient ? -1 : 1;
+        frame.taps[i] = s->filter[i + 1];
     }
     return frame;
 }
@@ -64,7 +65,7 @@ struct cut {
 static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass), .spread = are_spread(s, pass)};
-    const int64_t *const count = cut.view.gradient ? s->in : s->out, planes = cvg_times(s->N, s->G);
+    const int64_t *const count = cut.view.gradient ? s->in : s->out, planes = cvg_max(1, cvg_times(s->N, s->G));
     const int64_t enough = cvg_enough_jobs(workers),
                   parts = cvg_min(cvg_ceil_div(enough, planes), count[1] / LEAST_PART);
     cut.part = cvg_ceil_div(count[1], cvg_max(1, parts));
@@ -72,26 +73,6 @@ static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
     const int64_t work = cvg_times(cvg_times(cut.view.M, s->filter_size), count[0] * cut.part * count[2]);
     cut.pairs = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), planes / enough));
     return cut;
-}
-
-/* What rows of a plane meet, from one on. */
-static struct cvg_frame frame_of(const struct cvg_task *t, const struct cut *cut, const struct cvg_view *source,
-                                 const struct cvg_gather_weight *weight, int64_t first)
-{
-    const struct cvg_shape *s = t->shape;
-    struct cvg_axis axis[2];
-    for (int i = 0; i < 2; i++)
-        axis[i] = cut->view.gradient ? cvg_axis_phase(s, i + 1, 0) : cvg_axis_forward(s, i + 1);
-    axis[0] = cvg_axis_part(axis[0], first, 1);
-    struct cvg_frame frame = cvg_frame_of(axis, source, weight->tap, s->filter[2]);
-    for (int i = 0; i < 2 && cut->spread; i++) {
-        frame.first[i] = s->pad[i + 1] + (i == 0 ? first : 0);
-        frame.taps[i] = s->filter[i + 1];
-        frame.weight_step[i] = weight->tap * (i == 0 ? s->filter[2] : 1);
-    }
-    frame.next = source->channel;
-    frame.weight_next = weight->g;
-    return frame;
 }
 
 /* Job: rows of some planes. */
@@ -105,7 +86,11 @@ static void planes_job(const struct cvg_job *job, int64_t index)
     const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
     const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
     const struct cvg_gather_weight weight = cvg_gather_weight(t, &cut->view);
-    const struct cvg_frame frame = frame_of(t, cut, &source, &weight, first);
+    struct cvg_frame frame = cvg_frame_of(s, cut->view.gradient, &source, first, 0);
+    frame.weight_step[0] = weight.tap * s->filter[2];
+    frame.weight_step[1] = weight.tap;
+    frame.next = source.channel;
+    frame.weight_next = weight.g;
     const int64_t rows = cvg_min(cut->part, result.extent[1] - first);
     void (*const filter)(const struct cvg_frame *, int64_t, int64_t, int64_t, const void *, const void *, void *,
                          int64_t, int64_t, const struct cvg_finish *) =
