@@ -187,6 +187,41 @@ int cvg_classes_are_large(const struct cvg_regions *regions, int64_t destination
 #endif
 }
 
+/* Lists count offsets, step apart. */
+static void list_line(int64_t *to, int64_t first, int64_t step, int64_t count)
+{
+    for (int64_t q = 0; q < count; q++)
+        to[q] = first + q * step;
+}
+
+void cvg_class_destinations(const struct cvg_class *class, const struct cvg_window *window,
+                            const struct cvg_region *region, const struct cvg_view *result, int64_t *row,
+                            int64_t *place, int64_t *to)
+{
+    const struct cvg_run *run = class->run;
+    int64_t i = class->first;
+    for (int64_t n = 0; n < region->images; n++)
+        for (int64_t d = 0; d < run[0].count; d++)
+            for (int64_t h = 0; h < run[1].count; h++) {
+                const int64_t source = n * window->image +
+                                       (run[0].source + d * run[0].source_step - window->first[0]) * window->step[0] +
+                                       (run[1].source + h * run[1].source_step - window->first[1]) * window->step[1] +
+                                       (run[2].source - window->first[2]) * window->step[2];
+                const int64_t number =
+                    ((n * region->count[0] + run[0].at + d * run[0].step - region->begin[0]) * region->count[1] +
+                     run[1].at + h * run[1].step - region->begin[1]) *
+                        region->count[2] +
+                    run[2].at - region->begin[2];
+                const int64_t there = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
+                                      (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
+                list_line(row + i, source, run[2].source_step * window->step[2], run[2].count);
+                list_line(place + i, number, run[2].step, run[2].count);
+                if (to)
+                    list_line(to + i, there, run[2].step * result->step[2], run[2].count);
+                i += run[2].count;
+            }
+}
+
 int64_t cvg_class_terms(const struct cvg_shape *s, const struct cvg_class *class, const struct cvg_window *w,
                         int64_t channels, int64_t lanes, int pairs, int64_t *to_a, int64_t *to_b)
 {

@@ -87,6 +87,14 @@ int cvg_next_class(struct cvg_classes *classes);
 int cvg_classes_are_large(const struct cvg_regions *regions, int64_t destinations);
 
 /*
+ * Lists for each destination of a class, from its number on: where it reads, at its first tap, its number in the
+ * region, and, if to is not NULL, where it lies in the result, from the region's first image on.
+ */
+void cvg_class_destinations(const struct cvg_class *class, const struct cvg_window *window,
+                            const struct cvg_region *region, const struct cvg_view *result, int64_t *row,
+                            int64_t *place, int64_t *to);
+
+/*
  * Lists the terms of a class, of channels one after the other (or, in pairs, of two by two, the second first): a, where
  * they lie in the window from a destination's first one on, and b, where in packed weights [channel][tap][lane].
  * Returns how many there are.

@@ -23,19 +23,19 @@ enum {
     LEAST_POSITIONS = 56,
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     PANEL_BYTES = 16384,     /* of the weight, read between two stores of a tile, about */
-    LEAST_TERMS = 192,
-    LAST_BYTES = 4608,      /* the same of one lane, channels last, where sums lie far apart in the result */
-    FEW_POSITIONS = 128,    /* destinations of all regions */
-    NEAR_ROWS = 8192,       /* elements between rows of a weight in place: further apart, each is a page of its own */
-    FEW_REGIONS = 3,        /* as many share a packed weight, or each packs what it reads */
-    CHANNELS = 128,         /* m of one job, at most; */
-    WIDENED_CHANNELS = 256, /* of halves, each of which is widened for as many, */
-    WIDENED_POSITIONS = 256,
+    LEAST_TERMS = 128,       /* and as many of one tap, channels first: each meets a line of cache of its own */
+    LAST_BYTES = 4608,       /* of the weight, of one lane, channels last, where sums lie far apart in the result */
+    FEW_POSITIONS = 128,     /* destinations of all regions */
+    NEAR_ROWS = 8192,        /* elements between rows of a weight in place: further apart, each is a page of its own */
+    FEW_REGIONS = 3,         /* as many share a packed weight, or each packs what it reads */
+    CHANNELS = 256,          /* m of one job, at most */
+    WIDENED_POSITIONS = 256, /* of halves, as their window is large */
     LEAST_CHANNELS = 32,
     GROUPS = 16,           /* of one job, at most */
     FROM_MEMORY = 3 << 19, /* elements of a tensor that no near cache holds */
     CLASS = 12,            /* destinations that a class must have, on average */
     TALL = 12,             /* rows of a tile that has not registers for as many addresses */
+    SOON = 28,             /* destinations further on, the source is asked for */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -48,7 +48,7 @@ struct cut {
     int padded;     /* columns meet padding */
     int in_place;   /* no window */
     int lanes;      /* of a window are channels, as they are neighbours in the source */
-    int ahead;      /* the source of the next tile is asked for: it is read once, from memory */
+    int ahead;      /* the source of a tile to come is asked for: it is read once, from memory */
     int in_result;  /* sums of whole panels grow in the result, where channels are neighbours; */
     int claims;     /* which no near cache holds */
     int clip[3];    /* border columns are classes of their own; else the window is padded */
@@ -64,6 +64,8 @@ static int64_t panel_terms(const struct cvg_shape *s, const struct cvg_kernels *
 {
     if (s->layout == CVG_CHANNELS_LAST && !weight_in_place)
         return LAST_BYTES / (int64_t)kernels->size;
+    if (s->filter_size == 1)
+        return LEAST_TERMS;
     return cvg_max(LEAST_TERMS, PANEL_BYTES / (cvg_main_tile(kernels)->lanes * (int64_t)kernels->size));
 }
 
@@ -89,7 +91,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
                       .groups = 1,
                       .clip = {1, 1, 1},
                       .widest = last ? kernels->spread : kernels->main};
-    cut.m_count = cvg_min(cut.view.M, widens ? WIDENED_CHANNELS : CHANNELS);
+    cut.m_count = cvg_min(cut.view.M, CHANNELS);
     cut.regions = cvg_regions_of(s, cut.view.gradient, widens ? WIDENED_POSITIONS : POSITIONS);
     while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
@@ -109,10 +111,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.in_result = last && !cvg_is_half(s->type);
     cut.claims =
         cut.in_result && cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FROM_MEMORY;
-    cut.ahead = last && s->filter_size == 1 &&
-                cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY;
     cut.lanes = widens && last;
     cut.in_place = !widens && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
+    cut.ahead = cut.in_place && s->filter_size == 1 &&
+                (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY);
     cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
                           cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
@@ -153,8 +155,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const struct cvg_regions largest =
         cvg_regions_of(s, cut->view.gradient, widened(s) ? WIDENED_POSITIONS : POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
-    const int64_t most = widened(s) ? WIDENED_CHANNELS : CHANNELS;
-    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, most));
+    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
     const int64_t least =
         cvg_pairs_of(s) == CVG_PAIRS_LISTED ? cvg_min(2, cut->view.L) : 1; /* channels of one window */
     const int64_t terms = cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)),
@@ -205,42 +206,6 @@ static void pack_job(const struct cvg_job *job, int64_t index)
                 cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
 
-/* Lists count offsets, step apart. */
-static void list_line(int64_t *to, int64_t first, int64_t step, int64_t count)
-{
-    for (int64_t q = 0; q < count; q++)
-        to[q] = first + q * step;
-}
-
-/* Fills in where the destinations of a class read (at their first taps) and are summed. */
-static void list_destinations(const struct cvg_class *class, const struct cvg_window *w,
-                              const struct cvg_region *region, const struct cvg_view *result, int in_result,
-                              const struct scratch *x)
-{
-    const struct cvg_run *run = class->run;
-    int64_t i = class->first;
-    for (int64_t n = 0; n < region->images; n++)
-        for (int64_t d = 0; d < run[0].count; d++)
-            for (int64_t h = 0; h < run[1].count; h++) {
-                const int64_t source = n * w->image +
-                                       (run[0].source + d * run[0].source_step - w->first[0]) * w->step[0] +
-                                       (run[1].source + h * run[1].source_step - w->first[1]) * w->step[1] +
-                                       (run[2].source - w->first[2]) * w->step[2];
-                const int64_t place =
-                    ((n * region->count[0] + run[0].at + d * run[0].step - region->begin[0]) * region->count[1] +
-                     run[1].at + h * run[1].step - region->begin[1]) *
-                        region->count[2] +
-                    run[2].at - region->begin[2];
-                const int64_t to = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
-                                   (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
-                list_line(x->row + i, source, run[2].source_step * w->step[2], run[2].count);
-                list_line(x->place + i, place, run[2].step, run[2].count);
-                if (in_result)
-                    list_line(x->to + i, to, run[2].step * result->step[2], run[2].count);
-                i += run[2].count;
-            }
-}
-
 /* ---- job: one region, group and block of m ---- */
 
 /* Where the sums of one panel lie: of destination i at place[i] * step. */
@@ -250,10 +215,30 @@ struct sums {
     int64_t step;
 };
 
-/* Adds the products to the sums of count destinations, from at on, in one panel; ahead: asks for the next tile's. */
-static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms, int64_t at, int64_t count, int near,
-                     const char *source, const struct cvg_tile *tile, const char *weight, const struct sums *sums,
-                     const struct scratch *x, int first, int ahead)
+/*
+ * Asks for the source of a tile to come: channels last of the next one, which lies behind this one's; channels first of
+ * each channel some destinations further on, or, after the last of the class, of the channels after these.
+ */
+static void ask(struct cvg_terms *terms, const struct cvg_class *class, int64_t at, int rows, const char *source,
+                const int64_t *row, int64_t size)
+{
+    const int64_t end = class->first + class->count, channel = terms->count > 1 ? terms->a[1] - terms->a[0] : 1;
+    const int64_t next = at + (channel == 1 ? rows : SOON);
+    terms->ahead = NULL;
+    if (channel == 1 && next < end && row[next] - row[at] == rows * terms->count) {
+        terms->ahead = source + row[next] * size;
+        terms->ahead_step = rows * size;
+    } else if (channel != 1 && class->count > SOON) {
+        const int64_t from = next < end ? row[next] : row[next - class->count] + terms->count * channel;
+        terms->ahead = source + from * size;
+        terms->ahead_step = channel * size;
+    }
+}
+
+/* Adds the products to the sums of count destinations of a class, from at on, in one panel. */
+static void add_rows(const struct cvg_kernels *kernels, const struct cvg_class *class, struct cvg_terms *terms,
+                     int64_t at, int64_t count, int near, const char *source, const struct cvg_tile *tile,
+                     const char *weight, const struct sums *sums, const struct scratch *x, int first, int ahead)
 {
     const int64_t size = (int64_t)kernels->size, end = at + count;
     for (int tiles = ((int)count + tile->rows - 1) / tile->rows; tiles > 0; tiles--) {
@@ -262,11 +247,8 @@ static void add_rows(const struct cvg_kernels *kernels, struct cvg_terms *terms,
         const int64_t *const place = sums->step == 1 ? sums->place + at : scaled;
         for (int r = 0; r < rows && sums->step != 1; r++)
             scaled[r] = sums->place[at + r] * sums->step;
-        terms->ahead = NULL;
-        if (ahead && at + rows < end && x->row[at + rows] - x->row[at] == rows * terms->count) {
-            terms->ahead = source + x->row[at + rows] * size;
-            terms->ahead_step = rows * size;
-        }
+        if (ahead)
+            ask(terms, class, at, rows, source, x->row, size);
         if (near)
             tile->run(rows, terms, source + x->row[at] * size, NULL, weight, sums->base, place, first);
         else
@@ -286,7 +268,9 @@ static void add_class(const struct cvg_kernels *kernels, const struct cvg_class 
     const int near = split && class->run[2].source_step * window->step[2] == 1;
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
-        add_rows(kernels, terms, class->first + done, count, near, window->base, tile, weight, sums, x, first, ahead);
+        add_rows(kernels, class, terms, class->first + done, count, near, window->base, tile, weight, sums, x, first,
+                 ahead);
+    terms->ahead = NULL;
 }
 
 /* One job: a region, a group and a block of m. */
@@ -344,7 +328,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
             listed = step;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), (int)lanes);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, panel_at, &sums, &b->x, l == 0,
-                      m == b->begin && b->cut->ahead && l_count == view->L);
+                      m == b->begin && b->cut->ahead && (l_count == view->L || !b->cut->in_result));
         }
     }
 }
@@ -385,7 +369,8 @@ static void region_job(const struct cvg_job *job, int64_t index)
         cvg_window_lanes(&b.window, cut->l_count);
 
     for (struct cvg_classes c = cvg_classes_of(&cut->regions, &b.region, cut->clip); cvg_next_class(&c);)
-        list_destinations(&c.now, &b.window, &b.region, &b.result, cut->in_result, &b.x);
+        cvg_class_destinations(&c.now, &b.window, &b.region, &b.result, b.x.row, b.x.place,
+                               cut->in_result ? b.x.to : NULL);
     for (b.g = first; b.g < cvg_min(first + cut->groups, t->shape->G); b.g++) {
         for (int64_t l = 0; l < L; l += cut->l_count) {
             const int64_t l_count = cvg_min(cut->l_count, L - l);

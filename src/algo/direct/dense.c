@@ -20,6 +20,10 @@
 
 enum {
     LEAST_PLANE = 96,   /* pixels: fewer leave too much of the last vector unused */
+    LANES = 16,         /* pixels, up to which planes are filled up, about */
+    MOST_PLANE = 800,   /* pixels of a plane that may as well be read in place: */
+    NEAR_CHANNELS = 96, /* so many channels at least, which */
+    SAME_SETS = 256,    /* bytes, whose multiples apart, meet in few sets of the cache, */
     PIXELS = 288,       /* of one job, at most */
     AHEAD = 2,          /* channels to prefetch while one is copied */
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
@@ -316,6 +320,18 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     }
 }
 
+/*
+ * Whether channels.c is faster, which reads small planes in place, with lanes of channels m: if what it saves, copying
+ * an element of the source and filling up the plane, takes longer than turning one of the result.
+ */
+static int in_place_pays(const struct cvg_shape *s, const struct cvg_gather *view)
+{
+    const double copied = 9.0 / (double)view->M, turned = 16.0 / (double)view->L; /* in parts of a pass */
+    const double filled = s->out_size % LANES ? (double)LANES / (double)s->out_size : 0;
+    return view->L >= NEAR_CHANNELS && s->in_size == s->out_size && s->out_size <= MOST_PLANE &&
+           s->out_size * (int64_t)cvg_type_size(s->type) % SAME_SETS && copied + filled > turned;
+}
+
 /* Every destination is a sum over the channels of one source element. */
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
@@ -325,6 +341,10 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
     }
     dense &= pass == CVG_FORWARD || s->in_size == s->out_size || (SPREADS && s->out[2] <= PIXELS); /* whole rows */
+    if (dense && !cvg_is_half(s->type)) {
+        const struct cvg_gather view = cvg_gather_of(s, pass);
+        dense = !in_place_pays(s, &view);
+    }
     return dense;
 }
 
