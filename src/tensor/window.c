@@ -72,6 +72,8 @@ int cvg_axis_padded(const struct cvg_regions *regions, int axis)
 static int64_t window_extent(const struct cvg_regions *r, int axis)
 {
     const struct cvg_shape *s = r->shape;
+    if (r->places)
+        return r->part[axis];
     const int64_t across = cvg_times(s->filter[axis] - 1, s->dilation[axis]);
     const int64_t part = r->part[axis] - 1;
     /* Taps that never meet the source are left out, so the others are not far off. */
@@ -104,16 +106,23 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
             w.step[i] = source->step[i];
         return w;
     }
+    w.places = regions->places;
+    w.channel = cvg_window_size(regions, regions->images);
     for (int i = 0; i < 3; i++) {
         int64_t high;
         cvg_runs_extent(cvg_region_runs(regions, region, i, clip[i]), &w.first[i], &high);
-        w.count[i] = high - w.first[i];
+        w.count[i] = w.places ? region->count[i] : high - w.first[i];
+    }
+    if (w.places) {
+        for (int i = 0; i < 3; i++)
+            w.step[i] = source->step[i] * regions->shape->stride[i];
+        w.image = region->positions / region->images;
+        return w;
     }
     w.step[2] = 1;
     w.step[1] = w.count[2];
     w.step[0] = w.count[1] * w.step[1];
     w.image = w.count[0] * w.step[0];
-    w.channel = cvg_window_size(regions, regions->images);
     return w;
 }
 
@@ -123,6 +132,15 @@ void cvg_window_lanes(struct cvg_window *w, int64_t channels)
         w->step[i] *= channels;
     w->image *= channels;
     w->channel = 1;
+}
+
+/* Copies what the places of an image read, of one channel. */
+static void read_places(const struct cvg_window *w, const struct cvg_kernels *kernels, const char *from, char *to)
+{
+    const int64_t size = (int64_t)kernels->size;
+    for (int64_t d = 0; d < w->count[0]; d++)
+        kernels->copy(to + d * w->count[1] * w->count[2] * size, w->count[2], from + d * w->step[0] * size, w->step[1],
+                      w->step[2], w->count[1], w->count[2]);
 }
 
 void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, const struct cvg_region *region,
@@ -135,10 +153,15 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, co
                                   (int)w->step[2], 0, to + n * w->image * (int64_t)kernels->size);
         return;
     }
+    const int64_t *const at = w->first;
     for (int64_t c = 0; !in_place && c < count; c++)
-        for (int64_t n = 0; n < region->images; n++)
-            cvg_read_rectangle(source, kernels, region->n + n, channel + c, w->first, w->count,
-                               to + (c * w->channel + n * w->image) * (int64_t)kernels->size);
+        for (int64_t n = 0; n < region->images; n++) {
+            char *const there = to + (c * w->channel + n * w->image) * (int64_t)kernels->size;
+            if (w->places)
+                read_places(w, kernels, cvg_view_at(source, region->n + n, channel + c, at[0], at[1], at[2]), there);
+            else
+                cvg_read_rectangle(source, kernels, region->n + n, channel + c, at, w->count, there);
+        }
 }
 
 struct cvg_classes cvg_classes_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3])
@@ -214,7 +237,8 @@ void cvg_class_destinations(const struct cvg_class *class, const struct cvg_wind
                     run[2].at - region->begin[2];
                 const int64_t there = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
                                       (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
-                list_line(row + i, source, run[2].source_step * window->step[2], run[2].count);
+                list_line(row + i, window->places ? number : source,
+                          window->places ? run[2].step : run[2].source_step * window->step[2], run[2].count);
                 list_line(place + i, number, run[2].step, run[2].count);
                 if (to)
                     list_line(to + i, there, run[2].step * result->step[2], run[2].count);

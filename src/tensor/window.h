@@ -17,6 +17,7 @@ struct cvg_regions {
     int64_t most_images;                   /* at any batch */
     int64_t part[3], parts[3];             /* positions of one region, and regions, along each axis */
     int64_t count;                         /* of regions */
+    int places; /* windows, copied, have what each destination reads, of one tap that meets no padding; 0 unless set */
 };
 
 struct cvg_region {
@@ -40,7 +41,8 @@ int cvg_axis_padded(const struct cvg_regions *regions, int axis);
 struct cvg_window {
     const char *base; /* of the region's first image */
     int64_t first[3], count[3];
-    int64_t image, channel, step[3];
+    int64_t image, channel, step[3]; /* of places: of the source, from place to place */
+    int places;
 };
 
 /* The elements of one channel, at most, in a copied window of any region of so many images. */

@@ -28,8 +28,9 @@ enum {
     FEW_POSITIONS = 128,     /* destinations of all regions */
     NEAR_ROWS = 8192,        /* elements between rows of a weight in place: further apart, each is a page of its own */
     FEW_REGIONS = 3,         /* as many share a packed weight, or each packs what it reads */
-    CHANNELS = 256,          /* m of one job, at most */
-    WIDENED_POSITIONS = 256, /* of halves, as their window is large */
+    CHANNELS = 256,          /* m of one job, at most; */
+    PLACED_CHANNELS = 512,   /* of a window of places, which is copied for as many */
+    WINDOW_POSITIONS = 256,  /* of a window of halves or of places */
     LEAST_CHANNELS = 32,
     GROUPS = 16,           /* of one job, at most */
     FROM_MEMORY = 3 << 19, /* elements of a tensor that no near cache holds */
@@ -83,6 +84,20 @@ static int copies(const struct cvg_shape *s, const struct cvg_gather *view)
 /* Whether a window is made of halves. */
 static int widened(const struct cvg_shape *s) { return cvg_is_half(s->type) && cvg_pairs_of(s) != CVG_PAIRS_STORED; }
 
+/* Regions of at most so many positions, or fewer.  With stride, what destinations of one tap read is copied. */
+static struct cvg_regions regions_of(const struct cvg_shape *s, const struct cvg_gather *view, int64_t positions)
+{
+    const int places = !view->gradient && s->layout == CVG_CHANNELS_FIRST && !widened(s) && cvg_one_tap(s) &&
+                       s->stride[0] * s->stride[1] * s->stride[2] > 1;
+    struct cvg_regions r =
+        cvg_regions_of(s, view->gradient, widened(s) || places ? cvg_min(positions, WINDOW_POSITIONS) : positions);
+    r.places = places;
+    return r;
+}
+
+/* Channels m of one job. */
+static int64_t most_channels(const struct cvg_regions *regions) { return regions->places ? PLACED_CHANNELS : CHANNELS; }
+
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
@@ -91,13 +106,13 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
                       .groups = 1,
                       .clip = {1, 1, 1},
                       .widest = last ? kernels->spread : kernels->main};
-    cut.m_count = cvg_min(cut.view.M, CHANNELS);
-    cut.regions = cvg_regions_of(s, cut.view.gradient, widens ? WIDENED_POSITIONS : POSITIONS);
+    cut.regions = regions_of(s, &cut.view, POSITIONS);
+    cut.m_count = cvg_min(cut.view.M, most_channels(&cut.regions));
     while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
     if (!cvg_busy(jobs(s, &cut), workers))
-        cut.regions = cvg_regions_of(s, cut.view.gradient, LEAST_POSITIONS);
+        cut.regions = regions_of(s, &cut.view, LEAST_POSITIONS);
     cut.groups = cut.m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;
     while (cut.groups > 1 && !cvg_busy(jobs(s, &cut), workers))
         cut.groups /= 2;
@@ -112,7 +127,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.claims =
         cut.in_result && cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FROM_MEMORY;
     cut.lanes = widens && last;
-    cut.in_place = !widens && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
+    cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
     cut.ahead = cut.in_place && s->filter_size == 1 &&
                 (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY);
     cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
@@ -152,10 +167,9 @@ static struct scratch scratch_of(const struct cvg_job *job)
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const struct cvg_regions largest =
-        cvg_regions_of(s, cut->view.gradient, widened(s) ? WIDENED_POSITIONS : POSITIONS);
+    const struct cvg_regions largest = regions_of(s, &cut->view, POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
-    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, CHANNELS));
+    const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, most_channels(&largest)));
     const int64_t least =
         cvg_pairs_of(s) == CVG_PAIRS_LISTED ? cvg_min(2, cut->view.L) : 1; /* channels of one window */
     const int64_t terms = cvg_max(cvg_min(panel_terms(s, kernels, 0), cvg_times(cut->view.L, s->filter_size)),
@@ -263,9 +277,9 @@ static void add_class(const struct cvg_kernels *kernels, const struct cvg_class 
                       const struct sums *sums, const struct scratch *x, int first, int ahead)
 {
     /* Tall tiles are best off with rows that are evenly apart, or even neighbours: those of one line. */
-    const int64_t line = class->run[2].count;
+    const int64_t line = window->places ? class->count : class->run[2].count;
     const int split = tile->rows >= TALL && line / cvg_ceil_div(line, tile->rows) >= TALL / 2 + 1;
-    const int near = split && class->run[2].source_step * window->step[2] == 1;
+    const int near = split && (window->places || class->run[2].source_step * window->step[2] == 1);
     const int64_t count = split ? line : class->count;
     for (int64_t done = 0; done < class->count; done += count)
         add_rows(kernels, class, terms, class->first + done, count, near, window->base, tile, weight, sums, x, first,

@@ -321,29 +321,28 @@ static void dense_job(const struct cvg_job *job, int64_t index)
 }
 
 /*
- * Whether channels.c is faster, which reads small planes in place, with lanes of channels m: if what it saves, copying
- * an element of the source and filling up the plane, takes longer than turning one of the result.
+ * Whether channels.c is faster, with lanes of channels m: if what it saves takes longer than turning the result.  It
+ * fills up no planes and, without stride, reads small ones in place.
  */
-static int in_place_pays(const struct cvg_shape *s, const struct cvg_gather *view)
+static int turning_pays(const struct cvg_shape *s, const struct cvg_gather *view)
 {
-    const double copied = 9.0 / (double)view->M, turned = 16.0 / (double)view->L; /* in parts of a pass */
+    /* In parts of a pass: copying elements of the source, filling up the plane, and turning those of the result. */
+    const double copied = 9.0 / (double)view->M, turned = 16.0 / (double)view->L;
     const double filled = s->out_size % LANES ? (double)LANES / (double)s->out_size : 0;
-    return view->L >= NEAR_CHANNELS && s->in_size == s->out_size && s->out_size <= MOST_PLANE &&
+    if (s->in_size != s->out_size)
+        return !view->gradient && filled > turned;
+    return view->L >= NEAR_CHANNELS && s->out_size <= MOST_PLANE &&
            s->out_size * (int64_t)cvg_type_size(s->type) % SAME_SETS && copied + filled > turned;
 }
 
-/* Every destination is a sum over the channels of one source element. */
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    int dense = pass != CVG_GRAD_WEIGHT && !cvg_pairs_of(s) && s->filter_size == 1 && s->out_size >= LEAST_PLANE;
+    int dense = pass != CVG_GRAD_WEIGHT && !cvg_pairs_of(s) && cvg_one_tap(s) && s->out_size >= LEAST_PLANE;
     dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
-    for (int i = 0; i < 3; i++) {
-        dense &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
-    }
     dense &= pass == CVG_FORWARD || s->in_size == s->out_size || (SPREADS && s->out[2] <= PIXELS); /* whole rows */
     if (dense && !cvg_is_half(s->type)) {
         const struct cvg_gather view = cvg_gather_of(s, pass);
-        dense = !in_place_pays(s, &view);
+        dense = !turning_pays(s, &view);
     }
     return dense;
 }
