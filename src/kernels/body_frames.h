@@ -3,6 +3,15 @@
  * and weigh_frame().  A part of body.h, which says what it needs.
  */
 
+#ifdef PLANE_PAIRS
+enum { PAIRED = VW / 2 }; /* Planes of so many columns are pairs, each in a half of a vector. */
+#else
+enum { PAIRED = 0 };
+#define v_load_pair(a, b, lanes) ((void)(b), v_load_mask(a, lanes))
+#define v_store_pair(a, b, v, lanes) ((void)(b), v_store_mask(a, v, lanes))
+#define v_halves(a, b) ((void)(b), (a))
+#endif
+
 enum {
     FRAME_TAPS = 5, /* of a line, at most */
     TOGETHER = 2048 /* elements of results that are walked through, strip by strip, and stay in the first cache */
@@ -30,15 +39,30 @@ static struct lanes lanes_of(int64_t step, int64_t column, int64_t extent, int64
     return l;
 }
 
-INLINE vec lanes_take(const struct lanes *l, const real *row) { return v_load_mask(row + l->column, l->part[0]); }
+/* pair: and as many of the plane that lies so many elements further on. */
+INLINE vec lanes_take(const int pair, const struct lanes *l, const real *row, int64_t next)
+{
+    const real *const p = row + l->column;
+    (void)next;
+    return pair ? v_load_pair(p, p + next, l->part[0]) : v_load_mask(p, l->part[0]);
+}
 
 /* Lanes two apart, in the order of v_even(). */
-INLINE vec apart_take(const int full, const struct lanes *l, const real *row)
+INLINE vec apart_take(const int full, const int pair, const struct lanes *l, const real *row, int64_t next)
 {
     const real *const p = row + l->column;
     if (full)
         return v_even(v_load(p), v_load(p + VW));
+    if (pair)
+        return v_even(v_load_mask(p, l->part[0]), v_load_mask(p + next, l->part[0]));
     return v_even(v_load_mask(p, l->part[0]), l->high > VW ? v_load_mask(p + VW, l->part[1]) : v_zero());
+}
+
+/* A weight of a plane, or of both of a pair. */
+INLINE vec frame_weight(const int pair, const struct cvg_frame *f, const real *weight, int64_t y, int64_t x)
+{
+    const real *const w = weight + y * f->weight_step[0] + x * f->weight_step[1];
+    return pair ? v_halves(v_splat(w[0]), v_splat(w[f->weight_next])) : v_splat(w[0]);
 }
 
 /* Where tap (0, x) of destinations from column i on lies. */
@@ -54,32 +78,44 @@ struct put {
     int accumulate;
 };
 
-INLINE struct put put_of(const struct cvg_finish *f, int64_t left)
+/* Of channel c, or of it and the next. */
+INLINE vec put_base(const int pair, const struct cvg_finish *f, int64_t c)
 {
-    return (struct put){v_splat((real)f->scale), v_splat(f->bias ? *(const real *)f->bias : (real)-0.0),
-                        mask_between(0, left), f->accumulate};
+    const real *const bias = f->bias;
+    if (!bias)
+        return v_splat((real)-0.0);
+    return pair ? v_halves(v_splat(bias[c]), v_splat(bias[c + 1])) : v_splat(bias[c]);
 }
 
-INLINE void put_row(const int full, real *d, vec sum, const struct put *p)
+INLINE struct put put_of(const struct cvg_finish *f, int64_t left)
+{
+    return (struct put){v_splat((real)f->scale), put_base(0, f, 0), mask_between(0, left), f->accumulate};
+}
+
+/* next: elements to the other plane of a pair. */
+INLINE void put_row(const int full, const int pair, real *d, int64_t next, vec sum, const struct put *p)
 {
     vec base = p->base;
     int accumulate = p->accumulate;
     ONE_ADDRESS(accumulate); /* asked each time: there is one loop, not one for each answer */
     if (accumulate)
-        base = full ? v_load(d) : v_load_mask(d, p->part);
+        base = full ? v_load(d) : pair ? v_load_pair(d, d + next, p->part) : v_load_mask(d, p->part);
+    sum = v_add(base, v_mul(p->scale, sum));
     if (full)
-        v_store(d, v_add(base, v_mul(p->scale, sum)));
+        v_store(d, sum);
+    else if (pair)
+        v_store_pair(d, d + next, sum, p->part);
     else
-        v_store_mask(d, v_add(base, v_mul(p->scale, sum)), p->part);
+        v_store_mask(d, sum, p->part);
 }
 
 /*
  * filter_frame() of a plane and a strip of columns from i on, without stride: each vector of a row is loaded once for
  * all the destinations that it is part of, whose sums walk along with it.
  */
-INLINE void frame_square(const int taps, const int full, const struct cvg_frame *f, const struct lanes *lanes,
-                         int64_t rows, const real *weight, const real *src, real *dst, int64_t dst_row,
-                         const struct put *put)
+INLINE void frame_square(const int taps, const int full, const int pair, const struct cvg_frame *f,
+                         const struct lanes *lanes, int64_t rows, const real *weight, const real *src, real *dst,
+                         int64_t dst_row, int64_t next, const struct put *put)
 {
     const int64_t up = f->tap_step[0], begin = up < 0 ? rows - 1 : 0, line = f->row, extent = f->extent[0];
     struct lanes part[FRAME_TAPS];
@@ -87,7 +123,7 @@ INLINE void frame_square(const int taps, const int full, const struct cvg_frame 
     UNROLL_FOR (int x = 0; x < taps; x++)
         part[x] = lanes[x];
     UNROLL_FOR (int j = 0; j < taps * taps; j++)
-        w[j] = v_splat(weight[j / taps * f->weight_step[0] + j % taps * f->weight_step[1]]);
+        w[j] = frame_weight(pair, f, weight, j / taps, j % taps);
     UNROLL_FOR (int y = 0; y < taps; y++)
         sum[y] = v_zero();
     int64_t row = f->first[0] + begin;
@@ -98,12 +134,12 @@ INLINE void frame_square(const int taps, const int full, const struct cvg_frame 
         if (row >= 0 && row < extent)
             UNROLL_FOR (int x = 0; x < taps; x++) {
                 const real *const s = src + row * line;
-                const vec v = full ? v_load(s + part[x].column) : lanes_take(&part[x], s);
+                const vec v = full ? v_load(s + part[x].column) : lanes_take(pair, &part[x], s, f->next);
                 UNROLL_FOR (int y = 0; y < taps; y++)
                     sum[y] = v_fma(w[y * taps + x], v, sum[y]);
             }
         if (k >= 0) {
-            put_row(full, d, sum[taps - 1], put);
+            put_row(full, pair, d, next, sum[taps - 1], put);
             d += dst_row;
         }
         UNROLL_FOR (int y = taps - 1; y > 0; y--)
@@ -113,32 +149,33 @@ INLINE void frame_square(const int taps, const int full, const struct cvg_frame 
 }
 
 /* The same of three by three taps with stride 2: every other row is part of two destinations. */
-INLINE void frame_nine_apart(const int full, const struct cvg_frame *f, const struct lanes *lanes, int64_t rows,
-                             const real *weight, const real *src, real *dst, int64_t dst_row, const struct put *put)
+INLINE void frame_nine_apart(const int full, const int pair, const struct cvg_frame *f, const struct lanes *lanes,
+                             int64_t rows, const real *weight, const real *src, real *dst, int64_t dst_row,
+                             int64_t next, const struct put *put)
 {
     const struct lanes part[3] = {lanes[0], lanes[1], lanes[2]};
     const int64_t line = f->row, extent = f->extent[0];
     vec w[9], sum = v_zero();
     UNROLL_FOR (int j = 0; j < 9; j++)
-        w[j] = v_splat(weight[j / 3 * f->weight_step[0] + j % 3 * f->weight_step[1]]);
+        w[j] = frame_weight(pair, f, weight, j / 3, j % 3);
     int64_t row = f->first[0];
     for (int64_t k = 0; k <= rows; k++) { /* the last row of destination k - 1 is the first of k */
-        vec next = v_zero();
+        vec begun = v_zero();
         if (row >= 0 && row < extent)
             UNROLL_FOR (int x = 0; x < 3; x++) {
-                const vec v = apart_take(full, &part[x], src + row * line);
+                const vec v = apart_take(full, pair, &part[x], src + row * line, f->next);
                 sum = v_fma(w[6 + x], v, sum);
-                next = v_fma(w[x], v, next);
+                begun = v_fma(w[x], v, begun);
             }
         if (k > 0) {
-            put_row(full, dst, v_ordered(sum), put);
+            put_row(full, pair, dst, next, v_ordered(sum), put);
             dst += dst_row;
         }
-        sum = next;
+        sum = begun;
         row++;
         if (row >= 0 && row < extent)
             UNROLL_FOR (int x = 0; x < 3; x++)
-                sum = v_fma(w[3 + x], apart_take(full, &part[x], src + row * line), sum);
+                sum = v_fma(w[3 + x], apart_take(full, pair, &part[x], src + row * line, f->next), sum);
         row++;
     }
 }
@@ -161,17 +198,27 @@ INLINE void frame_strip(const int taps, const int64_t step, const struct cvg_fra
     UNROLL_FOR (int x = 0; x < taps; x++)
         part[x] = lanes_of(step, frame_column(f, step, i, x), f->extent[1], left);
     d += i;
-    for (int64_t c = 0; c < channels; c++, s += f->next, w += f->weight_next, d += dst_channel) {
+    int64_t c = 0;
+    if (count <= PAIRED) {
+        for (; c + 1 < channels; c += 2, s += 2 * f->next, w += 2 * f->weight_next, d += 2 * dst_channel) {
+            put.base = put_base(1, finish, c);
+            if (step == 2)
+                frame_nine_apart(0, 1, f, part, rows, w, s, d, dst_row, dst_channel, &put);
+            else
+                frame_square(taps, 0, 1, f, part, rows, w, s, d, dst_row, dst_channel, &put);
+        }
+    }
+    for (; c < channels; c++, s += f->next, w += f->weight_next, d += dst_channel) {
         if (finish->bias)
             put.base = v_splat(((const real *)finish->bias)[c]);
         if (step == 2 && full)
-            frame_nine_apart(1, f, part, rows, w, s, d, dst_row, &put);
+            frame_nine_apart(1, 0, f, part, rows, w, s, d, dst_row, dst_channel, &put);
         else if (step == 2)
-            frame_nine_apart(0, f, part, rows, w, s, d, dst_row, &put);
+            frame_nine_apart(0, 0, f, part, rows, w, s, d, dst_row, dst_channel, &put);
         else if (full)
-            frame_square(taps, 1, f, part, rows, w, s, d, dst_row, &put);
+            frame_square(taps, 1, 0, f, part, rows, w, s, d, dst_row, dst_channel, &put);
         else
-            frame_square(taps, 0, f, part, rows, w, s, d, dst_row, &put);
+            frame_square(taps, 0, 0, f, part, rows, w, s, d, dst_row, dst_channel, &put);
     }
 }
 
@@ -203,38 +250,39 @@ static void filter_frame(const struct cvg_frame *f, int64_t rows, int64_t count,
 }
 
 /* Adds what tap line y makes of a row of the source, whose neighbours a and b meet destinations two apart. */
-INLINE void spread_line(const int y, const int odd, const struct lanes part[2], const real *s, const vec w[9], vec *one,
-                        vec *two)
+INLINE void spread_line(const int y, const int odd, const int pair, const struct lanes part[2], const real *s,
+                        int64_t next, const vec w[9], vec *one, vec *two)
 {
-    const vec a = lanes_take(&part[0], s), b = lanes_take(&part[1], s);
+    const vec a = lanes_take(pair, &part[0], s, next), b = lanes_take(pair, &part[1], s, next);
     *two = v_fma(w[3 * y + 2], a, v_fma(w[3 * y], b, *two));
     *one = v_fma(w[3 * y + 1], odd ? a : b, *one);
 }
 
 /* A strip of filter_spread(), two vectors wide; odd: its first destination has one tap along its row. */
-INLINE void spread_strip(const int odd, const struct cvg_frame *f, const struct lanes *lanes, int64_t rows,
-                         const real *weight, const real *src, real *dst, int64_t dst_row, const struct put put[2])
+INLINE void spread_strip(const int odd, const int pair, const struct cvg_frame *f, const struct lanes *lanes,
+                         int64_t rows, const real *weight, const real *src, real *dst, int64_t dst_row, int64_t next,
+                         const struct put put[2])
 {
     const struct lanes part[2] = {lanes[0], lanes[1]};
     const int64_t line = f->row, extent = f->extent[0];
     vec w[9];
     UNROLL_FOR (int j = 0; j < 9; j++)
-        w[j] = v_splat(weight[j / 3 * f->weight_step[0] + j % 3 * f->weight_step[1]]);
+        w[j] = frame_weight(pair, f, weight, j / 3, j % 3);
     for (int64_t r = f->first[0]; r < f->first[0] + rows; r++, dst += dst_row) {
         const int64_t row = r / 2; /* of the first line that there is */
         vec one = v_zero(), two = v_zero(), both[2];
         if (r % 2) {
             if (row < extent)
-                spread_line(1, odd, part, src + row * line, w, &one, &two);
+                spread_line(1, odd, pair, part, src + row * line, f->next, w, &one, &two);
         } else {
             if (row < extent)
-                spread_line(0, odd, part, src + row * line, w, &one, &two);
+                spread_line(0, odd, pair, part, src + row * line, f->next, w, &one, &two);
             if (row > 0 && row <= extent)
-                spread_line(2, odd, part, src + (row - 1) * line, w, &one, &two);
+                spread_line(2, odd, pair, part, src + (row - 1) * line, f->next, w, &one, &two);
         }
         v_zip(odd ? one : two, odd ? two : one, both);
-        put_row(0, dst, both[0], &put[0]);
-        put_row(0, dst + VW, both[1], &put[1]);
+        put_row(0, 0, dst, 0, both[0], &put[0]);
+        put_row(0, 0, dst + (pair ? next : VW), 0, both[1], &put[1]);
     }
 }
 
@@ -246,18 +294,31 @@ static void filter_spread(const struct cvg_frame *f, int64_t rows, int64_t count
         together = frame_channels(rows, count, channels - c);
         for (int64_t i = 0; i < count; i += 2 * VW) {
             const int64_t column = (f->first[1] + 1 + i) / 2 - 1, extent = f->extent[1];
-            const struct lanes part[2] = {lanes_of(1, column, extent, VW), lanes_of(1, column + 1, extent, VW)};
+            const int64_t lanes = PAIRED && count <= VW ? PAIRED : VW;
+            const struct lanes part[2] = {lanes_of(1, column, extent, lanes), lanes_of(1, column + 1, extent, lanes)};
             struct put put[2] = {put_of(finish, count - i), put_of(finish, count - i - VW)};
-            for (int64_t m = c; m < c + together; m++) {
-                const real *const w = (const real *)weight + m * f->weight_next;
-                const real *const s = (const real *)src + m * f->next;
-                real *const d = (real *)dst + m * dst_channel + i;
+            struct put of[2] = {put[0], put[0]}; /* each plane of a pair */
+            const real *w = (const real *)weight + c * f->weight_next, *s = (const real *)src + c * f->next;
+            real *d = (real *)dst + c * dst_channel + i;
+            int64_t m = c;
+            for (; lanes == PAIRED && m + 1 < c + together; m += 2) {
+                of[0].base = put_base(0, finish, m);
+                of[1].base = put_base(0, finish, m + 1);
+                if (f->first[1] % 2)
+                    spread_strip(1, 1, f, part, rows, w, s, d, dst_row, dst_channel, of);
+                else
+                    spread_strip(0, 1, f, part, rows, w, s, d, dst_row, dst_channel, of);
+                w += 2 * f->weight_next;
+                s += 2 * f->next;
+                d += 2 * dst_channel;
+            }
+            for (; m < c + together; m++, w += f->weight_next, s += f->next, d += dst_channel) {
                 if (finish->bias)
                     put[0].base = put[1].base = v_splat(((const real *)finish->bias)[m]);
                 if (f->first[1] % 2)
-                    spread_strip(1, f, part, rows, w, s, d, dst_row, put);
+                    spread_strip(1, 0, f, part, rows, w, s, d, dst_row, 0, put);
                 else
-                    spread_strip(0, f, part, rows, w, s, d, dst_row, put);
+                    spread_strip(0, 0, f, part, rows, w, s, d, dst_row, 0, put);
             }
         }
     }

@@ -54,6 +54,37 @@ static inline void v_store_mask(real *p, vec v, vmask lanes)
         _mm512_mask_storeu_pd(p, (__mmask8)lanes, (__m512d)v);
 }
 
+/* Vectors of which each half is of a plane of its own. */
+#define PLANE_PAIRS
+
+/* Lanes of a lower half from a, and the same of the upper half from b. */
+static inline vec v_load_pair(const real *a, const real *b, vmask lanes)
+{
+    if (IS_FLOAT)
+        return (vec)_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_maskz_loadu_ps((__mmask8)lanes, a)),
+                                       _mm256_maskz_loadu_ps((__mmask8)lanes, b), 1);
+    return (vec)_mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_maskz_loadu_pd((__mmask8)lanes, a)),
+                                   _mm256_maskz_loadu_pd((__mmask8)lanes, b), 1);
+}
+
+static inline void v_store_pair(real *a, real *b, vec v, vmask lanes)
+{
+    if (IS_FLOAT) {
+        _mm256_mask_storeu_ps(a, (__mmask8)lanes, _mm512_castps512_ps256((__m512)v));
+        _mm256_mask_storeu_ps(b, (__mmask8)lanes, _mm512_extractf32x8_ps((__m512)v, 1));
+    } else {
+        _mm256_mask_storeu_pd(a, (__mmask8)lanes, _mm512_castpd512_pd256((__m512d)v));
+        _mm256_mask_storeu_pd(b, (__mmask8)lanes, _mm512_extractf64x4_pd((__m512d)v, 1));
+    }
+}
+
+/* The lower half of a, the upper half of b. */
+static inline vec v_halves(vec a, vec b)
+{
+    return IS_FLOAT ? (vec)_mm512_mask_blend_ps(0xFF00, (__m512)a, (__m512)b)
+                    : (vec)_mm512_mask_blend_pd(0xF0, (__m512d)a, (__m512d)b);
+}
+
 /* The even elements of a, then those of b, in any order, and in theirs. */
 static inline vec v_ordered(vec v) { return v; }
 

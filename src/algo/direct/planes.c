@@ -12,8 +12,7 @@
 enum {
     JOB_WORK = 1 << 17, /* multiplications of one job, if there are as many */
     LEAST_ROWS = 3,     /* of results, in a plane, */
-    LEAST_COLUMNS = 7,  /* and columns; */
-    LEAST_OF_LARGE = 9, /* for larger filters; */
+    LEAST_COLUMNS = 5,  /* and columns; */
     LEAST_PART = 8,     /* rows of a part of a plane, if there are few */
 };
 
@@ -21,8 +20,8 @@ enum {
 static int are_spread(const struct cvg_shape *s, cvg_pass pass) { return pass == CVG_GRAD_INPUT && s->stride[2] == 2; }
 
 /*
- * Squares of 3x3, and but for grad_weight of 5x5 without stride, on planes that are not much smaller than a vector: a
- * form that turns them is faster there.
+ * Squares of 3x3, and but for grad_weight of 5x5 without stride, on planes that are not much smaller than half a
+ * vector: a form that turns them is faster there.
  */
 int cvg_reads_planes(const struct cvg_shape *s, cvg_pass pass)
 {
@@ -34,8 +33,8 @@ int cvg_reads_planes(const struct cvg_shape *s, cvg_pass pass)
         return 0;
     if (pass == CVG_GRAD_WEIGHT)
         return side == 3 && near;
-    return (pass == CVG_FORWARD || s->Kg == 1) && result[1] >= LEAST_ROWS &&
-           ((side == 3 && result[2] >= LEAST_COLUMNS) || (side == 5 && stride == 1 && result[2] >= LEAST_OF_LARGE));
+    return (pass == CVG_FORWARD || s->Kg == 1) && result[1] >= LEAST_ROWS && result[2] >= LEAST_COLUMNS &&
+           (side == 3 || (side == 5 && stride == 1));
 }
 
 #ifndef __OPTIMIZE_SIZE__
