@@ -3,7 +3,7 @@
  *
  * The source of one group of runs for each worker is transformed first; then every job multiplies
  * the tiles of one group by the weight of a block of destination channels m, point by point, and
- * transforms the sums back.  A small weight is transformed once for the call; a large one by each
+ * transforms the sums back.  The weight is transformed once for the call; a very large one by each
  * job just before it is used, which is faster than to read 36 or 64 numbers for 9 from far away.
  */
 #include "../../text.h"
@@ -18,8 +18,9 @@ enum {
     WEIGHT_BYTES = 1 << 20, /* a smaller transformed weight stays near, so that */
     FEW_TILES = 28,         /* so many tiles at a time are enough, */
     FEW_BYTES = 256 << 10,  /* or, of few channels, so many that rows are read and written far along; */
-    MOST_TILES = 64,        /* otherwise so many make reading or transforming it pay, */
-    PLANES_BYTES = 5 << 20, /* in as many bytes of a group's transformed source */
+    NEAR_TILES = 40,        /* if it is read from further away, so many, whose source stays near; */
+    MOST_TILES = 96,        /* so many make transforming it again and again pay, */
+    PLANES_BYTES = 6 << 20, /* in as many bytes of a group's transformed source */
     LEAST_TILES = 12,
 };
 
@@ -51,8 +52,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.sub_step = cvg_ceil_div(s->G * cut.view.L, vector) * vector;
     const int64_t weight = cvg_times(one.points * (int64_t)kernels->size, cvg_times(cut.terms, cut.view.M));
     const int64_t tile = cvg_times(one.points * (int64_t)kernels->size, cvg_times(one.subs, s->G * cut.view.L));
-    const int64_t most = weight <= WEIGHT_BYTES ? cvg_max(FEW_TILES, FEW_BYTES / tile) : MOST_TILES;
     cut.shared = cvg_times(weight, s->G) <= cvg_winograd_shared_bytes(&one);
+    const int64_t most = weight <= WEIGHT_BYTES ? cvg_max(FEW_TILES, FEW_BYTES / tile)
+                         : cut.shared           ? NEAR_TILES
+                                                : MOST_TILES;
     cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
@@ -200,7 +203,7 @@ static void source_job(const struct cvg_job *job, int64_t index)
 
 /* ---- product ---- */
 
-/* Multiplies the tiles of a group by a block of weights, for all points. */
+/* Multiplies the tiles of a group by a block of weights, for all points; asks for the weight of the next meanwhile. */
 static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, const char *source, const char *weight)
 {
     const struct cvg_kernels *kernels = p->task->kernels;
@@ -213,7 +216,7 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
             const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
             const int64_t panels = (cut->m_count - lane) / tile->lanes;
             const int64_t rows = cvg_even_rows(tiles, tile->rows);
-            const struct cvg_terms terms = {
+            struct cvg_terms terms = {
                 .count = count,
                 .a = x->a + l_block * cut->l_count,
                 .b = x->b + (tile - kernels->tile) * cut->l_count,
@@ -221,11 +224,16 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
                 .b_tile = cut->l_count * tile->lanes,
                 .acc_tile = tile->lanes,
             };
-            for (int64_t at = 0; at < tiles; at += rows)
+            const char *next = weight + ((point + 1) * cut->weight_plane + lane * cut->l_count) * size;
+            const int64_t lines = tile->lanes * size / CVG_ALIGNMENT;
+            terms.ahead_step = CVG_ALIGNMENT;
+            for (int64_t at = 0, i = 0; at < tiles; at += rows, i++) {
+                terms.ahead = i < lines ? next + i * count * CVG_ALIGNMENT : NULL;
                 cvg_run_tiles(tile, size, (int)cvg_min(rows, tiles - at), &terms,
                               source + point * cut->source.plane * size, x->row + at,
                               weight + (point * cut->weight_plane + lane * cut->l_count) * size,
                               x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
+            }
             lane += panels * tile->lanes;
         }
 }

@@ -125,11 +125,12 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
 
 /*
  * The transformed weight is made once for all jobs if it has no more bytes than this: what is read
- * from further away costs more than to transform it again.  Sub-filters take longer to transform.
+ * from further away than the third cache costs more than to transform it again.  Sub-filters take
+ * longer to transform.
  */
 static inline int64_t cvg_winograd_shared_bytes(const struct cvg_winograd *w)
 {
-    return w->subs > 1 ? 64 << 20 : 3 << 20;
+    return w->subs > 1 ? 64 << 20 : 16 << 20;
 }
 
 /* The passes, for n points: as the algorithm's prepare. */
