@@ -27,12 +27,14 @@ enum {
 struct cut {
     struct cvg_gather view;
     struct cvg_winograd w;
-    int64_t m_count, m_blocks;               /* of one group of channels, in whole vectors */
-    int64_t terms, l_count, l_blocks;        /* source channels, once for each sub-filter */
-    int64_t sub_step;                        /* channels of all groups between sub-filters in the planes */
-    int64_t weight_plane, weight_block;      /* elements of one point, of all */
-    int shared;                              /* the weight is transformed once for all jobs */
-    int64_t vectors;                         /* of the source's channels, for all sub-filters */
+    int64_t m_count, m_blocks;          /* of one group of channels, in whole vectors */
+    int64_t terms, l_count, l_blocks;   /* source channels, once for each sub-filter */
+    int64_t sub_step;                   /* channels of all groups between sub-filters in the planes */
+    int64_t weight_plane, weight_block; /* elements of one point, of all */
+    int shared;                         /* the weight is transformed once for all jobs */
+    int64_t together, reads;            /* source channels read at a time; all, with sub-filters, in so many reads */
+    int64_t written;                    /* channels of a block written at a time: */
+    int wide;                           /* all, as they are neighbours, but a row of tiles */
     struct cvg_winograd_planes source, sums; /* of one group of runs */
     int64_t groups;                          /* of one round, one for each worker */
 };
@@ -65,7 +67,10 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.l_blocks = cvg_ceil_div(cut.terms, cut.l_count);
     cut.weight_plane = (cut.l_count * cut.m_count / line | 1) * line + 2 * line;
     cut.weight_block = cut.w.points * cut.weight_plane;
-    cut.vectors = cut.w.subs * (cut.sub_step / vector);
+    cut.together = cvg_winograd_together(s, kernels);
+    cut.wide = s->layout == CVG_CHANNELS_LAST;
+    cut.written = cut.wide ? cut.m_count : vector;
+    cut.reads = cut.w.subs * cvg_ceil_div(cut.sub_step, cut.together);
     return cut;
 }
 
@@ -103,7 +108,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, cut->shared ? 0 : cut->weight_block, kernels->size);
     cvg_work_piece(work, few * s->filter_size, kernels->size);
     cvg_work_piece(work, few * w->axis[0].n * w->axis[1].r, kernels->size);
-    cvg_work_piece(work, cvg_winograd_scratch(w, kernels), kernels->size);
+    cvg_work_piece(work, cvg_winograd_scratch(w, kernels, cut->together, cut->written), kernels->size);
     cvg_work_piece(work, cut->terms, sizeof(int64_t));
     cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
     cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
@@ -176,29 +181,29 @@ static void weight_job(const struct cvg_job *job, int64_t index)
 
 /* ---- source ---- */
 
-/* Transforms a run of a group to its planes: a vector of source channels, for one sub-filter. */
-static void transform_source(const struct piece *p, int64_t index, int64_t vector_index, char *planes)
+/* Transforms a run of a group to its planes: some source channels, for one sub-filter. */
+static void transform_source(const struct piece *p, int64_t index, int64_t read, char *planes)
 {
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
     const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
-    const int64_t channels = t->shape->G * cut->view.L, vector = t->kernels->vector;
-    const int64_t place = vector_index * vector, channel = place % cut->sub_step;
-    const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, place / cut->sub_step);
+    const int64_t channels = t->shape->G * cut->view.L, each = cut->reads / cut->w.subs;
+    const int64_t channel = read % each * cut->together, place = read / each * cut->sub_step + channel;
+    const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, read / each);
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, index - index % cut->w.group, index);
     cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, sub.first, &source, channel,
-                           (int)cvg_min(vector, channels - channel), &cut->source,
+                           (int)cvg_min(cut->together, channels - channel), &cut->source,
                            cvg_at(t, planes, run.at * cut->source.row + place), p->x.run);
 }
 
-/* A run of the round, and a vector of all source channels: to the planes of its group's worker. */
+/* A run of the round, and some of all source channels: to the planes of its group's worker. */
 static void source_job(const struct cvg_job *job, int64_t index)
 {
     const struct piece p = piece_of(job);
     const struct cut *cut = &p.state->cut;
-    const int64_t place = index / cut->vectors, run = job->round * cut->groups * cut->w.group + place;
+    const int64_t place = index / cut->reads, run = job->round * cut->groups * cut->w.group + place;
     if (run < cut->w.runs) /* the last round may have fewer */
-        transform_source(&p, run, index % cut->vectors, cvg_piece_of(job, (int)(place / cut->w.group), SOURCE));
+        transform_source(&p, run, index % cut->reads, cvg_piece_of(job, (int)(place / cut->w.group), SOURCE));
 }
 
 /* ---- product ---- */
@@ -238,31 +243,43 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
         }
 }
 
-/* Transforms the sums of a run back, and writes width channels from m on. */
-static void write_run(const struct piece *p, const struct cvg_winograd_run *run, int64_t g, int64_t m, int width,
-                      const char *sums)
+/* Transforms so many rows of tiles of a run's sums back, and writes width channels from m on. */
+static void write_rows(const struct piece *p, const struct cvg_winograd_run *run, int64_t first, int64_t rows,
+                       int64_t g, int64_t m, int width, const char *sums)
 {
     const struct cvg_task *t = p->task;
     const struct cvg_kernels *kernels = t->kernels;
     const struct cut *cut = &p->state->cut;
     const struct cvg_winograd *w = &cut->w;
-    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
+    const int64_t lanes = cut->written, size = (int64_t)kernels->size;
     const int64_t n = w->axis[1].n, mh = w->axis[0].m, mw = w->axis[1].m, across = run->tiles[1];
-    const int64_t line = run->first[0] * mh, column = run->first[1] * mw;
-    const int64_t lines = cvg_min(run->tiles[0] * mh, w->dst[0] - line);
-    const int64_t inside = cvg_min(across * mw, w->dst[1] - column);
-    char *out = p->x.run, *between = out + cvg_times(run->tiles[0] * mh * inside + mw, vector) * size;
+    const int64_t line = (run->first[0] + first) * mh, column = run->first[1] * mw;
+    const int64_t lines = cvg_min(rows * mh, w->dst[0] - line), inside = cvg_min(across * mw, w->dst[1] - column);
+    char *out = p->x.run, *between = out + cvg_times(rows * mh * inside + mw, lanes) * size;
     const struct cvg_winograd_map map = {p->state->maps[0].collect_output, p->state->maps[1].collect_output};
     const struct cvg_winograd_steps from = {cut->sums.row, n * cut->sums.plane, cut->sums.plane};
-    const struct cvg_winograd_steps to = {mw * vector, inside * vector, vector};
-    for (int64_t row = 0; row < run->tiles[0]; row++)
-        cvg_winograd_transform(kernels, &map, across, &from, sums + row * across * cut->sums.row * size, &to,
-                               out + row * mh * inside * vector * size, between);
+    const struct cvg_winograd_steps to = {mw * lanes, inside * lanes, lanes};
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t lane = 0; lane < width; lane += kernels->vector)
+            cvg_winograd_transform(kernels, &map, across, &from,
+                                   sums + ((first + row) * across * cut->sums.row + lane) * size, &to,
+                                   out + (row * mh * inside * lanes + lane) * size, between);
 
     const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
     const struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);
     cvg_write_lanes(&result, kernels, run->n, g * cut->view.M + m, width, (const int64_t[3]){0, line, column},
-                    (const int64_t[3]){1, lines, inside}, (int)vector, out, &finish);
+                    (const int64_t[3]){1, lines, inside}, (int)lanes, out, &finish);
+}
+
+/* The same of all rows, and all channels of a block from m on. */
+static void write_run(const struct piece *p, const struct cvg_winograd_run *run, int64_t g, int64_t m, const char *sums)
+{
+    const struct cut *cut = &p->state->cut;
+    const int64_t end = cvg_min(cut->m_count, cut->view.M - m), rows = cut->wide ? 1 : run->tiles[0];
+    for (int64_t first = 0; first < run->tiles[0]; first += rows)
+        for (int64_t lane = 0; lane < end; lane += cut->written)
+            write_rows(p, run, first, rows, g, m + lane, (int)cvg_min(cut->written, end - lane),
+                       sums + lane * (int64_t)p->task->kernels->size);
 }
 
 /* Lists where terms, tiles and their sums lie, for products of so many tiles. */
@@ -287,7 +304,7 @@ static void product(const struct piece *p, int64_t block, int64_t first, int64_t
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
     const struct cvg_winograd *w = &cut->w;
-    const int64_t size = (int64_t)t->kernels->size, vector = t->kernels->vector;
+    const int64_t size = (int64_t)t->kernels->size;
     const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
     const int64_t tiles = cvg_winograd_tiles(w, first, end);
 
@@ -302,9 +319,7 @@ static void product(const struct piece *p, int64_t block, int64_t first, int64_t
     }
     for (int64_t index = first; index < end; index++) {
         const struct cvg_winograd_run run = cvg_winograd_run_at(w, first, index);
-        for (int64_t lane = 0; lane < cut->m_count && m + lane < cut->view.M; lane += vector)
-            write_run(p, &run, g, m + lane, (int)cvg_min(vector, cut->view.M - m - lane),
-                      p->x.sums + (run.at * cut->sums.row + lane) * size);
+        write_run(p, &run, g, m, p->x.sums + run.at * cut->sums.row * size);
     }
 }
 
@@ -327,7 +342,7 @@ static void group_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = &p.state->cut;
     const int64_t first = index * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
     for (int64_t run = first; run < end; run++)
-        for (int64_t i = 0; i < cut->vectors; i++)
+        for (int64_t i = 0; i < cut->reads; i++)
             transform_source(&p, run, i, p.x.source);
     for (int64_t block = 0; block < p.task->shape->G * cut->m_blocks; block++)
         product(&p, block, first, end, p.x.source);
@@ -364,6 +379,6 @@ void cvg_winograd_gather(const struct cvg_shape *s, const struct cvg_kernels *ke
     }
     cut->groups = cvg_min(workers, groups);
     work->rounds = cvg_ceil_div(groups, workers);
-    cvg_work_phase(work, cut->groups * w->group * cut->vectors, source_job);
+    cvg_work_phase(work, cut->groups * w->group * cut->reads, source_job);
     cvg_work_phase(work, cut->groups * blocks, product_job);
 }

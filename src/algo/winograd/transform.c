@@ -32,11 +32,19 @@ static int64_t columns_of(const struct cvg_winograd *w, int64_t columns, int bor
     return columns * w->axis[1].m + (borders ? w->axis[1].r - 1 : 0);
 }
 
-int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels)
+int64_t cvg_winograd_together(const struct cvg_shape *s, const struct cvg_kernels *kernels)
+{
+    enum { TOGETHER = 32 };
+    return s->layout == CVG_CHANNELS_LAST ? cvg_ceil_div(TOGETHER, kernels->vector) * kernels->vector : kernels->vector;
+}
+
+int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels, int64_t read,
+                             int64_t written)
 {
     const int64_t columns = columns_of(w, w->segment, 1), lines = lines_of(w, w->rows, 1);
     /* The window; what it is turned from, or to, if that has no borders; one row of tiles between. */
-    return (columns * lines * 2 + w->axis[0].n * (columns + w->segment * w->axis[1].n)) * kernels->vector;
+    return cvg_max(columns * lines * 2 * read, (w->axis[0].m * columns + w->axis[1].m) * written) +
+           w->axis[0].n * (columns + w->segment * w->axis[1].n) * kernels->vector;
 }
 
 void cvg_winograd_transform(const struct cvg_kernels *kernels, const struct cvg_winograd_map *map, int64_t items,
@@ -76,18 +84,21 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
 {
     const int borders = first != NULL;
     const int64_t lines = lines_of(w, run->tiles[0], borders), columns = columns_of(w, run->tiles[1], borders);
-    const int64_t vector = kernels->vector * (int64_t)kernels->size;
-    char *window = scratch, *room = window + lines * columns * vector;
+    const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
+    const int64_t lanes = cvg_ceil_div(width, vector) * vector;
+    char *window = scratch, *room = window + lines * columns * lanes * size;
     int64_t corner[3] = {0};
     for (int i = 0; i < 2; i++)
         corner[1 + i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
     cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[3]){1, lines, columns},
-                          kernels->vector, 0, window);
+                          (int)lanes, 0, window);
     const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,
                                          first ? maps[1].spread_input : maps[1].evaluate_output};
-    const struct cvg_winograd_steps read = {w->axis[1].m * kernels->vector, columns * kernels->vector, kernels->vector};
+    const struct cvg_winograd_steps read = {w->axis[1].m * lanes, columns * lanes, lanes};
     const struct cvg_winograd_steps write = {planes->row, w->axis[1].n * planes->plane, planes->plane};
     for (int64_t row = 0; row < run->tiles[0]; row++)
-        cvg_winograd_transform(kernels, &map, run->tiles[1], &read, window + row * w->axis[0].m * columns * vector,
-                               &write, (char *)to + row * run->tiles[1] * planes->row * (int64_t)kernels->size, room);
+        for (int64_t lane = 0; lane < lanes; lane += vector)
+            cvg_winograd_transform(kernels, &map, run->tiles[1], &read,
+                                   window + (row * w->axis[0].m * columns * lanes + lane) * size, &write,
+                                   (char *)to + (row * run->tiles[1] * planes->row + lane) * size, room);
 }

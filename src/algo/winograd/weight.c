@@ -82,7 +82,8 @@ static struct scratch scratch_of(const struct cvg_job *job)
                             cvg_own_piece(job, TRANSFORMED)};
 }
 
-static void lay_out(const struct cvg_kernels *kernels, struct cut *cut, struct cvg_work *work)
+static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, struct cut *cut,
+                    struct cvg_work *work)
 {
     const struct cvg_winograd *w = &cut->w;
     const int64_t back = FEW * kernels->vector * w->axis[0].r * (w->axis[1].n + w->axis[1].r);
@@ -92,7 +93,8 @@ static void lay_out(const struct cvg_kernels *kernels, struct cut *cut, struct c
     cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
     cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
     cvg_work_piece(work, cut->c_most, sizeof(int64_t));
-    cvg_work_piece(work, cvg_max(back, cvg_winograd_scratch(w, kernels)), kernels->size);
+    cvg_work_piece(work, cvg_max(back, cvg_winograd_scratch(w, kernels, cvg_winograd_together(s, kernels), 0)),
+                   kernels->size);
 }
 
 /* The most parts of the sums, whatever the batch, of a weight of so many blocks. */
@@ -162,16 +164,16 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
     const struct cvg_shape *s = t->shape;
-    const int64_t vector = t->kernels->vector;
+    const int64_t together = cvg_winograd_together(s, t->kernels);
     const int64_t count = gradient ? p->k_count : p->c_count;
     const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, first, index);
     const int64_t channel = gradient ? p->g * s->Kg + p->k : p->g * s->Cg + p->c;
     const struct cvg_winograd_planes *to = gradient ? &cut->gradient : &cut->input;
     char *const planes = gradient ? p->x.gradient : p->x.input;
     const struct cvg_view from = gradient ? cvg_view_out(t, t->grad_output) : cvg_view_in(t, t->input);
-    for (int64_t lane = 0; lane < count; lane += vector)
+    for (int64_t lane = 0; lane < count; lane += together)
         cvg_winograd_to_points(&cut->w, p->state->maps, t->kernels, &run, gradient ? NULL : p->sub.first, &from,
-                               channel + lane, (int)cvg_min(vector, count - lane), to,
+                               channel + lane, (int)cvg_min(together, count - lane), to,
                                cvg_at(t, planes, run.at * to->row + lane), p->x.transform);
 }
 
@@ -295,7 +297,7 @@ void cvg_winograd_weight(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct cut *cut = &state->cut;
     *cut = cut_of(s, kernels, n);
     cvg_parts_share(s, kernels, most_parts(s), work);
-    lay_out(kernels, cut, work);
+    lay_out(s, kernels, cut, work);
     for (int i = 0; i < 2; i++)
         cvg_winograd_maps_of(&cut->w.axis[i], kernels, &state->maps[i]);
     work->parts = parts_of(s, &cut->w);

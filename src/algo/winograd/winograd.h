@@ -100,8 +100,12 @@ struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_
 /* The tiles of the runs [first, end) of one group. */
 int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end);
 
-/* Elements of scratch that a run's transforms need. */
-int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels);
+/* Channels that are read at a time, in whole vectors: channels last as many as are neighbours in memory. */
+int64_t cvg_winograd_together(const struct cvg_shape *shape, const struct cvg_kernels *kernels);
+
+/* Elements of scratch that transforms need: of a run of so many channels that are read, or a row that is written. */
+int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels, int64_t read,
+                             int64_t written);
 
 /* Planes [tile][channel] of one point each, in which tiles are row elements apart: a piece of scratch. */
 struct cvg_winograd_planes {
@@ -113,10 +117,9 @@ struct cvg_winograd_planes cvg_winograd_planes_of(const struct cvg_winograd *w, 
                                                   int64_t tiles, int64_t channels, struct cvg_work *work);
 
 /*
- * Transforms a run of vector channels of a tensor, from one on, of which width exist, to planes from a tile and
- * channel on.  Of the source as a sub-filter that
- * begins at first sees it (with its borders), by spread_input; without one (NULL) of the output's
- * gradient, by evaluate_output.
+ * Transforms a run of width channels of a tensor, from one on, to planes from a tile and channel on, in whole vectors.
+ * Of the source as a sub-filter that begins at first sees it (with its borders), by spread_input; without one (NULL) of
+ * the output's gradient, by evaluate_output.
  */
 void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winograd_maps maps[2],
                             const struct cvg_kernels *kernels, const struct cvg_winograd_run *run, const int64_t *first,
