@@ -18,15 +18,16 @@ enum {
     BLOCK = 128,           /* channels c and k of one block, at most, */
     BLOCK_BYTES = 9 << 19, /* if their sums take no more */
     BLOCK_STEP = 16,
-    ROWS = 64,              /* c that are multiplied at a time */
-    FEW = 64,               /* c that are transformed back at a time */
-    SUMS_BYTES = 1 << 20,   /* fewer stay near, so that */
-    FEW_TILES = 28,         /* so many tiles at a time are enough; */
-    MOST_TILES = 64,        /* otherwise so many make reading and writing the sums pay, */
-    PLANES_BYTES = 3 << 20, /* in as many bytes of transformed input and gradient */
+    ROWS = 64,             /* c that are multiplied at a time */
+    FEW = 64,              /* c that are transformed back at a time */
+    SUMS_BYTES = 1 << 20,  /* fewer stay near, so that */
+    FEW_TILES = 28,        /* so many tiles at a time are enough; */
+    MOST_TILES = 128,      /* otherwise so many make reading and writing the sums pay, */
+    NEAR_BYTES = 15 << 19, /* in as many bytes of sums and transformed input and gradient; */
     LEAST_TILES = 12,
-    PART_TILES = 384, /* so many pay for one more part's way back from points */
-    TRANSFORM = 50,   /* of a channel, in multiplications of a pair of channels */
+    ASKED_BYTES = 1 << 18, /* sums that take more are asked for before they grow on */
+    PART_TILES = 384,      /* so many pay for one more part's way back from points */
+    TRANSFORM = 50,        /* of a channel, in multiplications of a pair of channels */
 };
 
 struct cut {
@@ -62,7 +63,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t sums = one.points * cut.c_most * cut.k_most * (int64_t)kernels->size;
     const int64_t tile = one.points * (cut.c_most + cut.k_most) * (int64_t)kernels->size;
     const int64_t tiles = sums <= SUMS_BYTES ? FEW_TILES : MOST_TILES;
-    cut.w = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT, cvg_max(LEAST_TILES, cvg_min(tiles, PLANES_BYTES / tile)));
+    cut.w = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT, cvg_max(LEAST_TILES, cvg_min(tiles, (NEAR_BYTES - sums) / tile)));
     return cut;
 }
 
@@ -177,7 +178,42 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
                                cvg_at(t, planes, run.at * to->row + lane), p->x.transform);
 }
 
-/* Multiplies the tiles of a group, for all points: stores the sums if fresh, or adds to them. */
+/* What is asked for while other products are made: lines of three pieces of memory. */
+struct asked {
+    const char *piece[3];
+    int64_t lines[3], done;
+    int now;
+};
+
+/* Sums, input and gradient of a point. */
+static struct asked asked_of(const struct piece *p, int64_t point, int64_t tiles)
+{
+    const struct cut *cut = &p->state->cut;
+    const int64_t size = (int64_t)p->task->kernels->size;
+    const int64_t rows[] = {p->c_count * cut->sums.row, tiles * cut->input.row, tiles * cut->gradient.row};
+    struct asked a = {.piece = {p->x.sums + point * cut->sums.plane * size,
+                                p->x.input + point * cut->input.plane * size,
+                                p->x.gradient + point * cut->gradient.plane * size}};
+    for (int i = 0; i < 3; i++)
+        a.lines[i] = rows[i] * size / CVG_ALIGNMENT;
+    return a;
+}
+
+/* The next so many lines, or those that are left, or NULL. */
+static const char *ask(struct asked *a, int64_t lines)
+{
+    while (a->now < 3 && a->done >= a->lines[a->now]) {
+        a->now++;
+        a->done = 0;
+    }
+    a->done += lines;
+    return a->now < 3 ? a->piece[a->now] + (a->done - lines) * CVG_ALIGNMENT : NULL;
+}
+
+/*
+ * Multiplies the tiles of a group, for all points: stores the sums if fresh, or adds to them.  Meanwhile asks for what
+ * the next point needs.
+ */
 static void multiply(const struct piece *p, int64_t tiles, int fresh)
 {
     const struct cvg_kernels *kernels = p->task->kernels;
@@ -185,27 +221,33 @@ static void multiply(const struct piece *p, int64_t tiles, int fresh)
     const struct scratch *x = &p->x;
     const int64_t size = (int64_t)kernels->size, vector = kernels->vector;
     const int64_t lanes = cvg_ceil_div(p->k_count, vector) * vector;
-    for (int64_t point = 0; point < cut->w.points; point++)
+    const int asks = cut->w.points * p->c_count * p->k_count * size > ASKED_BYTES;
+    for (int64_t point = 0; point < cut->w.points; point++) {
+        struct asked asked = asked_of(p, point + 1, tiles);
         for (int64_t begin = 0; begin < p->c_count; begin += ROWS)
             for (int64_t lane = 0; lane < lanes;) {
                 const int64_t end = cvg_min(p->c_count, begin + ROWS);
                 const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->main, lanes - lane);
                 const int64_t panels = (lanes - lane) / tile->lanes, rows = cvg_even_rows(end - begin, tile->rows);
-                const struct cvg_terms terms = {
+                struct cvg_terms terms = {
                     .count = tiles,
                     .a = x->a,
                     .b = x->b,
                     .tiles = panels,
                     .b_tile = tile->lanes,
                     .acc_tile = tile->lanes,
+                    .ahead_step = CVG_ALIGNMENT,
                 };
-                for (int64_t c = begin; c < end; c += rows)
+                for (int64_t c = begin; c < end; c += rows) {
+                    terms.ahead = asks && point + 1 < cut->w.points ? ask(&asked, tiles * panels) : NULL;
                     cvg_run_tiles(tile, size, (int)cvg_min(rows, end - c), &terms,
                                   x->input + (point * cut->input.plane + c) * size, NULL,
                                   x->gradient + (point * cut->gradient.plane + lane) * size,
                                   x->sums + (point * cut->sums.plane + lane) * size, x->place + c, fresh);
+                }
                 lane += panels * tile->lanes;
             }
+    }
 }
 
 /* Transforms the sums of a few c from one on and a vector of k back. */
