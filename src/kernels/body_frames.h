@@ -294,7 +294,7 @@ static void filter_spread(const struct cvg_frame *f, int64_t rows, int64_t count
         together = frame_channels(rows, count, channels - c);
         for (int64_t i = 0; i < count; i += 2 * VW) {
             const int64_t column = (f->first[1] + 1 + i) / 2 - 1, extent = f->extent[1];
-            const int64_t lanes = PAIRED && count <= VW ? PAIRED : VW;
+            const int64_t lanes = PAIRED > 0 && count <= VW ? PAIRED : VW;
             const struct lanes part[2] = {lanes_of(1, column, extent, lanes), lanes_of(1, column + 1, extent, lanes)};
             struct put put[2] = {put_of(finish, count - i), put_of(finish, count - i - VW)};
             struct put of[2] = {put[0], put[0]}; /* each plane of a pair */

@@ -34,7 +34,9 @@ enum {
 
     MANY_K = 1024,         /* k that lie too far apart to be tile rows */
     FAR = 128,             /* elements between positions: lanes meet in few cache sets, so they are copied, */
-    MANY_ROWS = 128,       /* if as many tile rows read them; */
+    MANY_ROWS = 128,       /* if as many tile rows read them, */
+    PAGE = 4096,           /* or, where they lie multiples of so many bytes apart, and meet in the fewest, */
+    SOME_ROWS = 32,        /* as many; */
     MEET = 1024,           /* bytes: rows that lie multiples of it apart do so, too, and are copied, */
     MANY_LANES = 128,      /* if as many lanes read them, */
     MOST_ROW_BYTES = 3072, /* and no more than these, */
@@ -106,8 +108,12 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.jobs = jobs(s, &cut);
     cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
                 cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
-    cut.copied = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2] >= FAR && cut.row_count >= MANY_ROWS;
-    const int64_t size = (int64_t)kernels->size, rows_step = (cut.lanes_of_c ? s->out_steps : s->in_steps).axis[2];
+    const int64_t size = (int64_t)kernels->size;
+    const int64_t lanes_step = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2];
+    const int64_t lanes_bytes = cvg_times(lanes_step * size, cut.lanes_of_c ? s->stride[2] : 1);
+    cut.copied =
+        (lanes_step >= FAR && cut.row_count >= MANY_ROWS) || (lanes_bytes % PAGE == 0 && cut.row_count >= SOME_ROWS);
+    const int64_t rows_step = (cut.lanes_of_c ? s->out_steps : s->in_steps).axis[2];
     cut.rows_copied = s->filter_size == 1 && rows_step * size % MEET == 0 && cut.lane_count >= MANY_LANES &&
                       cut.most_rows * size <= MOST_ROW_BYTES;
     return cut;
