@@ -36,6 +36,12 @@ struct cvg_terms {
     int claims;
 };
 
+#ifdef __OPTIMIZE_SIZE__ /* kernels do not ask for memory */
+enum { CVG_ASKS = 0 };
+#else
+enum { CVG_ASKS = 1 };
+#endif
+
 /*
  * The microkernel: for i < rows and l < lanes, j in order,
  *

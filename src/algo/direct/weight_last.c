@@ -45,12 +45,6 @@ enum {
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
 
-#ifdef __OPTIMIZE_SIZE__
-enum { ASKS = 0 }; /* nor do the kernels */
-#else
-enum { ASKS = 1 };
-#endif
-
 /* The pass cut into jobs; by the shape alone. */
 struct cut {
     struct cvg_regions regions;
@@ -267,7 +261,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
                        (cut->lanes_of_c ? output : input) * size;
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
-    const int asks = ASKS && cut->ahead && tap + 1 == block->taps;
+    const int asks = CVG_ASKS && cut->ahead && tap + 1 == block->taps;
     struct ahead ahead = {.each = 0};
     if (asks)
         ahead = ahead_of(block, &in_place, rows, lanes);

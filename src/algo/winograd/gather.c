@@ -233,7 +233,7 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
             const int64_t lines = tile->lanes * size / CVG_ALIGNMENT;
             terms.ahead_step = CVG_ALIGNMENT;
             for (int64_t at = 0, i = 0; at < tiles; at += rows, i++) {
-                terms.ahead = i < lines ? next + i * count * CVG_ALIGNMENT : NULL;
+                terms.ahead = CVG_ASKS && i < lines ? next + i * count * CVG_ALIGNMENT : NULL;
                 cvg_run_tiles(tile, size, (int)cvg_min(rows, tiles - at), &terms,
                               source + point * cut->source.plane * size, x->row + at,
                               weight + (point * cut->weight_plane + lane * cut->l_count) * size,

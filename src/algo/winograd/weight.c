@@ -221,9 +221,11 @@ static void multiply(const struct piece *p, int64_t tiles, int fresh)
     const struct scratch *x = &p->x;
     const int64_t size = (int64_t)kernels->size, vector = kernels->vector;
     const int64_t lanes = cvg_ceil_div(p->k_count, vector) * vector;
-    const int asks = cut->w.points * p->c_count * p->k_count * size > ASKED_BYTES;
+    const int asks = CVG_ASKS && cut->w.points * p->c_count * p->k_count * size > ASKED_BYTES;
     for (int64_t point = 0; point < cut->w.points; point++) {
-        struct asked asked = asked_of(p, point + 1, tiles);
+        struct asked asked = {.now = 0};
+        if (asks)
+            asked = asked_of(p, point + 1, tiles);
         for (int64_t begin = 0; begin < p->c_count; begin += ROWS)
             for (int64_t lane = 0; lane < lanes;) {
                 const int64_t end = cvg_min(p->c_count, begin + ROWS);
