@@ -67,14 +67,25 @@ static inline vec v_load_pair(const real *a, const real *b, vmask lanes)
                                    _mm256_maskz_loadu_pd((__mmask8)lanes, b), 1);
 }
 
+/* Compilers must not extract the upper half straight to memory: that would touch what the mask leaves out, too. */
+#ifdef __GNUC__
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#else
+#define IN_REGISTER(v)
+#endif
+
 static inline void v_store_pair(real *a, real *b, vec v, vmask lanes)
 {
     if (IS_FLOAT) {
+        __m256 high = _mm512_extractf32x8_ps((__m512)v, 1);
+        IN_REGISTER(high);
         _mm256_mask_storeu_ps(a, (__mmask8)lanes, _mm512_castps512_ps256((__m512)v));
-        _mm256_mask_storeu_ps(b, (__mmask8)lanes, _mm512_extractf32x8_ps((__m512)v, 1));
+        _mm256_mask_storeu_ps(b, (__mmask8)lanes, high);
     } else {
+        __m256d high = _mm512_extractf64x4_pd((__m512d)v, 1);
+        IN_REGISTER(high);
         _mm256_mask_storeu_pd(a, (__mmask8)lanes, _mm512_castpd512_pd256((__m512d)v));
-        _mm256_mask_storeu_pd(b, (__mmask8)lanes, _mm512_extractf64x4_pd((__m512d)v, 1));
+        _mm256_mask_storeu_pd(b, (__mmask8)lanes, high);
     }
 }
 
