@@ -95,7 +95,6 @@ static struct cvg_regions regions_of(const struct cvg_shape *s, const struct cvg
     return r;
 }
 
-/* Channels m of one job. */
 static int64_t most_channels(const struct cvg_regions *regions) { return regions->places ? PLACED_CHANNELS : CHANNELS; }
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
@@ -111,6 +110,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
         cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
+    const int64_t lanes = kernels->tile[cut.widest].lanes; /* blocks are as even as whole tiles can be */
+    cut.m_count = cvg_min(cut.m_count, cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), lanes) * lanes);
     if (!cvg_busy(jobs(s, &cut), workers))
         cut.regions = regions_of(s, &cut.view, LEAST_POSITIONS);
     cut.groups = cut.m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;

@@ -10,6 +10,7 @@
 #include "winograd.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 enum {
     BLOCK = 64,             /* destination channels of one job, at most */
@@ -24,9 +25,18 @@ enum {
     LEAST_TILES = 12,
 };
 
+#ifdef __OPTIMIZE_SIZE__
+enum { BALANCES = 0 }; /* the same bits, only slower */
+#else
+enum { BALANCES = 1 };
+#endif
+
+#define AGAIN 0.1 /* What each group does again, the weight above all, in parts of the work of its tiles. */
+
 struct cut {
     struct cvg_gather view;
     struct cvg_winograd w;
+    int64_t most_tiles;                 /* of one group, for any workers and batch */
     int64_t m_count, m_blocks;          /* of one group of channels, in whole vectors */
     int64_t terms, l_count, l_blocks;   /* source channels, once for each sub-filter */
     int64_t sub_step;                   /* channels of all groups between sub-filters in the planes */
@@ -45,7 +55,36 @@ struct state {
     struct cvg_winograd_maps maps[2];
 };
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n)
+/* Whether whole groups are jobs: that leaves a worker's source in its own cache, if no more than a quarter would wait.
+ */
+static int are_jobs(int64_t groups, int workers)
+{
+    return cvg_ceil_div(groups, workers) * workers <= groups + groups / 3;
+}
+
+/*
+ * Cuts a pass into groups of at most about so many tiles, or fewer, where the last of the workers would be done sooner:
+ * which group a tile is in changes no sum.
+ */
+static struct cvg_winograd balanced(const struct cvg_shape *s, int n, cvg_pass pass, int64_t most, int workers)
+{
+    enum { STEPS = 8 };
+    struct cvg_winograd best = cvg_winograd_of(s, n, pass, most);
+    double least = HUGE_VAL;
+    for (int64_t step = STEPS; step >= STEPS / 2; step--) {
+        const struct cvg_winograd w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, most * step / STEPS));
+        const int64_t groups = cvg_ceil_div(w.runs, w.group), rounds = cvg_ceil_div(groups, workers);
+        const double turns = are_jobs(groups, workers) ? (double)rounds : (double)groups / workers;
+        const double time = turns * ((double)w.group_tiles + AGAIN * (double)most);
+        if (time < least)
+            best = w;
+        least = time < least ? time : least;
+    }
+    return best;
+}
+
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n,
+                         int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t vector = kernels->vector, line = CVG_ALIGNMENT / (int64_t)kernels->size;
@@ -58,7 +97,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t most = weight <= WEIGHT_BYTES ? cvg_max(FEW_TILES, FEW_BYTES / tile)
                          : cut.shared           ? NEAR_TILES
                                                 : MOST_TILES;
-    cut.w = cvg_winograd_of(s, n, pass, cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile)));
+    const int64_t tiles = cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile));
+    cut.most_tiles = cvg_winograd_of(s, n, pass, tiles).group_tiles;
+    cut.w = BALANCES && workers > 1 ? balanced(s, n, pass, tiles, workers) : cvg_winograd_of(s, n, pass, tiles);
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
@@ -103,16 +144,16 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t few = FEW * kernels->vector, blocks = s->G * cut->m_blocks * cut->l_blocks;
     if (cut->shared)
         cvg_work_share(work, cvg_times(blocks, cut->weight_block), kernels->size);
-    cut->source = cvg_winograd_planes_of(w, kernels, w->group_tiles, cvg_times(w->subs, cut->sub_step), work);
-    cut->sums = cvg_winograd_planes_of(w, kernels, w->group_tiles, cut->m_count, work);
+    cut->source = cvg_winograd_planes_of(w, kernels, cut->most_tiles, cvg_times(w->subs, cut->sub_step), work);
+    cut->sums = cvg_winograd_planes_of(w, kernels, cut->most_tiles, cut->m_count, work);
     cvg_work_piece(work, cut->shared ? 0 : cut->weight_block, kernels->size);
     cvg_work_piece(work, few * s->filter_size, kernels->size);
     cvg_work_piece(work, few * w->axis[0].n * w->axis[1].r, kernels->size);
     cvg_work_piece(work, cvg_winograd_scratch(w, kernels, cut->together, cut->written), kernels->size);
     cvg_work_piece(work, cut->terms, sizeof(int64_t));
     cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
-    cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
-    cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
+    cvg_work_piece(work, cut->most_tiles, sizeof(int64_t));
+    cvg_work_piece(work, cut->most_tiles, sizeof(int64_t));
 }
 
 /* One job: what it is given, and what it works with. */
@@ -363,7 +404,7 @@ void cvg_winograd_gather(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct state *state = cvg_work_state(work, sizeof *state);
     struct cut *cut = &state->cut;
     const struct cvg_winograd *w = &cut->w;
-    *cut = cut_of(s, kernels, pass, n);
+    *cut = cut_of(s, kernels, pass, n, workers);
     lay_out(s, kernels, cut, work);
     for (int i = 0; i < 2; i++)
         cvg_winograd_maps_of(&w->axis[i], kernels, &state->maps[i]);
@@ -372,8 +413,7 @@ void cvg_winograd_gather(const struct cvg_shape *s, const struct cvg_kernels *ke
         cvg_work_phase(work, blocks * cut->l_blocks, weight_job);
     work->repeated = work->phases;
     work->describe = describe;
-    /* Whole groups as jobs leave a worker's source in its own cache, if no more than a quarter of them would wait. */
-    if (cvg_ceil_div(groups, workers) * workers <= groups + groups / 3) {
+    if (are_jobs(groups, workers)) {
         cvg_work_phase(work, groups, group_job);
         return;
     }
