@@ -55,8 +55,7 @@ struct state {
     struct cvg_winograd_maps maps[2];
 };
 
-/* Whether whole groups are jobs: that leaves a worker's source in its own cache, if no more than a quarter would wait.
- */
+/* Whether whole groups are jobs, whose source stays in a worker's own cache: if no more than a quarter would wait. */
 static int are_jobs(int64_t groups, int workers)
 {
     return cvg_ceil_div(groups, workers) * workers <= groups + groups / 3;
