@@ -10,6 +10,8 @@
 #include <zlib.h>
 #endif
 
+enum { CACHE_LINE = 64 };
+
 void shape_print(const int64_t *shape, int rank, char *text, size_t size)
 {
     size_t length = 0;
@@ -30,9 +32,12 @@ int array_new(struct array *array, cvg_type type, int rank, const int64_t *shape
             return cli_fail(error, "an array of %s elements does not fit in memory", text);
         array->count *= shape[i];
     }
-    array->data = calloc((size_t)array->count + 1, cvg_type_size(type));
+    /* Whole cache lines, as PyTorch's and oneDNN's tensors have. */
+    const size_t lines = (size_t)array->count * cvg_type_size(type) / CACHE_LINE + 1;
+    array->data = aligned_alloc(CACHE_LINE, lines * CACHE_LINE);
     if (!array->data)
         return cli_fail(error, "an array of %s elements does not fit in memory", text);
+    memset(array->data, 0, lines * CACHE_LINE);
     return 1;
 }
 
