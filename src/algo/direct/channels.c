@@ -5,11 +5,10 @@
  * time, so any stride, phase or order of destinations will do.  The weight is
  * packed once for the whole call, to panels of [l][tap][lane].
  *
- * A job owns a region of the destination (some images, or a part of one) for one
- * block of channels m.  Its destinations fall into classes that sum the same
- * taps (runs of each axis, box.h): so no padding is ever multiplied, nor the
- * zeros of a stuffed gradient.  The source is read in place, or, for the
- * caches' sake, from a window: a copy of the rows that the region meets.
+ * A job owns a region of the destination (some images, or a part of one) for one block of channels m.  Its
+ * destinations fall into classes that sum the same taps (runs of each axis, box.h): so no padding is ever multiplied,
+ * nor the zeros of a stuffed gradient.  The source is read in place, or, for the caches' sake, from a window: a copy of
+ * the rows that the region meets.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
@@ -32,11 +31,12 @@ enum {
     PLACED_CHANNELS = 512,   /* of a window of places, which is copied for as many */
     WINDOW_POSITIONS = 256,  /* of a window of halves or of places */
     LEAST_CHANNELS = 32,
-    GROUPS = 16,           /* of one job, at most */
-    FROM_MEMORY = 3 << 19, /* elements of a tensor that no near cache holds */
-    CLASS = 12,            /* destinations that a class must have, on average */
-    TALL = 12,             /* rows of a tile that has not registers for as many addresses */
-    SOON = 28,             /* destinations further on, the source is asked for */
+    GROUPS = 16,          /* of one job, at most */
+    FAR_RESULT = 3 << 19, /* elements of a result, and of a source, that no near cache holds */
+    FAR_SOURCE = 3 << 17,
+    CLASS = 12, /* destinations that a class must have, on average */
+    TALL = 12,  /* rows of a tile that has not registers for as many addresses */
+    SOON = 28,  /* destinations further on, the source is asked for */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -125,12 +125,12 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     if (!copied)
         cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
     cut.in_result = last && !cvg_is_half(s->type);
-    cut.claims =
-        cut.in_result && cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FROM_MEMORY;
+    cut.claims = CVG_ASKS && cut.in_result &&
+                 cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FAR_RESULT;
     cut.lanes = widens && last;
     cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
     cut.ahead = CVG_ASKS && cut.in_place && s->filter_size == 1 &&
-                (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FROM_MEMORY);
+                (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FAR_SOURCE);
     cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
                           cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
