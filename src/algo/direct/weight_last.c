@@ -41,11 +41,16 @@ enum {
     MANY_LANES = 128,      /* if as many lanes read them, */
     MOST_ROW_BYTES = 3072, /* and no more than these, */
     APART = 16,            /* to so many elements more apart */
-    FROM_MEMORY = 3 << 18, /* elements of both tensors that no near cache holds */
+    FROM_MEMORY = 3 << 17, /* elements of both tensors that no near cache holds */
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
 
-/* The pass cut into jobs; by the shape alone. */
+#ifdef __OPTIMIZE_SIZE__
+enum { JOINS = 0 }; /* the same bits, only slower */
+#else
+enum { JOINS = 1 };
+#endif
+/* The pass cut into jobs; parts of the sum by the shape alone. */
 struct cut {
     struct cvg_regions regions;
     int lanes_of_c;
@@ -54,9 +59,10 @@ struct cut {
     int rows_copied;     /* and rows */
     int64_t lanes, rows; /* channels of a group */
     int64_t lane_count, lane_blocks, row_count, row_blocks, taps, tap_blocks;
-    int64_t jobs;                   /* of one part of the sum; */
-    int64_t fewest_jobs, most_rows; /* and at the batch that has the fewest, with the most rows each */
-    int64_t groups;                 /* that a worker does at once, region after region: near in memory */
+    int64_t jobs;                  /* of one part of the sum; */
+    int64_t fewest_jobs;           /* and at the batch that has the fewest; */
+    int64_t most_lanes, most_rows; /* of one job, at any batch */
+    int64_t groups;                /* that a worker does at once, region after region: near in memory */
 };
 
 static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
@@ -79,9 +85,9 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
     return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers, int64_t *parts)
 {
-    const int64_t sums = SUM_BYTES / (int64_t)kernels->size;
+    const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size;
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
     const int64_t of_c = suits(s->Cg, s->weight_c == 1), of_k = suits(s->Kg, s->weight_k == 1);
     cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
@@ -91,24 +97,41 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.lane_count =
         cvg_min(cut.lanes, cvg_max(LEAST_LANES, sums / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES));
     cut.lane_count = cvg_min(cut.lane_count, LANES);
-    cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
-    cut.most_rows = cut.row_count;
+    cut.most_rows = cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
     cut.fewest_jobs = jobs(s, &cut);
-    const int64_t parts = cvg_max(1, cvg_times(s->N, s->out_size) / LONG_PART);
-    while (jobs(s, &cut) < ENOUGH_JOBS / parts && cut.row_count > LEAST_ROWS &&
+    const int64_t long_parts = cvg_max(1, cvg_times(s->N, s->out_size) / LONG_PART);
+    while (jobs(s, &cut) < ENOUGH_JOBS / long_parts && cut.row_count > LEAST_ROWS &&
            cut.row_count * cut.lane_count * cut.taps > LEAST_SUMS)
         cut.row_count = cvg_max(LEAST_ROWS, cut.row_count / 2);
     cut.row_count = cvg_ceil_div(cut.rows, cvg_ceil_div(cut.rows, cut.row_count));
     cut.jobs = jobs(s, &cut);
+    const int64_t most = cvg_ceil_div(cvg_times(cut.regions.count, POSITIONS), LEAST_PART);
+    *parts = cvg_parts(s, cut.jobs, cvg_min(cut.regions.count, most));
+
+    /* Blocks are larger, or one, if workers are busy all the same: then all channels of a place are read at once. */
+    cut.most_lanes = cut.lane_count;
+    if (JOINS) {
+        struct cut large = cut;
+        if (cvg_panel_lanes(kernels, cut.lanes) * cut.rows * cut.taps <= sums)
+            large.lane_count = large.most_lanes = cut.lanes;
+        large.row_count = cvg_min(cut.rows, sums / (cvg_panel_lanes(kernels, large.lane_count) * cut.taps));
+        large.row_count = cvg_ceil_div(cut.rows, cvg_ceil_div(cut.rows, cvg_max(1, large.row_count)));
+        large.most_rows = cvg_max(cut.most_rows, large.row_count);
+        cut.most_lanes = large.most_lanes;
+        cut.most_rows = large.most_rows;
+        large.jobs = jobs(s, &large);
+        if (cvg_busy(*parts * large.jobs, workers))
+            cut = large;
+    }
+
     cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
                 cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
-    const int64_t size = (int64_t)kernels->size;
     const int64_t lanes_step = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2];
     const int64_t lanes_bytes = cvg_times(lanes_step * size, cut.lanes_of_c ? s->stride[2] : 1);
     cut.copied =
         (lanes_step >= FAR && cut.row_count >= MANY_ROWS) || (lanes_bytes % PAGE == 0 && cut.row_count >= SOME_ROWS);
     const int64_t rows_step = (cut.lanes_of_c ? s->out_steps : s->in_steps).axis[2];
-    cut.rows_copied = s->filter_size == 1 && rows_step * size % MEET == 0 && cut.lane_count >= MANY_LANES &&
+    cut.rows_copied = s->filter_size == 1 && rows_step * size % MEET == 0 && cut.most_lanes >= MANY_LANES &&
                       cut.most_rows * size <= MOST_ROW_BYTES;
     return cut;
 }
@@ -116,7 +139,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 /* As many groups as have room for their sums, if one job is a whole group. */
 static int64_t most_groups(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut)
 {
-    const int64_t sums = cut->most_rows * cut->taps * cvg_panel_lanes(kernels, cut->lane_count);
+    const int64_t sums = cut->most_rows * cut->taps * cvg_panel_lanes(kernels, cut->most_lanes);
     return cut->jobs == s->G ? cvg_max(1, cvg_min(s->G, SUM_BYTES / (int64_t)kernels->size / sums)) : 1;
 }
 
@@ -127,7 +150,7 @@ enum { LANES_COPIED, ROWS_COPIED, SUM, A, B };
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->lane_count);
+    const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->most_lanes);
     cvg_parts_share(s, kernels, cvg_parts_most(s, cut->fewest_jobs), work);
     cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
     cvg_work_piece(work, cut->rows_copied ? positions * (cut->most_rows + APART) : 0, kernels->size);
@@ -414,10 +437,8 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     (void)pass;
-    *cut = cut_of(s, kernels);
+    *cut = cut_of(s, kernels, workers, &work->parts);
     lay_out(s, kernels, cut, work);
-    const int64_t most = cvg_ceil_div(cvg_times(cut->regions.count, POSITIONS), LEAST_PART);
-    work->parts = cvg_parts(s, cut->jobs, cvg_min(cut->regions.count, most));
     cut->groups = most_groups(s, kernels, cut);
     while (cut->groups > 1 && !cvg_busy(work->parts * cvg_ceil_div(s->G, cut->groups), workers))
         cut->groups /= 2;
