@@ -570,6 +570,110 @@ static void check_frames(struct space *s, struct random *random)
     }
 }
 
+/* A plane channels last, of which at most a row and a column at either side are outside; size: destinations. */
+static struct cvg_frame draw_last(struct random *random, int64_t width, int64_t most_step, int64_t size[2])
+{
+    struct cvg_frame f = {.column = width + random_below(random, 3), .tap_step = {1, 1}, .taps = {3, 3}};
+    for (int i = 0; i < 2; i++) {
+        f.extent[i] = 2 + random_below(random, 8);
+        f.first[i] = -random_below(random, 2);
+        f.step[i] = 1 + random_below(random, most_step);
+        size[i] = 1 + random_below(random, (f.extent[i] - 2 - f.first[i]) / f.step[i] + 1);
+    }
+    f.row = f.extent[1] * f.column + random_below(random, 3);
+    return f;
+}
+
+/* Where what a destination and a tap meet lies in the source, from PLANE_FROM on; -1 outside. */
+static int64_t met_last(const struct cvg_frame *f, int64_t r, int64_t i, int64_t y, int64_t x)
+{
+    const int64_t row = f->first[0] + r * f->step[0] + y, column = f->first[1] + i * f->step[1] + x;
+    const int inside = row >= 0 && row < f->extent[0] && column >= 0 && column < f->extent[1];
+    return inside ? PLANE_FROM + row * f->row + column * f->column : -1;
+}
+
+/* Sets all of the source but a plane to NaN. */
+static void surround_last(struct space *s, const struct cvg_frame *f, int64_t width)
+{
+    for (int64_t at = 0; at < MOST; at++) {
+        const int64_t from = at - PLANE_FROM, row = from / f->row, column = from % f->row / f->column;
+        if (from < 0 || row >= f->extent[0] || column >= f->extent[1] || from % f->row % f->column >= width)
+            array_set(&s->b, at, NAN);
+    }
+    memcpy(s->old.data, s->acc.data, MOST * s->k->size);
+}
+
+/* weigh_nine on integers. */
+static void check_nine(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    for (int n = 0; n < 2000 && k->weigh_nine; n++) {
+        const int64_t width = 1 + random_below(random, 40), step = width + random_below(random, 3);
+        const int64_t tap = width + random_below(random, 3);
+        int64_t size[2];
+        const struct cvg_frame f = draw_last(random, width, 2, size);
+        const int64_t line = size[1] * step + random_below(random, 3);
+        fill(&s->a, random);
+        fill(&s->b, random);
+        fill(&s->acc, random);
+        for (int64_t at = 0; at < MOST; at++)
+            if (at / line >= size[0] || at % line / step >= size[1] || at % line % step >= width)
+                array_set(&s->a, at, NAN);
+        surround_last(s, &f, width);
+        k->weigh_nine(&f, size[0], size[1], width, (char *)s->b.data + PLANE_FROM * k->size, s->a.data, line, step,
+                      s->acc.data, tap);
+        for (int64_t at = 0; at < 9 * size[0] * size[1]; at++) {
+            const int64_t t = at % 9, i = at / 9 % size[1], r = at / 9 / size[1];
+            const int64_t from = met_last(&f, r, i, t / 3, t % 3);
+            for (int64_t l = 0; l < width && from >= 0; l++)
+                array_set(&s->old, t * tap + l,
+                          array_get(&s->old, t * tap + l) +
+                              array_get(&s->a, r * line + i * step + l) * array_get(&s->b, from + l));
+        }
+        check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: nine weights of %d channels, %d x %d", k->isa,
+              type_name(k->type), (int)width, (int)size[0], (int)size[1]);
+    }
+}
+
+/* filter_squares on integers. */
+static void check_squares(struct space *s, struct random *random)
+{
+    const struct cvg_kernels *k = s->k;
+    for (int n = 0; n < 2000 && k->filter_squares; n++) {
+        const int64_t width = 8 * (1 + random_below(random, 5)), group = 2 << random_below(random, 3);
+        const int64_t step = width + random_below(random, 3), tap = width + random_below(random, 3);
+        const int base = n % 3;
+        int64_t size[2];
+        struct cvg_frame f = draw_last(random, width, 1, size);
+        const int64_t line = size[1] * step + random_below(random, 3);
+        f.weight_step[0] = 3 * tap;
+        f.weight_step[1] = tap;
+        f.weight_next = 9 * tap;
+        fill(&s->a, random);
+        fill(&s->b, random);
+        fill(&s->acc, random);
+        surround_last(s, &f, width);
+        k->filter_squares(&f, size[0], size[1], width, group, s->a.data, (char *)s->b.data + PLANE_FROM * k->size,
+                          s->acc.data, line, step, finish_of((char *)s->a.data + 7 * k->size, base));
+        for (int64_t at = 0; at < size[0] * size[1] * width; at++) {
+            const int64_t l = at % width, i = at / width % size[1], r = at / width / size[1];
+            const int64_t to = r * line + i * step + l;
+            double sum = 0;
+            for (int64_t t = 0; t < 9 * group; t++) {
+                const int64_t from = met_last(&f, r, i, t % 9 / 3, t % 3);
+                if (from >= 0)
+                    sum += array_get(&s->a, t * tap + l) * array_get(&s->b, from + l / group * group + t / 9);
+            }
+            array_set(&s->old, to,
+                      0.5 * sum + (base == 1   ? array_get(&s->a, 7 + l)
+                                   : base == 2 ? array_get(&s->old, to)
+                                               : 0));
+        }
+        check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: squares of %d channels, %d a group, %d x %d",
+              k->isa, type_name(k->type), (int)width, (int)group, (int)size[0], (int)size[1]);
+    }
+}
+
 static void check_zip(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
@@ -721,6 +825,8 @@ static void check_set(const struct cvg_kernels *kernels, int bench)
         check_dot(&s, &random);
         check_stencil(&s, &random);
         check_frames(&s, &random);
+        check_nine(&s, &random);
+        check_squares(&s, &random);
         check_points(&s, &random);
         check_zip(&s, &random);
         check_sum(&s, &random);

@@ -30,6 +30,9 @@
 #define CVG_DEPTHWISE_MANY 0.22    /* Several output channels of one input channel add up in grad_input. */
 #define CVG_DEPTHWISE_WRITTEN 30.0 /* Memory holds it: an element is read, padded and written. */
 
+#define CVG_SQUARES_SHARE 0.6    /* Channels of groups are picked once for three products. */
+#define CVG_SQUARES_WRITTEN 10.0 /* An element of the result is written as it is. */
+
 #define CVG_WEIGHT_SHARE 0.9   /* grad_weight by lanes of k. */
 #define CVG_WEIGHT_FEW 1.3     /* Tiles of 5 to 15 channels c have few rows. */
 #define CVG_WEIGHT_NARROW 1.3  /* Tiles of less than 32 channels k have few lanes. */

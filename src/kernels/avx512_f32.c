@@ -13,6 +13,7 @@ TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define KERNELS_TYPE CVG_F32
 #define NARROW cvg_tile_avx2_narrow_f32
 #define NARROW_ROWS 12
+#define NARROW_KERNELS cvg_kernels_avx2_f32
 #define HALVES
 #define FRAMES
 #include "body.h"

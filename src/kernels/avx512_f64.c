@@ -13,6 +13,7 @@ TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define KERNELS_TYPE CVG_F64
 #define NARROW cvg_tile_avx2_narrow_f64
 #define NARROW_ROWS 12
+#define NARROW_KERNELS cvg_kernels_avx2_f64
 #define FEW_TILES /* for less code */
 #include "body.h"
 TARGET_END

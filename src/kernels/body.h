@@ -19,8 +19,8 @@
  *   MAIN_VECS          the width of the best tile, SPREAD_VECS of that for rows far apart
  *   DOT_SUMS           the registers that dot() may fill with sums
  *
- * and, if it has one, NARROW, a tile of half a vector from elsewhere; of float, HALVES, and FRAMES where
- * some lanes of a vector are loaded fast; then this file.
+ * and, if it has them, NARROW, a tile of half a vector from elsewhere, and NARROW_KERNELS, whose vectors are that; of
+ * float, HALVES, and FRAMES where some lanes of a vector are loaded fast; then this file.
  */
 #include "../broken.h"
 #include "kernels.h"
@@ -96,6 +96,14 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #include "body_frames.h"
 #endif
 #include "body_lanes.h"
+#if !defined(SMALL) && !defined(__OPTIMIZE_SIZE__)
+#define WEIGH_NINE
+#include "body_nine.h"
+#if defined(FRAMES) && defined(V_PICK)
+#define SQUARES_PICK
+#include "body_squares.h"
+#endif
+#endif
 #ifdef SMALL /* its loops have no constant ends */
 #undef UNROLL_FOR
 #define UNROLL_FOR for

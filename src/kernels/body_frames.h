@@ -384,7 +384,7 @@ INLINE void weigh_row(const int many, const int64_t step, const struct strip *be
 }
 
 /* Vector v of all partial sums; many: there may be several strips of columns. */
-INLINE void weigh_nine(const int many, const int64_t step, const struct weigh_job *w, int64_t v)
+INLINE void weigh_square(const int many, const int64_t step, const struct weigh_job *w, int64_t v)
 {
     const struct cvg_frame *const f = w->f;
     struct strip begin, end;
@@ -428,9 +428,9 @@ static void weigh_frame(const struct cvg_frame *f, int64_t images, int64_t rows,
     const struct weigh_job w = {f, images, rows, count, src, gradient, f->next, gradient_image, gradient_row, sums};
     for (int64_t v = 0; v < FOLD && v < count; v += VW)
         if (f->step[1] == 2)
-            weigh_nine(1, 2, &w, v);
+            weigh_square(1, 2, &w, v);
         else if (count - v > FOLD)
-            weigh_nine(1, 1, &w, v);
+            weigh_square(1, 1, &w, v);
         else
-            weigh_nine(0, 1, &w, v);
+            weigh_square(0, 1, &w, v);
 }

@@ -1,9 +1,9 @@
 /* The kernels of filters of one channel each, channels last; a part of body.h, which says what it needs. */
 
 #ifdef SMALL
-enum { LANE_RESULTS = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
+enum { LANE_RESULTS = 2, LANE_REST = 2, LANE_TAPS = 3, LANE_WEIGHED = 4 };
 #else
-enum { LANE_RESULTS = 8, LANE_TAPS = 9, LANE_WEIGHED = 14 };
+enum { LANE_RESULTS = 8, LANE_REST = 4, LANE_TAPS = 9, LANE_WEIGHED = 14 };
 #endif
 enum {
     LANE_CHANNELS = 128, /* that go through all rows before the next */
@@ -48,13 +48,6 @@ INLINE void lanes_store(real *p, vec v, const int64_t left)
         v_store(p, v);
 }
 
-/* count as even shares of at most so many: one of them. */
-INLINE int64_t even_share(int64_t count, int64_t most)
-{
-    const int64_t shares = (count + most - 1) / most;
-    return (count + shares - 1) / shares;
-}
-
 /* results neighbours of a vector of channels, of which left exist; results is a constant. */
 INLINE void filter_block(const int results, const int64_t left, const struct cvg_terms *terms, const real *weight,
                          const real *src, int64_t src_step, real *dst, int64_t dst_step, const real *bias,
@@ -80,18 +73,79 @@ INLINE void filter_block(const int results, const int64_t left, const struct cvg
         lanes_store(dst + i * dst_step, sum[i], left);
 }
 
+/* count neighbours of what is left of the channels. */
+static void filter_rest(int64_t count, int64_t left, const struct cvg_terms *terms, const real *weight, const real *s,
+                        int64_t src_step, real *d, int64_t dst_step, const real *bias, const struct finish *f)
+{
+    const int three = LANE_REST > 3;
+    for (int64_t now; count > 0; count -= now, s += now * src_step, d += now * dst_step) {
+        now = count >= LANE_REST && (!three || count != 6) ? LANE_REST : three && count >= 3 ? 3 : 1; /* nearly even */
+        if (now == LANE_REST)
+            filter_block(LANE_REST, left, terms, weight, s, src_step, d, dst_step, bias, f);
+        else if (three && now == 3)
+            filter_block(3, left, terms, weight, s, src_step, d, dst_step, bias, f);
+        else
+            filter_block(1, left, terms, weight, s, src_step, d, dst_step, bias, f);
+    }
+}
+
+#ifndef SMALL
 /* results neighbours, all channels. */
 INLINE void filter_results(const int results, int64_t width, const struct cvg_terms *terms, const real *weight,
                            const real *src, int64_t src_step, real *dst, int64_t dst_step, const real *bias,
                            const struct finish *f)
 {
     int64_t l = 0;
-#ifndef SMALL
     for (; l + VW <= width; l += VW)
         filter_block(results, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
+#ifdef NARROW_KERNELS
+    if (width - l == NARROW_KERNELS.vector) {
+        const struct cvg_finish finish = {f->scale, f->biased ? bias + l : NULL, f->accumulate};
+        NARROW_KERNELS.filter_lanes(1, results, width - l, terms, weight + l, src + l, 0, src_step, dst + l, 0,
+                                    dst_step, &finish);
+        return;
+    }
 #endif
-    for (; l < width; l += VW)
-        filter_block(results, width - l, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
+    if (l < width)
+        filter_rest(results, width - l, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
+}
+
+/* count as even shares of at most so many: one of them. */
+INLINE int64_t even_share(int64_t count, int64_t most)
+{
+    const int64_t shares = (count + most - 1) / most;
+    return (count + shares - 1) / shares;
+}
+#endif
+
+/* A row of some channels. */
+INLINE void filter_row(int64_t count, int64_t width, const struct cvg_terms *terms, const real *w, const real *s,
+                       int64_t src_step, real *d, int64_t dst_step, const real *bias, const struct finish *f)
+{
+#ifdef SMALL
+    for (int64_t l = 0; l < width; l += VW)
+        filter_rest(count, width - l, terms, w + l, s + l, src_step, d + l, dst_step, bias + l, f);
+#else
+    const int64_t even = even_share(count, LANE_RESULTS); /* one or two sums would wait for themselves */
+    for (int64_t i = 0, results; i < count; i += results, s += results * src_step, d += results * dst_step) {
+        results = count - i < even ? count - i : even;
+        switch (results) {
+#define FILTER(n)                                                              \
+    case n:                                                                    \
+        filter_results(n, width, terms, w, s, src_step, d, dst_step, bias, f); \
+        break
+            FILTER(1);
+            FILTER(2);
+            FILTER(3);
+            FILTER(4);
+            FILTER(5);
+            FILTER(6);
+            FILTER(7);
+            FILTER(8);
+#undef FILTER
+        }
+    }
+#endif
 }
 
 static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struct cvg_terms *terms, const void *weight,
@@ -100,33 +154,12 @@ static void filter_lanes(int64_t rows, int64_t count, int64_t width, const struc
 {
     const struct finish f = finish_of(finish, 0);
     const real *const bias = finish->bias ? finish->bias : weight; /* which is not looked at */
-    const int64_t even = even_share(count, LANE_RESULTS);          /* one or two sums would wait for themselves */
     /* Few channels of all rows at a time: most of what a row reads the one before has read. */
     for (int64_t l = 0; l < width; l += LANE_CHANNELS) {
         const int64_t channels = width - l < LANE_CHANNELS ? width - l : LANE_CHANNELS;
-        const real *const w = (const real *)weight + l;
-        for (int64_t r = 0; r < rows; r++) {
-            const real *s = (const real *)src + r * src_row + l;
-            real *d = (real *)dst + r * dst_row + l;
-            for (int64_t i = 0, results; i < count; i += results, s += results * src_step, d += results * dst_step) {
-                results = count - i < even ? count - i : even;
-                switch (results) {
-#define FILTER(n) \
-    case n: filter_results(n, channels, terms, w, s, src_step, d, dst_step, bias + l, &f); break
-                    FILTER(1);
-                    FILTER(2);
-#ifndef SMALL
-                    FILTER(3);
-                    FILTER(4);
-                    FILTER(5);
-                    FILTER(6);
-                    FILTER(7);
-                    FILTER(8);
-#endif
-#undef FILTER
-                }
-            }
-        }
+        for (int64_t r = 0; r < rows; r++)
+            filter_row(count, channels, terms, (const real *)weight + l, (const real *)src + r * src_row + l, src_step,
+                       (real *)dst + r * dst_row + l, dst_step, bias + l, &f);
     }
 }
 

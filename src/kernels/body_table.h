@@ -56,6 +56,12 @@ const struct cvg_kernels KERNELS = {
     .copy_groups = copy_groups,
     .filter_lanes = filter_lanes,
     .weigh_lanes = weigh_lanes,
+#ifdef WEIGH_NINE
+    .weigh_nine = weigh_nine,
+#endif
+#ifdef SQUARES_PICK
+    .filter_squares = filter_squares,
+#endif
     .put = put,
     .sum = sum,
 #ifdef HALVES

@@ -114,7 +114,8 @@ struct cvg_finish {
  * r*step[0] + y*tap_step[0] and column first[1] + i*step[1] + x*tap_step[1], or nothing, if it is not in extent.
  */
 struct cvg_frame {
-    int64_t extent[2], row; /* rows and columns, and elements between rows, of the source */
+    int64_t extent[2], row; /* rows and columns, and elements between rows, of the source; */
+    int64_t column;         /* and between columns, channels last */
     int64_t first[2], step[2], tap_step[2], taps[2];
     int64_t weight_step[2];    /* elements between weights of neighbouring taps */
     int64_t next, weight_next; /* the same between planes that are filtered each for itself, and their weights */
@@ -213,6 +214,32 @@ struct cvg_kernels {
     void (*weigh_lanes)(int64_t rows, int64_t count, int64_t width, int64_t taps, const int64_t *at, const int64_t *to,
                         const void *src, int64_t src_row, int64_t src_step, const void *gradient, int64_t gradient_row,
                         int64_t gradient_step, void *sums);
+
+    /*
+     * The same of 3x3 taps of planes as they lie, with steps of 1 or 2, down; at most one column or row at either side
+     * is outside, and two of each are inside.
+     *
+     *   sums[(3*y + x)*sums_tap + l] += sum over r < rows and i < count, in this order, of
+     *       gradient[r*gradient_row + i*gradient_step + l] * src[what (r, i) and (y, x) meet, + l]
+     *
+     * for l < width.  NULL in small sets.
+     */
+    void (*weigh_nine)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *src,
+                       const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap);
+
+    /*
+     * Filters of 3x3 taps of groups of 2, 4 or 8 channels, channels last, in planes like those, with steps of 1:
+     * for r < rows, i < count, l < width, a multiple of 8, in the order of k, lines y and taps x,
+     *
+     *   dst[r*dst_row + i*dst_step + l] = finish of the sum over k < group, y, x of
+     *       weight[k*weight_next + y*weight_step[0] + x*weight_step[1] + l] *
+     *       src[what (r, i) and (y, x) meet, + l/group*group + k]
+     *
+     * with bias[l].  NULL in most sets.
+     */
+    void (*filter_squares)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, int64_t group,
+                           const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_step,
+                           const struct cvg_finish *finish);
 
     /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,

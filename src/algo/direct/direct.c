@@ -4,7 +4,7 @@
 /* In the order in which they are asked; the last of each kind fits all. */
 static const struct cvg_form *const forms[] = {
 #ifndef __OPTIMIZE_SIZE__ /* groups and depthwise give the same bits, only slower */
-    &cvg_direct_planes,
+    &cvg_direct_planes,    &cvg_direct_squares,
 #endif
     &cvg_direct_groups,    &cvg_direct_dots,     &cvg_direct_weight_last, &cvg_direct_weight, /* grad_weight */
     &cvg_direct_depthwise,
@@ -47,8 +47,9 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
 {
     const struct cvg_form *form = form_of(s, pass);
     (void)self;
-    if (CVG_FRAMES && form == &cvg_direct_planes && !kernels->filter_frame)
-        form = next_form(forms + 1, s, pass);
+    if (CVG_FRAMES && ((form == &cvg_direct_planes && !kernels->filter_frame) ||
+                       (form == &cvg_direct_squares && !kernels->filter_squares)))
+        form = next_form(forms + 2, s, pass);
     form->prepare(s, kernels, pass, workers, work);
 }
 

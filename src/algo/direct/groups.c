@@ -42,6 +42,7 @@ enum {
     SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
     SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
     WINDOW = 4096,      /* positions of a turned source, at most */
+    ROW = 64,           /* and of a region that is one row, or a part of one */
 };
 
 /*
@@ -76,6 +77,16 @@ static int64_t widened_positions(const struct cvg_shape *s, int gradient)
                    cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size))));
 }
 
+/* Whether there is a kernel for the weight's gradient of planes as they lie. */
+static int are_nine(const struct cvg_shape *s)
+{
+    int nine = s->filter_size == 9 && s->stride[0] == 1;
+    for (int i = 1; i < 3; i++)
+        nine &= s->filter[i] == 3 && s->dilation[i] == 1 && s->stride[i] <= 2 && s->in[i] > 1 &&
+                (s->pad[i] | s->pad_end[i]) <= 1;
+    return nine && s->in[0] == s->out[0];
+}
+
 static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
@@ -86,7 +97,10 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     cut.channels = s->G * cut.view.M;
     cut.copied = turned || many || halves;
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
+    const int nine = cut.weight && !cut.copied && are_nine(s);
+    cut.nine = nine && CVG_FRAMES && kernels->weigh_nine;
     const int64_t positions = halves       ? widened_positions(s, gradient)
+                              : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
@@ -105,8 +119,7 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     return cut;
 }
 
-/* Packs the weight to [l][tap][channel]; job = block of channels. */
-static void pack_job(const struct cvg_job *job, int64_t index)
+void cvg_groups_pack(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
@@ -177,6 +190,21 @@ static void weigh_images(const struct cvg_groups_block *b)
     cvg_groups_each(b, weigh_plane);
 }
 
+/* Adds products of rows as they lie, from one on and before end, that are of one plane; returns how many. */
+static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t width, int64_t row, int64_t end)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_groups *cut = cvg_state(job);
+    const struct cvg_region r = cvg_region_at(&cut->regions, row);
+    const int64_t rows = cut->regions.parts[2] > 1 ? 1 : cvg_min(end - row, t->shape->out[1] - r.begin[1]);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    const struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, r.begin[1], r.begin[2]);
+    t->kernels->weigh_nine(&frame, rows, r.count[2], width, cvg_view_at(&input, r.n, channel, r.begin[0], 0, 0),
+                           cvg_view_at(&gradient, r.n, channel, r.begin[0], r.begin[1], r.begin[2]), gradient.step[1],
+                           gradient.step[2], cvg_own_piece(job, CVG_GROUPS_SUMS), cut->c_count);
+    return rows;
+}
+
 /* Job: a block of channels and a part of the sum. */
 static void weight_job(const struct cvg_job *job, int64_t index)
 {
@@ -187,11 +215,16 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
     char *const sums = cvg_own_piece(job, CVG_GROUPS_SUMS);
     memset(sums, 0, (size_t)(L * taps * cut->c_count) * t->kernels->size);
-    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++)
-        cvg_groups_run(job, channels, i, weigh_images);
+    const int64_t end = cvg_min(cut->regions.count, (part + 1) * each),
+                  width = cvg_min(cut->c_count, cut->channels - first);
+    for (int64_t i = part * each, done = 1; i < end; i += done)
+        if (CVG_FRAMES && cut->nine)
+            done = weigh_nine(job, first, width, i, end);
+        else
+            cvg_groups_run(job, channels, i, weigh_images);
     const struct cvg_filters to = cvg_parts_filters(job, part);
-    cvg_write_filters(&to, t->kernels, first, (int)cvg_min(cut->c_count, cut->channels - first), 0, L, 0, taps,
-                      (int)cut->c_count, sums, cvg_parts_finish(job));
+    cvg_write_filters(&to, t->kernels, first, (int)width, 0, L, 0, taps, (int)cut->c_count, sums,
+                      cvg_parts_finish(job));
 }
 
 /* Whether copies of a region's window cost no more than the products of its destinations, nearly. */
@@ -271,7 +304,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
         cvg_work_phase(work, work->parts * cut->c_blocks, weight_job);
         cvg_parts_phase(s, work);
     } else {
-        cvg_work_phase(work, cut->c_blocks, pack_job);
+        cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);
         cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
     }
     work->describe = describe;

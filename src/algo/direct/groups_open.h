@@ -14,6 +14,7 @@ struct cvg_groups {
     struct cvg_regions regions;
     int weight;                /* grad_weight */
     int many;                  /* channels in or out of a group */
+    int nine;                  /* rows of grad_weight are read as they lie, by a kernel of its own */
     int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
     int clip[3];               /* in place, borders are classes of their own */
     int64_t channels;          /* of the destination */
@@ -65,5 +66,8 @@ void cvg_groups_run(const struct cvg_job *job, int64_t channels, int64_t region,
 void cvg_groups_each(const struct cvg_groups_block *block,
                      void (*run)(const struct cvg_groups_block *block, const struct cvg_groups_class *class,
                                  const struct cvg_groups_place *at));
+
+/* Job: packs the weight to [l][tap][channel], a block of channels. */
+void cvg_groups_pack(const struct cvg_job *job, int64_t index);
 
 #endif

@@ -42,7 +42,7 @@ struct cvg_frame cvg_frame_of(const struct cvg_shape *s, int gradient, const str
                               int64_t column)
 {
     const int64_t first[2] = {row, column};
-    struct cvg_frame frame = {.row = source->step[1]};
+    struct cvg_frame frame = {.row = source->step[1], .column = source->step[2]};
     for (int i = 0; i < 2; i++) {
         const int64_t pad = s->pad[i + 1], stride = gradient ? 1 : s->stride[i + 1];
         frame.extent[i] = source->extent[i + 1];

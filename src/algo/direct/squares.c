@@ -1,0 +1,104 @@
+/*
+ * forward and grad_input of 3x3 filters of groups of few channels, channels last (direct.h): planes are read as they
+ * lie (filter_squares of kernels.h).
+ *
+ * Lanes are the channels of many groups.  Nothing is copied but the weight.
+ */
+#include "../../text.h"
+#include "groups_open.h"
+
+#include <inttypes.h>
+
+#ifndef __OPTIMIZE_SIZE__
+enum {
+    ELEMENTS = 131072, /* of the result, of one job, about */
+    MOST_POSITIONS = 512,
+    LEAST_POSITIONS = 32,
+    LINE = 16,      /* channels between packed taps are whole lines */
+    MOST_GROUP = 8, /* channels */
+};
+
+static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass)
+{
+    const int gradient = pass == CVG_GRAD_INPUT;
+    struct cvg_groups cut = {.view = cvg_gather_of(s, pass), .channels = s->G * s->Kg, .c_blocks = 1};
+    cut.regions =
+        cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / cut.channels)));
+    cut.c_count = cut.row = cvg_ceil_div(cut.channels, LINE) * LINE;
+    return cut;
+}
+
+/*
+ * Job: a region of all channels.  What grad_input sums is mirrored: seen from the last row and column, it is like
+ * forward.
+ */
+static void region_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_groups *cut = cvg_state(job);
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_region r = cvg_region_at(&cut->regions, index);
+    const int back = cut->regions.gradient, sign = back ? -1 : 1;
+    const struct cvg_view source = cvg_view_source(t, back), result = cvg_view_result(t, back);
+    const struct cvg_finish finish = cvg_finish_of(t, 0);
+    struct cvg_frame frame = {.row = sign * source.step[1],
+                              .column = sign * source.step[2],
+                              .weight_step = {3 * cut->row, cut->row},
+                              .weight_next = 9 * cut->row};
+    int64_t from[2], to[2];
+    for (int i = 0; i < 2; i++) {
+        const int64_t begin = r.begin[i + 1], end = begin + r.count[i + 1], pad = s->pad[i + 1];
+        frame.extent[i] = source.extent[i + 1];
+        frame.first[i] = back ? s->out[i + 1] - end - pad : begin - pad;
+        from[i] = back ? frame.extent[i] - 1 : 0;
+        to[i] = back ? end - 1 : begin;
+    }
+    for (int64_t i = 0; i < r.images * r.count[0]; i++) {
+        const int64_t n = r.n + i / r.count[0], plane = r.begin[0] + i % r.count[0];
+        t->kernels->filter_squares(&frame, r.count[1], r.count[2], cut->channels, s->Kg, job->base,
+                                   cvg_view_at(&source, n, 0, plane, from[0], from[1]),
+                                   cvg_view_at(&result, n, 0, plane, to[0], to[1]), sign * result.step[1],
+                                   sign * result.step[2], &finish);
+    }
+}
+
+static int fits(const struct cvg_shape *s, cvg_pass pass)
+{
+    int fit = pass != CVG_GRAD_WEIGHT && s->type == CVG_F32 && s->layout == CVG_CHANNELS_LAST && s->filter_size == 9 &&
+              s->stride[0] == 1 && s->in[0] == s->out[0];
+    for (int i = 1; i < 3; i++)
+        fit &= s->filter[i] == 3 && s->dilation[i] == 1 && s->stride[i] == 1 && s->in[i] > 1 && s->out[i] > 1 &&
+               cvg_max(s->pad[i], s->pad_end[i]) <= 1 &&
+               (pass == CVG_FORWARD || cvg_min(s->pad[i], s->pad_end[i]) == 1);
+    return fit && s->G > 1 && s->Cg == s->Kg && s->Cg > 1 && s->Cg <= MOST_GROUP && (s->Cg & (s->Cg - 1)) == 0 &&
+           s->C % 8 == 0;
+}
+
+static double cost(const struct cvg_shape *s, cvg_pass pass)
+{
+    const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    return x.products / CVG_SQUARES_SHARE + CVG_SQUARES_WRITTEN * x.result;
+}
+
+static void describe(const struct cvg_work *work, struct cvg_text *w)
+{
+    const struct cvg_groups *cut = cvg_state_of(work);
+    const int64_t *part = cut->regions.part;
+    cvg_write(w, "planes of groups of few channels as they lie: %" PRId64 " places a job",
+              cut->regions.images * part[0] * part[1] * part[2]);
+}
+
+static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                    struct cvg_work *work)
+{
+    struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
+    (void)workers;
+    *cut = cut_of(s, pass);
+    cvg_work_share(work, s->Kg * 9 * cut->row, kernels->size);
+    cvg_work_phase(work, 1, cvg_groups_pack);
+    cvg_work_phase(work, cut->regions.count, region_job);
+    work->describe = describe;
+}
+
+const struct cvg_form cvg_direct_squares = {fits, cost, prepare, NULL};
+#endif

@@ -1,0 +1,110 @@
+/*
+ * The gradient of 3x3 weights of one channel each, channels last, as planes lie; a part of body.h, which says what it
+ * needs.
+ *
+ * Some lanes of a vector are loaded slowly, even by a mask: what is left of the channels is for vectors of half as many
+ * lanes, where there are.
+ */
+
+enum {
+    NINE_CHANNELS = 256, /* go through all rows before the next; */
+    NINE_COLUMNS = 14,   /* columns of the source, about, are read for all of them before the next, */
+    NINE_LINES = 2,      /* or so many short rows of the gradient, */
+    NINE_NEAR = 45056    /* of as many bytes of the source: the processor knows where few pages lie */
+};
+
+/* Rows of the gradient, of which at most the first and the last element meet a column outside. */
+struct weighed_rows {
+    const struct cvg_frame *frame;
+    int64_t row, rows; /* the first of three of the source that the first one meets, and how many */
+    int64_t inner;
+    int begins, ends; /* whether the first and the last element do; inner: how many do not */
+    int64_t gradient_row, gradient_step, sums_tap;
+};
+
+/* Adds the products of an element of the gradient: of lines that are on, and some taps of each. */
+INLINE void weigh_nine_at(const int on, const int tap, const int taps, const int64_t left, const real *g, const real *s,
+                          int64_t line, int64_t column, vec *sum)
+{
+    const vec gv = lanes_load(g, left);
+    UNROLL_FOR (int y = 0; y < 3; y++)
+        UNROLL_FOR (int x = tap; x < tap + taps; x++)
+            if (on & 1 << y)
+                sum[3 * y + x] = v_fma(gv, lanes_load(s + (y - 1) * line + x * column, left), sum[3 * y + x]);
+}
+
+/* The same of a row; s: of the second line. */
+INLINE void weigh_nine_row(const int on, const int64_t left, const struct weighed_rows *w, const real *g, const real *s,
+                           vec *sum)
+{
+    const int64_t line = w->frame->row, column = w->frame->column, step = w->frame->step[1] * column;
+    const int64_t g_step = w->gradient_step;
+    if (w->begins) {
+        weigh_nine_at(on, 1, 2, left, g, s, line, column, sum);
+        g += g_step;
+        s += step;
+    }
+    for (const real *const end = g + w->inner * g_step; g != end; g += g_step, s += step)
+        weigh_nine_at(on, 0, 3, left, g, s, line, column, sum);
+    if (w->ends)
+        weigh_nine_at(on, 0, 2, left, g, s, line, column, sum);
+}
+
+/* The same of all rows, of a vector of channels of which left exist. */
+INLINE void weigh_nine_rows(const int64_t left, const struct weighed_rows *w, const real *g, const real *s, real *sums)
+{
+    const struct cvg_frame *const f = w->frame;
+    int64_t row = w->row;
+    vec sum[9];
+    s += (row + 1) * f->row + f->first[1] * f->column;
+    UNROLL_FOR (int t = 0; t < 9; t++)
+        sum[t] = lanes_load(sums + t * w->sums_tap, left);
+    for (int64_t r = 0; r < w->rows; r++, row += f->step[0], g += w->gradient_row, s += f->step[0] * f->row)
+        if (row < 0)
+            weigh_nine_row(6, left, w, g, s, sum);
+        else if (row + 2 < f->extent[0])
+            weigh_nine_row(7, left, w, g, s, sum);
+        else
+            weigh_nine_row(3, left, w, g, s, sum);
+    UNROLL_FOR (int t = 0; t < 9; t++)
+        lanes_store(sums + t * w->sums_tap, sum[t], left);
+}
+
+static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *src,
+                       const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap)
+{
+    const int64_t step = f->step[1],
+                  inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
+    const int64_t most = NINE_COLUMNS / step, bytes = count * step * f->column * (int64_t)sizeof(real);
+    const int64_t lines = count <= most && bytes <= NINE_NEAR ? NINE_LINES : 1;
+    struct weighed_rows w = {
+        .frame = f, .gradient_row = gradient_row, .gradient_step = gradient_step, .sums_tap = sums_tap};
+    for (int64_t begin = 0, end; begin < width; begin = end) {
+        end = begin + NINE_CHANNELS < width ? begin + NINE_CHANNELS : width;
+        for (int64_t r = 0; r < rows; r += w.rows) {
+            w.row = f->first[0] + r * f->step[0];
+            w.rows = rows - r < lines ? rows - r : lines;
+            for (int64_t i = 0, now; i < count; i += now) {
+                now = count - i <= most ? count - i : most;
+                w.begins = i == 0 && f->first[1] < 0;
+                w.ends = i + now > inner;
+                w.inner = now - w.begins - w.ends;
+                const real *const g = (const real *)gradient + r * gradient_row + i * gradient_step;
+                const real *const s = (const real *)src + i * step * f->column;
+                int64_t l = begin;
+                for (; l + VW <= end; l += VW)
+                    weigh_nine_rows(VW, &w, g + l, s + l, (real *)sums + l);
+#ifndef NARROW_KERNELS
+                if (l < end)
+                    weigh_nine_rows(end - l, &w, g + l, s + l, (real *)sums + l);
+#endif
+            }
+        }
+    }
+#ifdef NARROW_KERNELS
+    const int64_t done = width / VW * VW;
+    if (done < width)
+        NARROW_KERNELS.weigh_nine(f, rows, count, width - done, (const real *)src + done, (const real *)gradient + done,
+                                  gradient_row, gradient_step, (real *)sums + done, sums_tap);
+#endif
+}

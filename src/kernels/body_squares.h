@@ -1,0 +1,129 @@
+/*
+ * Filters of 3x3 taps of groups of few channels, channels last, as planes lie; a part of body.h, which says what it
+ * needs.
+ *
+ * Lanes are the channels of one or several groups.  Each picks channel k of its group from a vector of the
+ * source, once for the three taps of a line.
+ */
+
+enum {
+    SQUARE_RESULTS = 7,     /* neighbours that share what is picked */
+    SQUARE_GROUP = 8,       /* channels, at most */
+    SQUARE_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next */
+};
+
+/* A row of a vector of channels. */
+struct square_row {
+    const struct cvg_frame *frame;
+    int64_t y, end;      /* lines of taps that are inside */
+    int64_t group;       /* channels */
+    const vindex *picks; /* channel k of each lane's group, in a vector of the source */
+    const real *weight;
+    int64_t dst_step;
+    const real *bias;
+    struct finish finish;
+};
+
+/* results neighbours; begins, ends: the first one and the last one meet a column outside. */
+INLINE void square_block(const int results, const struct square_row *w, int begins, int ends, const real *src,
+                         real *dst)
+{
+    const struct cvg_frame *const f = w->frame;
+    const int last = results + 1;
+    const real *weight = w->weight + w->y * f->weight_step[0];
+    vec sum[SQUARE_RESULTS];
+    UNROLL_FOR (int i = 0; i < results; i++)
+        sum[i] = v_zero();
+    src += w->y * f->row;
+    for (int64_t k = 0; k < w->group; k++, weight += f->weight_next) {
+        const vindex pick = w->picks[k];
+        const real *s = src, *t = weight;
+        for (int64_t y = w->y; y < w->end; y++, s += f->row, t += f->weight_step[0]) {
+            vec tap[3];
+            UNROLL_FOR (int x = 0; x < 3; x++)
+                tap[x] = v_load(t + x * f->weight_step[1]);
+            ONE_ADDRESS(begins); /* asked each time: there is one loop, not one for each answer */
+            ONE_ADDRESS(ends);
+            if (!begins)
+                sum[0] = v_fma(tap[0], v_pick(v_load(s), pick), sum[0]);
+            UNROLL_FOR (int j = 1; j < last; j++) {
+                const vec v = v_pick(v_load(s + j * f->column), pick);
+                UNROLL_FOR (int i = 0; i < results; i++)
+                    if (j >= i && j <= i + 2)
+                        sum[i] = v_fma(tap[j - i], v, sum[i]);
+            }
+            if (!ends)
+                sum[results - 1] = v_fma(tap[2], v_pick(v_load(s + last * f->column), pick), sum[results - 1]);
+        }
+    }
+    int based = w->finish.biased | w->finish.accumulate;
+    const real *base = w->finish.biased ? w->bias : dst;
+    const int64_t next = w->finish.biased ? 0 : w->dst_step;
+    ONE_ADDRESS(based);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        sum[i] = v_mul(v_splat(w->finish.scale), sum[i]);
+    if (based)
+        UNROLL_FOR (int i = 0; i < results; i++)
+            sum[i] = v_add(v_load(base + i * next), sum[i]);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        v_store(dst + i * w->dst_step, sum[i]);
+}
+
+static void square_line(const struct square_row *w, int64_t count, const real *src, real *dst)
+{
+    const struct cvg_frame *const f = w->frame;
+    const int begins = f->first[1]<0, ends = f->first[1] + count + 2> f->extent[1];
+    for (int64_t i = 0, now; i < count; i += now, src += now * f->column, dst += now * w->dst_step) {
+        const int64_t rest = count - i;
+        now = rest >= 7 && rest != 8 && rest != 10 ? 7 : rest == 10 || rest == 5 ? 5 : rest >= 4 ? 4 : 1;
+        const int left = begins && i == 0, right = ends && now == rest;
+        if (now == 7)
+            square_block(7, w, left, right, src, dst);
+        else if (now == 5)
+            square_block(5, w, left, right, src, dst);
+        else if (now == 4)
+            square_block(4, w, left, right, src, dst);
+        else
+            square_block(1, w, left, right, src, dst);
+    }
+}
+
+static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, int64_t group,
+                           const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_step,
+                           const struct cvg_finish *finish)
+{
+    const int64_t most = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW, whole = width / VW * VW;
+    struct square_row w = {.frame = f, .group = group, .dst_step = dst_step, .finish = finish_of(finish, 0)};
+    vindex picks[SQUARE_GROUP];
+    int64_t at[VW];
+    for (int i = 0; i < VW; i++)
+        at[i] = i / group * group;
+    for (int64_t k = 0; k < group; k++)
+        picks[k] = v_index(at, k);
+    w.picks = picks;
+    for (int64_t begin = 0, end; begin < whole; begin = end) {
+        end = most < VW ? begin + VW : begin + most < whole ? begin + most : whole;
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t row = f->first[0] + r;
+            w.y = row < 0;
+            w.end = row + 2 < f->extent[0] ? 3 : 2;
+            ONE_ADDRESS(w.y); /* a loop, not each of its lines */
+            ONE_ADDRESS(w.end);
+            for (int64_t l = begin; l < end; l += VW) {
+                const real *const s = (const real *)src + row * f->row + f->first[1] * f->column;
+                real *const d = (real *)dst + r * dst_row + l;
+                w.weight = (const real *)weight + l;
+                w.bias = finish->bias ? (const real *)finish->bias + l : NULL;
+                square_line(&w, count, s + l, d);
+            }
+        }
+    }
+#ifdef NARROW_KERNELS
+    if (whole < width) {
+        struct cvg_finish rest = *finish;
+        rest.bias = finish->bias ? (const real *)finish->bias + whole : NULL;
+        NARROW_KERNELS.filter_squares(f, rows, count, width - whole, group, (const real *)weight + whole,
+                                      (const real *)src + whole, (real *)dst + whole, dst_row, dst_step, &rest);
+    }
+#endif
+}
