@@ -77,7 +77,7 @@ INLINE void filter_block(const int results, const int64_t left, const struct cvg
 static void filter_rest(int64_t count, int64_t left, const struct cvg_terms *terms, const real *weight, const real *s,
                         int64_t src_step, real *d, int64_t dst_step, const real *bias, const struct finish *f)
 {
-    const int three = LANE_REST > 3;
+    const int three = LANE_REST > 3 && sizeof(real) == sizeof(float);
     for (int64_t now; count > 0; count -= now, s += now * src_step, d += now * dst_step) {
         now = count >= LANE_REST && (!three || count != 6) ? LANE_REST : three && count >= 3 ? 3 : 1; /* nearly even */
         if (now == LANE_REST)

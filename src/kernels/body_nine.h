@@ -50,25 +50,46 @@ INLINE void weigh_nine_row(const int on, const int64_t left, const struct weighe
         weigh_nine_at(on, 0, 2, left, g, s, line, column, sum);
 }
 
-/* The same of all rows, of a vector of channels of which left exist. */
-INLINE void weigh_nine_rows(const int64_t left, const struct weighed_rows *w, const real *g, const real *s, real *sums)
+/* The same of all rows, of a vector of channels. */
+INLINE void weigh_nine_rows(const struct weighed_rows *w, const real *g, const real *s, real *sums)
 {
     const struct cvg_frame *const f = w->frame;
     int64_t row = w->row;
     vec sum[9];
     s += (row + 1) * f->row + f->first[1] * f->column;
     UNROLL_FOR (int t = 0; t < 9; t++)
-        sum[t] = lanes_load(sums + t * w->sums_tap, left);
+        sum[t] = v_load(sums + t * w->sums_tap);
     for (int64_t r = 0; r < w->rows; r++, row += f->step[0], g += w->gradient_row, s += f->step[0] * f->row)
         if (row < 0)
-            weigh_nine_row(6, left, w, g, s, sum);
+            weigh_nine_row(6, VW, w, g, s, sum);
         else if (row + 2 < f->extent[0])
-            weigh_nine_row(7, left, w, g, s, sum);
+            weigh_nine_row(7, VW, w, g, s, sum);
         else
-            weigh_nine_row(3, left, w, g, s, sum);
+            weigh_nine_row(3, VW, w, g, s, sum);
     UNROLL_FOR (int t = 0; t < 9; t++)
-        lanes_store(sums + t * w->sums_tap, sum[t], left);
+        v_store(sums + t * w->sums_tap, sum[t]);
 }
+
+#ifndef NARROW_KERNELS
+/* The same of a part of a vector, line by line: less code. */
+static void weigh_nine_rest(int64_t left, const struct weighed_rows *w, const real *g, const real *s, real *sums)
+{
+    const struct cvg_frame *const f = w->frame;
+    s += f->first[1] * f->column;
+    for (int y = 0; y < 3; y++) {
+        vec sum[9];
+        UNROLL_FOR (int x = 0; x < 3; x++)
+            sum[3 + x] = v_load_part(sums + (3 * y + x) * w->sums_tap, left);
+        for (int64_t r = 0; r < w->rows; r++) {
+            const int64_t row = w->row + r * f->step[0] + y;
+            if (row >= 0 && row < f->extent[0])
+                weigh_nine_row(2, left, w, g + r * w->gradient_row, s + row * f->row, sum);
+        }
+        UNROLL_FOR (int x = 0; x < 3; x++)
+            v_store_part(sums + (3 * y + x) * w->sums_tap, sum[3 + x], left);
+    }
+}
+#endif
 
 static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *src,
                        const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap)
@@ -93,10 +114,10 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
                 const real *const s = (const real *)src + i * step * f->column;
                 int64_t l = begin;
                 for (; l + VW <= end; l += VW)
-                    weigh_nine_rows(VW, &w, g + l, s + l, (real *)sums + l);
+                    weigh_nine_rows(&w, g + l, s + l, (real *)sums + l);
 #ifndef NARROW_KERNELS
                 if (l < end)
-                    weigh_nine_rows(end - l, &w, g + l, s + l, (real *)sums + l);
+                    weigh_nine_rest(end - l, &w, g + l, s + l, (real *)sums + l);
 #endif
             }
         }

@@ -2,7 +2,7 @@
 #include "simd_x86.h"
 
 typedef real vec __attribute__((vector_size(64)));
-enum { VW = 64 / sizeof(real), MAIN_VECS = 2, SPREAD_VECS = 4, DOT_SUMS = sizeof(real) == 8 ? 12 : 24 };
+enum { VW = 64 / sizeof(real), MAIN_VECS = 2, SPREAD_VECS = 4, DOT_SUMS = sizeof(real) == 8 ? 18 : 24 };
 enum { ROWS_1 = 14, ROWS_2 = 14, ROWS_3 = 9, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
 static inline vec v_zero(void) { return (vec)_mm512_setzero_ps(); }
