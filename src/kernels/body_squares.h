@@ -2,8 +2,8 @@
  * Filters of 3x3 taps of groups of few channels, channels last, as planes lie; a part of body.h, which says what it
  * needs.
  *
- * Lanes are the channels of one or several groups.  Each picks channel k of its group from a vector of the
- * source, once for the three taps of a line.
+ * Lanes are the channels of one or several groups.  Each picks channel k of its group from a vector of the source,
+ * once for the three taps of a line.
  */
 
 enum {
@@ -72,7 +72,8 @@ INLINE void square_block(const int results, const struct square_row *w, int begi
 static void square_line(const struct square_row *w, int64_t count, const real *src, real *dst)
 {
     const struct cvg_frame *const f = w->frame;
-    const int begins = f->first[1]<0, ends = f->first[1] + count + 2> f->extent[1];
+    const int begins = f->first[1] < 0;
+    const int ends = f->first[1] + count + 2 > f->extent[1];
     for (int64_t i = 0, now; i < count; i += now, src += now * f->column, dst += now * w->dst_step) {
         const int64_t rest = count - i;
         now = rest >= 7 && rest != 8 && rest != 10 ? 7 : rest == 10 || rest == 5 ? 5 : rest >= 4 ? 4 : 1;

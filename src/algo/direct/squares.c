@@ -18,18 +18,21 @@ enum {
     MOST_GROUP = 8, /* channels */
 };
 
-static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass)
+static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     const int gradient = pass == CVG_GRAD_INPUT;
-    struct cvg_groups cut = {.view = cvg_gather_of(s, pass), .channels = s->G * s->Kg, .c_blocks = 1};
-    cut.regions =
-        cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / cut.channels)));
-    cut.c_count = cut.row = cvg_ceil_div(cut.channels, LINE) * LINE;
+    struct cvg_groups cut = {.view = cvg_gather_of(s, pass), .channels = s->C, .c_blocks = 1};
+    cut.regions = cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C)));
+    cut.c_count = cut.row = cvg_ceil_div(s->C, LINE) * LINE;
+    while (cut.c_count > LINE && !cvg_busy(cut.regions.count * cut.c_blocks, workers)) {
+        cut.c_count = cvg_ceil_div(cut.c_count / 2, LINE) * LINE;
+        cut.c_blocks = cvg_ceil_div(s->C, cut.c_count);
+    }
     return cut;
 }
 
 /*
- * Job: a region of all channels.  What grad_input sums is mirrored: seen from the last row and column, it is like
+ * Job: a region of some channels.  What grad_input sums is mirrored: seen from the last row and column, it is like
  * forward.
  */
 static void region_job(const struct cvg_job *job, int64_t index)
@@ -37,10 +40,11 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
     const struct cvg_shape *s = t->shape;
-    const struct cvg_region r = cvg_region_at(&cut->regions, index);
+    const struct cvg_region r = cvg_region_at(&cut->regions, index / cut->c_blocks);
+    const int64_t channel = index % cut->c_blocks * cut->c_count, width = cvg_min(cut->c_count, s->C - channel);
     const int back = cut->regions.gradient, sign = back ? -1 : 1;
     const struct cvg_view source = cvg_view_source(t, back), result = cvg_view_result(t, back);
-    const struct cvg_finish finish = cvg_finish_of(t, 0);
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
                               .weight_step = {3 * cut->row, cut->row},
@@ -55,9 +59,9 @@ static void region_job(const struct cvg_job *job, int64_t index)
     }
     for (int64_t i = 0; i < r.images * r.count[0]; i++) {
         const int64_t n = r.n + i / r.count[0], plane = r.begin[0] + i % r.count[0];
-        t->kernels->filter_squares(&frame, r.count[1], r.count[2], cut->channels, s->Kg, job->base,
-                                   cvg_view_at(&source, n, 0, plane, from[0], from[1]),
-                                   cvg_view_at(&result, n, 0, plane, to[0], to[1]), sign * result.step[1],
+        t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, cvg_at(t, job->base, channel),
+                                   cvg_view_at(&source, n, channel, plane, from[0], from[1]),
+                                   cvg_view_at(&result, n, channel, plane, to[0], to[1]), sign * result.step[1],
                                    sign * result.step[2], &finish);
     }
 }
@@ -84,19 +88,18 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cvg_groups *cut = cvg_state_of(work);
     const int64_t *part = cut->regions.part;
-    cvg_write(w, "planes of groups of few channels as they lie: %" PRId64 " places a job",
-              cut->regions.images * part[0] * part[1] * part[2]);
+    cvg_write(w, "planes of groups of few channels as they lie: %" PRId64 " channels and %" PRId64 " places a job",
+              cut->c_count, cut->regions.images * part[0] * part[1] * part[2]);
 }
 
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
     struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
-    (void)workers;
-    *cut = cut_of(s, pass);
+    *cut = cut_of(s, pass, workers);
     cvg_work_share(work, s->Kg * 9 * cut->row, kernels->size);
-    cvg_work_phase(work, 1, cvg_groups_pack);
-    cvg_work_phase(work, cut->regions.count, region_job);
+    cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);
+    cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
     work->describe = describe;
 }
 
