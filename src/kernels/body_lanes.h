@@ -48,6 +48,20 @@ INLINE void lanes_store(real *p, vec v, const int64_t left)
         v_store(p, v);
 }
 
+/* Writes what becomes of the sums of results neighbours; results is a constant. */
+INLINE void finish_lanes(const int results, const int64_t left, vec *sum, real *dst, int64_t dst_step, const real *bias,
+                         const struct finish *f)
+{
+    const vec scale = v_splat(f->scale);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        sum[i] = v_mul(scale, sum[i]);
+    if (f->biased || f->accumulate)
+        UNROLL_FOR (int i = 0; i < results; i++)
+            sum[i] = v_add(lanes_load(f->biased ? bias : dst + i * dst_step, left), sum[i]);
+    UNROLL_FOR (int i = 0; i < results; i++)
+        lanes_store(dst + i * dst_step, sum[i], left);
+}
+
 /* results neighbours of a vector of channels, of which left exist; results is a constant. */
 INLINE void filter_block(const int results, const int64_t left, const struct cvg_terms *terms, const real *weight,
                          const real *src, int64_t src_step, real *dst, int64_t dst_step, const real *bias,
@@ -63,14 +77,7 @@ INLINE void filter_block(const int results, const int64_t left, const struct cvg
         UNROLL_FOR (int i = 0; i < results; i++)
             sum[i] = v_fma(w, lanes_load(s + i * src_step, left), sum[i]);
     }
-    const vec scale = v_splat(f->scale);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        sum[i] = v_mul(scale, sum[i]);
-    if (f->biased || f->accumulate)
-        UNROLL_FOR (int i = 0; i < results; i++)
-            sum[i] = v_add(lanes_load(f->biased ? bias : dst + i * dst_step, left), sum[i]);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        lanes_store(dst + i * dst_step, sum[i], left);
+    finish_lanes(results, left, sum, dst, dst_step, bias, f);
 }
 
 /* count neighbours of what is left of the channels. */

@@ -56,17 +56,7 @@ INLINE void square_block(const int results, const struct square_row *w, int begi
                 sum[results - 1] = v_fma(tap[2], v_pick(v_load(s + last * f->column), pick), sum[results - 1]);
         }
     }
-    int based = w->finish.biased | w->finish.accumulate;
-    const real *base = w->finish.biased ? w->bias : dst;
-    const int64_t next = w->finish.biased ? 0 : w->dst_step;
-    ONE_ADDRESS(based);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        sum[i] = v_mul(v_splat(w->finish.scale), sum[i]);
-    if (based)
-        UNROLL_FOR (int i = 0; i < results; i++)
-            sum[i] = v_add(v_load(base + i * next), sum[i]);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        v_store(dst + i * w->dst_step, sum[i]);
+    finish_lanes(results, VW, sum, dst, w->dst_step, w->bias, &w->finish);
 }
 
 static void square_line(const struct square_row *w, int64_t count, const real *src, real *dst)
@@ -103,7 +93,7 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
         picks[k] = v_index(at, k);
     w.picks = picks;
     for (int64_t begin = 0, end; begin < whole; begin = end) {
-        end = most < VW ? begin + VW : begin + most < whole ? begin + most : whole;
+        end = begin + most < whole ? begin + most : whole;
         for (int64_t r = 0; r < rows; r++) {
             const int64_t row = f->first[0] + r;
             w.y = row < 0;

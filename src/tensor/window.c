@@ -72,7 +72,7 @@ int cvg_axis_padded(const struct cvg_regions *regions, int axis)
 static int64_t window_extent(const struct cvg_regions *r, int axis)
 {
     const struct cvg_shape *s = r->shape;
-    if (CVG_PLACES && r->places)
+    if (CVG_FAST && r->places)
         return r->part[axis];
     const int64_t across = cvg_times(s->filter[axis] - 1, s->dilation[axis]);
     const int64_t part = r->part[axis] - 1;
@@ -111,9 +111,9 @@ struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct 
     for (int i = 0; i < 3; i++) {
         int64_t high;
         cvg_runs_extent(cvg_region_runs(regions, region, i, clip[i]), &w.first[i], &high);
-        w.count[i] = CVG_PLACES && w.places ? region->count[i] : high - w.first[i];
+        w.count[i] = CVG_FAST && w.places ? region->count[i] : high - w.first[i];
     }
-    if (CVG_PLACES && w.places) {
+    if (CVG_FAST && w.places) {
         for (int i = 0; i < 3; i++)
             w.step[i] = source->step[i] * regions->shape->stride[i];
         w.image = region->positions / region->images;
@@ -157,7 +157,7 @@ void cvg_window_read(struct cvg_window *w, const struct cvg_kernels *kernels, co
     for (int64_t c = 0; !in_place && c < count; c++)
         for (int64_t n = 0; n < region->images; n++) {
             char *const there = to + (c * w->channel + n * w->image) * (int64_t)kernels->size;
-            if (CVG_PLACES && w->places)
+            if (CVG_FAST && w->places)
                 read_places(w, kernels, cvg_view_at(source, region->n + n, channel + c, at[0], at[1], at[2]), there);
             else
                 cvg_read_rectangle(source, kernels, region->n + n, channel + c, at, w->count, there);
@@ -237,8 +237,8 @@ void cvg_class_destinations(const struct cvg_class *class, const struct cvg_wind
                     run[2].at - region->begin[2];
                 const int64_t there = n * result->image + (run[0].at + d * run[0].step) * result->step[0] +
                                       (run[1].at + h * run[1].step) * result->step[1] + run[2].at * result->step[2];
-                list_line(row + i, CVG_PLACES && window->places ? number : source,
-                          CVG_PLACES && window->places ? run[2].step : run[2].source_step * window->step[2],
+                list_line(row + i, CVG_FAST && window->places ? number : source,
+                          CVG_FAST && window->places ? run[2].step : run[2].source_step * window->step[2],
                           run[2].count);
                 list_line(place + i, number, run[2].step, run[2].count);
                 if (to)

@@ -8,12 +8,6 @@
 
 #include "box.h"
 
-#ifdef __OPTIMIZE_SIZE__ /* windows of places have the same bits, only faster */
-enum { CVG_PLACES = 0 };
-#else
-enum { CVG_PLACES = 1 };
-#endif
-
 /* A destination cut into regions: some images, or a part of one; by the shape alone. */
 struct cvg_regions {
     const struct cvg_shape *shape;

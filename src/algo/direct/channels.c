@@ -87,7 +87,7 @@ static int widened(const struct cvg_shape *s) { return cvg_is_half(s->type) && c
 /* Regions of at most so many positions, or fewer.  With stride, what destinations of one tap read is copied. */
 static struct cvg_regions regions_of(const struct cvg_shape *s, const struct cvg_gather *view, int64_t positions)
 {
-    const int places = CVG_PLACES && !view->gradient && s->layout == CVG_CHANNELS_FIRST && !widened(s) &&
+    const int places = CVG_FAST && !view->gradient && s->layout == CVG_CHANNELS_FIRST && !widened(s) &&
                        cvg_one_tap(s) && s->stride[0] * s->stride[1] * s->stride[2] > 1;
     struct cvg_regions r =
         cvg_regions_of(s, view->gradient, widened(s) || places ? cvg_min(positions, WINDOW_POSITIONS) : positions);
@@ -125,11 +125,11 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     if (!copied)
         cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
     cut.in_result = last && !cvg_is_half(s->type);
-    cut.claims = CVG_ASKS && cut.in_result &&
+    cut.claims = CVG_FAST && cut.in_result &&
                  cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FAR_RESULT;
     cut.lanes = widens && last;
     cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
-    cut.ahead = CVG_ASKS && cut.in_place && s->filter_size == 1 &&
+    cut.ahead = CVG_FAST && cut.in_place && s->filter_size == 1 &&
                 (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FAR_SOURCE);
     cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
@@ -262,7 +262,7 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cvg_class *
         const int64_t *const place = sums->step == 1 ? sums->place + at : scaled;
         for (int r = 0; r < rows && sums->step != 1; r++)
             scaled[r] = sums->place[at + r] * sums->step;
-        if (CVG_ASKS && ahead)
+        if (CVG_FAST && ahead)
             ask(terms, class, at, rows, source, x->row, size);
         if (near)
             tile->run(rows, terms, source + x->row[at] * size, NULL, weight, sums->base, place, first);

@@ -29,12 +29,6 @@ enum {
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
 };
 
-#ifdef __OPTIMIZE_SIZE__
-enum { SPREADS = 0 }; /* the same bits, only slower */
-#else
-enum { SPREADS = 1 };
-#endif
-
 /* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
 static const struct {
     int64_t pixels, channels;
@@ -65,7 +59,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t M = cut.view.M;
     cut.rows = cvg_ceil_div(M, cvg_ceil_div(M, tile->rows));
-    cut.spreads = SPREADS && cut.view.gradient && s->in_size != s->out_size;
+    cut.spreads = CVG_FAST && cut.view.gradient && s->in_size != s->out_size;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (i == 0 || !cvg_busy(cut.jobs, workers)); i++) {
         cut.pixels = sizes[i].pixels;
         if (cut.spreads)
@@ -305,7 +299,7 @@ static void dense_job(const struct cvg_job *job, int64_t index)
             add_rows(kernels, cut, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);
     }
-    if (SPREADS && cut->spreads) {
+    if (CVG_FAST && cut->spreads) {
         const int64_t lanes = cvg_narrow_tile(kernels)->lanes;
         kernels->put_rows(sums + whole * size, PIXELS, 1, x.rest, lanes, block.m_count, pixels - whole, &cvg_plain);
         spread(job, &to, pair / G, pair % G * view->M + m, block.m_count, pixel, pixels, sums);
@@ -339,7 +333,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     int dense = pass != CVG_GRAD_WEIGHT && !cvg_pairs_of(s) && cvg_one_tap(s) && s->out_size >= LEAST_PLANE;
     dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
-    dense &= pass == CVG_FORWARD || s->in_size == s->out_size || (SPREADS && s->out[2] <= PIXELS); /* whole rows */
+    dense &= pass == CVG_FORWARD || s->in_size == s->out_size || (CVG_FAST && s->out[2] <= PIXELS); /* whole rows */
     if (dense && !cvg_is_half(s->type)) {
         const struct cvg_gather view = cvg_gather_of(s, pass);
         dense = !turning_pays(s, &view);

@@ -14,22 +14,30 @@ static const struct cvg_form *const forms[] = {
     &cvg_direct_pixels,    &cvg_direct_channels,
 };
 
-static const struct cvg_form *next_form(const struct cvg_form *const *form, const struct cvg_shape *s, cvg_pass pass)
+/* Whether kernels do not have what a form needs; the next that fits has the same bits. */
+static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form)
 {
+    return (form == &cvg_direct_planes && !kernels->filter_frame) ||
+           (form == &cvg_direct_squares && !kernels->filter_squares);
+}
+
+/* The form of a pass, by the shape alone; or that of some kernels. */
+static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels)
+{
+    const struct cvg_form *const *form = forms;
     if (cvg_pairs_of(s) == CVG_PAIRS_STORED)
         return &cvg_direct_channels; /* see pairs() */
-    while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads))
+    while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads) ||
+           (CVG_FAST && kernels && lacks(kernels, *form)))
         form++;
     return *form;
 }
 
-static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass) { return next_form(forms, s, pass); }
-
-static int pairs(const struct cvg_shape *s, cvg_pass pass) { return form_of(s, pass) == &cvg_direct_channels; }
+static int pairs(const struct cvg_shape *s, cvg_pass pass) { return form_of(s, pass, NULL) == &cvg_direct_channels; }
 
 static int reads(const struct cvg_shape *s, cvg_pass pass)
 {
-    const struct cvg_form *const form = form_of(s, pass);
+    const struct cvg_form *const form = form_of(s, pass, NULL);
     return form->reads && form->reads(s, pass);
 }
 
@@ -39,18 +47,14 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     (void)self;
     if (cvg_shape_flat(s, &flat))
         s = &flat;
-    return form_of(s, pass)->cost(s, pass) + CVG_DIRECT_CALL;
+    return form_of(s, pass, NULL)->cost(s, pass) + CVG_DIRECT_CALL;
 }
 
 static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
                     cvg_pass pass, int workers, struct cvg_work *work)
 {
-    const struct cvg_form *form = form_of(s, pass);
     (void)self;
-    if (CVG_FRAMES && ((form == &cvg_direct_planes && !kernels->filter_frame) ||
-                       (form == &cvg_direct_squares && !kernels->filter_squares)))
-        form = next_form(forms + 2, s, pass);
-    form->prepare(s, kernels, pass, workers, work);
+    form_of(s, pass, kernels)->prepare(s, kernels, pass, workers, work);
 }
 
 const struct cvg_algorithm cvg_direct = {

@@ -39,6 +39,16 @@ static inline int cvg_one_tap(const struct cvg_shape *s)
     return one;
 }
 
+/* Whether taps are squares of 3x3 that meet at most a row and a column outside at either side; step: at most. */
+static inline int cvg_are_nine(const struct cvg_shape *s, int64_t step)
+{
+    int nine = s->filter_size == 9 && s->stride[0] == 1;
+    for (int i = 1; i < 3; i++)
+        nine &= s->filter[i] == 3 && s->dilation[i] == 1 && s->stride[i] <= step && s->in[i] > 1 &&
+                (s->pad[i] | s->pad_end[i]) <= 1;
+    return nine && s->in[0] == s->out[0];
+}
+
 /* Up to as many destination channels, the weight is read in place. */
 enum { CVG_FEW_CHANNELS = 6 };
 
@@ -46,19 +56,12 @@ enum { CVG_FEW_CHANNELS = 6 };
 enum { CVG_FEW_ROWS = 4 };
 
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense, cvg_direct_depthwise,
-    cvg_direct_planes;                                                                   /* forward, grad_input */
-extern const struct cvg_form cvg_direct_squares;                                         /* forward, grad_input */
+    cvg_direct_planes, cvg_direct_squares;                                               /* forward, grad_input */
 extern const struct cvg_form cvg_direct_groups;                                          /* all passes */
 extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
 /* Whether planes of groups of one channel in are read as they lie: by planes.c, or in grad_weight by dots.c. */
 int cvg_reads_planes(const struct cvg_shape *shape, cvg_pass pass);
-
-#ifdef __OPTIMIZE_SIZE__ /* other forms have the same bits */
-enum { CVG_FRAMES = 0 };
-#else
-enum { CVG_FRAMES = 1 };
-#endif
 
 /*
  * What a square of taps meets, of destinations from a row and column on, in a channel of the source as it lies; steps

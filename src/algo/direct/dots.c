@@ -48,7 +48,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     const int64_t work = cvg_times(cvg_times(s->N, s->out_size), s->Kg * cut.c_count * cut.taps);
     cut.groups = cvg_max(1, cvg_min(JOB_WORK / cvg_max(1, work), s->G * blocks / cvg_enough_jobs(workers)));
     cut.jobs = cvg_ceil_div(s->G, cut.groups) * blocks;
-    cut.framed = CVG_FRAMES && kernels->weigh_frame && cvg_reads_planes(s, CVG_GRAD_WEIGHT);
+    cut.framed = CVG_FAST && kernels->weigh_frame && cvg_reads_planes(s, CVG_GRAD_WEIGHT);
     return cut;
 }
 
@@ -126,7 +126,7 @@ static void open_box(struct block *block, int64_t piece, struct cvg_box *box)
     const struct cvg_shape *s = block->task->shape;
     const struct scratch *x = &block->x;
     cvg_piece(s, &block->cut->pieces, piece, box);
-    if (CVG_FRAMES && block->cut->framed) {
+    if (CVG_FAST && block->cut->framed) {
         const struct cvg_view input = cvg_view_in(block->task, block->task->input);
         block->frame = cvg_frame_of(s, 0, &input, box->axis[1].first, box->axis[2].first);
         block->frame.next = input.image;
@@ -218,7 +218,7 @@ static void dots_group(struct block *b, int64_t part, struct cvg_box *box, int64
         if (piece != *opened)
             open_box(b, piece, box);
         *opened = piece;
-        if (CVG_FRAMES && cut->framed) {
+        if (CVG_FAST && cut->framed) {
             const int64_t together = cut->pieces.count > 1 || box->axis[0].count > 1 ? 1 : last - unit;
             add_planes(b, n, together, box->axis);
             unit += together;

@@ -77,16 +77,6 @@ static int64_t widened_positions(const struct cvg_shape *s, int gradient)
                    cvg_min(MOST_WIDENED, positions / cvg_times(s->C, cvg_plus(s->in_size, s->out_size))));
 }
 
-/* Whether there is a kernel for the weight's gradient of planes as they lie. */
-static int are_nine(const struct cvg_shape *s)
-{
-    int nine = s->filter_size == 9 && s->stride[0] == 1;
-    for (int i = 1; i < 3; i++)
-        nine &= s->filter[i] == 3 && s->dilation[i] == 1 && s->stride[i] <= 2 && s->in[i] > 1 &&
-                (s->pad[i] | s->pad_end[i]) <= 1;
-    return nine && s->in[0] == s->out[0];
-}
-
 static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass)
 {
     const int64_t line = CVG_ALIGNMENT / (int64_t)kernels->size;
@@ -97,8 +87,8 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     cut.channels = s->G * cut.view.M;
     cut.copied = turned || many || halves;
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
-    const int nine = cut.weight && !cut.copied && are_nine(s);
-    cut.nine = nine && CVG_FRAMES && kernels->weigh_nine;
+    const int nine = cut.weight && !cut.copied && cvg_are_nine(s, 2);
+    cut.nine = nine && CVG_FAST && kernels->weigh_nine;
     const int64_t positions = halves       ? widened_positions(s, gradient)
                               : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
@@ -218,7 +208,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t end = cvg_min(cut->regions.count, (part + 1) * each),
                   width = cvg_min(cut->c_count, cut->channels - first);
     for (int64_t i = part * each, done = 1; i < end; i += done)
-        if (CVG_FRAMES && cut->nine)
+        if (CVG_FAST && cut->nine)
             done = weigh_nine(job, first, width, i, end);
         else
             cvg_groups_run(job, channels, i, weigh_images);

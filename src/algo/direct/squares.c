@@ -69,11 +69,9 @@ static void region_job(const struct cvg_job *job, int64_t index)
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     int fit = pass != CVG_GRAD_WEIGHT && s->type == CVG_F32 && !cvg_pairs_of(s) && s->layout == CVG_CHANNELS_LAST &&
-              s->filter_size == 9 && s->stride[0] == 1 && s->in[0] == s->out[0];
+              cvg_are_nine(s, 1);
     for (int i = 1; i < 3; i++)
-        fit &= s->filter[i] == 3 && s->dilation[i] == 1 && s->stride[i] == 1 && s->in[i] > 1 && s->out[i] > 1 &&
-               cvg_max(s->pad[i], s->pad_end[i]) <= 1 &&
-               (pass == CVG_FORWARD || cvg_min(s->pad[i], s->pad_end[i]) == 1);
+        fit &= s->out[i] > 1 && (pass == CVG_FORWARD || cvg_min(s->pad[i], s->pad_end[i]) == 1);
     return fit && s->G > 1 && s->Cg == s->Kg && s->Cg > 1 && s->Cg <= MOST_GROUP && (s->Cg & (s->Cg - 1)) == 0 &&
            s->C % 8 == 0;
 }

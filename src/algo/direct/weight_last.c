@@ -45,11 +45,6 @@ enum {
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
 };
 
-#ifdef __OPTIMIZE_SIZE__
-enum { JOINS = 0 }; /* the same bits, only slower */
-#else
-enum { JOINS = 1 };
-#endif
 /* The pass cut into jobs; parts of the sum by the shape alone. */
 struct cut {
     struct cvg_regions regions;
@@ -110,7 +105,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
 
     /* Blocks are larger, or one, if workers are busy all the same: then all channels of a place are read at once. */
     cut.most_lanes = cut.lane_count;
-    if (JOINS) {
+    if (CVG_FAST) {
         struct cut large = cut;
         if (cvg_panel_lanes(kernels, cut.lanes) * cut.rows * cut.taps <= sums)
             large.lane_count = large.most_lanes = cut.lanes;
@@ -284,7 +279,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
                        (cut->lanes_of_c ? output : input) * size;
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
-    const int asks = CVG_ASKS && cut->ahead && tap + 1 == block->taps;
+    const int asks = CVG_FAST && cut->ahead && tap + 1 == block->taps;
     struct ahead ahead = {.each = 0};
     if (asks)
         ahead = ahead_of(block, &in_place, rows, lanes);

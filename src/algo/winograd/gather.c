@@ -25,12 +25,6 @@ enum {
     LEAST_TILES = 12,
 };
 
-#ifdef __OPTIMIZE_SIZE__
-enum { BALANCES = 0 }; /* the same bits, only slower */
-#else
-enum { BALANCES = 1 };
-#endif
-
 #define AGAIN 0.1 /* What each group does again, the weight above all, in parts of the work of its tiles. */
 
 struct cut {
@@ -98,7 +92,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
                                                 : MOST_TILES;
     const int64_t tiles = cvg_max(LEAST_TILES, cvg_min(most, PLANES_BYTES / tile));
     cut.most_tiles = cvg_winograd_of(s, n, pass, tiles).group_tiles;
-    cut.w = BALANCES && workers > 1 ? balanced(s, n, pass, tiles, workers) : cvg_winograd_of(s, n, pass, tiles);
+    cut.w = CVG_FAST && workers > 1 ? balanced(s, n, pass, tiles, workers) : cvg_winograd_of(s, n, pass, tiles);
     cut.m_blocks = cvg_ceil_div(cut.view.M, BLOCK);
     cut.m_count = cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), vector) * vector;
     cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
@@ -273,7 +267,7 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
             const int64_t lines = tile->lanes * size / CVG_ALIGNMENT;
             terms.ahead_step = CVG_ALIGNMENT;
             for (int64_t at = 0, i = 0; at < tiles; at += rows, i++) {
-                terms.ahead = CVG_ASKS && i < lines ? next + i * count * CVG_ALIGNMENT : NULL;
+                terms.ahead = CVG_FAST && i < lines ? next + i * count * CVG_ALIGNMENT : NULL;
                 cvg_run_tiles(tile, size, (int)cvg_min(rows, tiles - at), &terms,
                               source + point * cut->source.plane * size, x->row + at,
                               weight + (point * cut->weight_plane + lane * cut->l_count) * size,

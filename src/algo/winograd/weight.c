@@ -221,7 +221,7 @@ static void multiply(const struct piece *p, int64_t tiles, int fresh)
     const struct scratch *x = &p->x;
     const int64_t size = (int64_t)kernels->size, vector = kernels->vector;
     const int64_t lanes = cvg_ceil_div(p->k_count, vector) * vector;
-    const int asks = CVG_ASKS && cut->w.points * p->c_count * p->k_count * size > ASKED_BYTES;
+    const int asks = CVG_FAST && cut->w.points * p->c_count * p->k_count * size > ASKED_BYTES;
     for (int64_t point = 0; point < cut->w.points; point++) {
         struct asked asked = {.now = 0};
         if (asks)
