@@ -98,7 +98,7 @@ typedef enum cvg_algo {
     CVG_IM2COL = 3,    /* method 2: column matrix, matrix product, col2im */
     CVG_WINOGRAD4 = 4, /* fewer products, by polynomials evaluated at 4 points for each axis: */
     CVG_WINOGRAD6 = 5, /* at 6, */
-    CVG_WINOGRAD8 = 6  /* at 8; filters of rank 1 and 2 without stride or gaps */
+    CVG_WINOGRAD8 = 6  /* at 8; along rows and columns, without stride or gaps there */
 } cvg_algo;
 #define CVG_ALGO_COUNT 7
 

@@ -68,4 +68,11 @@ static inline double cvg_growth(const struct cvg_algorithm *algorithm, const str
  */
 void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel);
 
+/* How a plan works, for people; builds for size do not say. */
+static inline void cvg_work_describe(struct cvg_work *work,
+                                     void (*describe)(const struct cvg_work *, struct cvg_text *))
+{
+    work->describe = CVG_FAST ? describe : NULL;
+}
+
 #endif

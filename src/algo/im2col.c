@@ -393,7 +393,7 @@ static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
         cvg_work_phase(work, s->N * blocks * (pass == CVG_FORWARD ? b.pixel_blocks : 1), run[pass]);
     }
     lay_out(s, kernels, pass, &b, work);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 /* Products, and a column element for each tap and pixel, as measured (docs/algorithms.md). */

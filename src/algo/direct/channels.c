@@ -420,7 +420,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_gather view = cvg_gather_of(s, pass);
     const double lanes = view.M < NARROW / 2 ? CVG_CHANNELS_FEW : view.M < NARROW ? CVG_CHANNELS_NARROW : 1;
     const double weights = (double)s->G * (double)view.M * (double)view.L * (double)s->filter_size;
-    return x.all * (double)cvg_inside_share(s, pass) / 100 / CVG_CHANNELS_SHARE * lanes +
+    return x.all * (double)cvg_inside_share(s, pass, 3) / 100 / CVG_CHANNELS_SHARE * lanes +
            CVG_CHANNELS_PACKED * weights + (x.steps > 0 ? x.steps : CVG_CHANNELS_WRITTEN * x.result);
 }
 
@@ -444,7 +444,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     if (cut->pack_once)
         cvg_work_phase(work, s->G * cut->m_blocks, pack_job);
     cvg_work_phase(work, jobs(s, cut), region_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_channels = {fits, cost, prepare, CVG_HALVES ? reads : NULL};

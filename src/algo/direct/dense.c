@@ -363,7 +363,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     lay_out(s, kernels, cut, work);
     cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
     cvg_work_phase(work, cut->jobs, dense_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_dense = {fits, cost, prepare, NULL};

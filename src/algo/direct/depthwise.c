@@ -195,7 +195,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     *cut = cut_of(s, pass, workers);
     lay_out(s, kernels, cut, work);
     cvg_work_phase(work, cvg_ceil_div(s->N * s->G, cut->pairs) * cut->groups, depthwise_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_depthwise = {fits, cost, prepare, NULL};

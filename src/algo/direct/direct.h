@@ -81,7 +81,4 @@ struct cvg_amounts {
 
 struct cvg_amounts cvg_amounts_of(const struct cvg_shape *shape, cvg_pass pass);
 
-/* Of the products of a destination and a tap, how many percent do not fall on padding. */
-int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass);
-
 #endif

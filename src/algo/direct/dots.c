@@ -287,7 +287,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->parts = cvg_parts(s, all_jobs(s, cut), cvg_times(s->N, cut->pieces.count));
     cvg_work_phase(work, work->parts * cut->jobs, dots_job);
     cvg_parts_phase(s, work);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_dots = {fits, cost, prepare, NULL};

@@ -306,7 +306,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         return view.M <= LAST_CHANNELS; /* pixels lie far apart */
     const int64_t plane = view.gradient ? s->in_size : s->out_size;
     if (view.M > CVG_FEW_CHANNELS &&
-        (cvg_inside_share(s, pass) < MOSTLY_INSIDE || (s->filter_size == 1 && plane < SMALL_PLANE)))
+        (cvg_inside_share(s, pass, 3) < MOSTLY_INSIDE || (s->filter_size == 1 && plane < SMALL_PLANE)))
         return 0;
     if (plane == 1 && view.M >= FEW_FOR_ONE)
         return 0;
@@ -343,7 +343,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     if (cut->packed)
         cvg_work_phase(work, s->G * cvg_ceil_div(cut->view.M, cut->rows), pack_job);
     cvg_work_phase(work, jobs(s, cut), pixels_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_pixels = {fits, cost, prepare, NULL};

@@ -16,9 +16,6 @@ enum {
     LEAST_PART = 8,     /* rows of a part of a plane, if there are few */
 };
 
-/* Two rows and columns of the result for one of the source. */
-static int are_spread(const struct cvg_shape *s, cvg_pass pass) { return pass == CVG_GRAD_INPUT && s->stride[2] == 2; }
-
 /*
  * Squares of 3x3, and but for grad_weight of 5x5 without stride, on planes that are not much smaller than half a
  * vector: a form that turns them is faster there.
@@ -38,6 +35,9 @@ int cvg_reads_planes(const struct cvg_shape *s, cvg_pass pass)
 }
 
 #ifndef __OPTIMIZE_SIZE__
+/* Two rows and columns of the result for one of the source. */
+static int are_spread(const struct cvg_shape *s, cvg_pass pass) { return pass == CVG_GRAD_INPUT && s->stride[2] == 2; }
+
 struct cvg_frame cvg_frame_of(const struct cvg_shape *s, int gradient, const struct cvg_view *source, int64_t row,
                               int64_t column)
 {
@@ -123,7 +123,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     (void)kernels;
     *cut = cut_of(s, pass, workers);
     cvg_work_phase(work, cvg_ceil_div(s->N * s->G, cut->pairs) * cut->parts, planes_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)

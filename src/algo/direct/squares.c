@@ -98,7 +98,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_share(work, s->Kg * 9 * cut->row, kernels->size);
     cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);
     cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_squares = {fits, cost, prepare, NULL};

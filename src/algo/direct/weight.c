@@ -381,7 +381,8 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     const double few = s->Cg > CVG_FEW_ROWS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;
     const double narrow = s->Kg < FULL_LANES ? CVG_WEIGHT_NARROW : 1;
-    return x.products / CVG_WEIGHT_SHARE * few * narrow + CVG_WEIGHT_TURNED * (x.read + x.written);
+    return x.products * (double)cvg_inside_share(s, pass, 1) / 100 / CVG_WEIGHT_SHARE * few * narrow +
+           CVG_WEIGHT_TURNED * (x.read + x.written);
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
@@ -406,7 +407,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     work->parts = cvg_parts(&cut->shape, cut->jobs, cut->regions.count);
     cvg_work_phase(work, work->parts * cut->jobs, weight_job);
     cvg_parts_phase(s, work);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_weight = {fits, cost, prepare, NULL};

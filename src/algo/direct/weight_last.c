@@ -415,7 +415,8 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
-    return x.products / CVG_WEIGHT_SHARE + CVG_WEIGHT_TURNED / 4 * (x.read + x.written);
+    return x.products * (double)cvg_inside_share(s, pass, 1) / 100 / CVG_WEIGHT_SHARE +
+           CVG_WEIGHT_TURNED / 4 * (x.read + x.written);
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)
@@ -439,7 +440,7 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
         cut->groups /= 2;
     cvg_work_phase(work, work->parts * cut->jobs / s->G * cvg_ceil_div(s->G, cut->groups), weight_job);
     cvg_parts_phase(s, work);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }
 
 const struct cvg_form cvg_direct_weight_last = {fits, cost, prepare, NULL};

@@ -177,12 +177,13 @@ static void transform_weight(const struct piece *p, int64_t g, int64_t m_block, 
     const int64_t l_first = l_block * cut->l_count, l_end = cvg_min(cut->terms, l_first + cut->l_count);
     const int64_t flip = cut->view.gradient ? -1 : 1; /* in grad_input the filter is turned by 180 degrees */
     struct cvg_winograd_map map = {p->state->maps[0].evaluate_weight, p->state->maps[1].evaluate_weight};
-    const struct cvg_winograd_steps from = {r * q * vector, flip * q * vector, flip * vector};
+    const struct cvg_winograd_steps from = {s->filter_size * vector, flip * q * vector, flip * vector};
     int64_t count;
     for (int64_t l = l_first; l < l_end; l += count) {
         const int64_t channel = l % cut->view.L;
         const struct cvg_winograd_sub sub = cvg_winograd_sub_at(&cut->w, l / cut->view.L);
-        const int64_t tap = sub.first[0] * q + sub.first[1], start = flip < 0 ? r * q - 1 - tap : tap;
+        const int64_t tap = (sub.first[0] * r + sub.first[1]) * q + sub.first[2];
+        const int64_t start = flip < 0 ? s->filter_size - 1 - tap : tap;
         count = cvg_min(cvg_min(FEW, l_end - l), cut->view.L - channel);
         map.rows.in = (int)sub.size[0];
         map.columns.in = (int)sub.size[1];
@@ -230,26 +231,44 @@ static void transform_source(const struct piece *p, int64_t index, int64_t read,
                            cvg_at(t, planes, run.at * cut->source.row + place), p->x.run);
 }
 
+/* What a group of runs reads, of all that any reads. */
+static struct cvg_winograd_range reads_of(const struct cut *cut, int64_t first, int64_t end)
+{
+    const struct cvg_winograd_range subs = cvg_winograd_subs_of(&cut->w, first, end);
+    const int64_t each = cut->reads / cut->w.subs;
+    return (struct cvg_winograd_range){subs.first * each, subs.end * each};
+}
+
 /* A run of the round, and some of all source channels: to the planes of its group's worker. */
 static void source_job(const struct cvg_job *job, int64_t index)
 {
     const struct piece p = piece_of(job);
     const struct cut *cut = &p.state->cut;
-    const int64_t place = index / cut->reads, run = job->round * cut->groups * cut->w.group + place;
-    if (run < cut->w.runs) /* the last round may have fewer */
-        transform_source(&p, run, index % cut->reads, cvg_piece_of(job, (int)(place / cut->w.group), SOURCE));
+    const struct cvg_winograd *w = &cut->w;
+    const int64_t place = index / cut->reads, run = job->round * cut->groups * w->group + place;
+    if (run >= w->runs) /* the last round may have fewer */
+        return;
+    const int64_t first = run - run % w->group, read = index % cut->reads;
+    const struct cvg_winograd_range reads = reads_of(cut, first, cvg_min(w->runs, first + w->group));
+    if (read >= reads.first && read < reads.end)
+        transform_source(&p, run, read, cvg_piece_of(job, (int)(place / w->group), SOURCE));
 }
 
 /* ---- product ---- */
 
-/* Multiplies the tiles of a group by a block of weights, for all points; asks for the weight of the next meanwhile. */
-static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, const char *source, const char *weight)
+/*
+ * Multiplies the tiles of a group by those of a block of weights that are among its terms, for all points; asks for the
+ * weight of the next meanwhile.
+ */
+static void multiply(const struct piece *p, int64_t l_block, const struct cvg_winograd_range *all, int64_t tiles,
+                     const char *source, const char *weight)
 {
     const struct cvg_kernels *kernels = p->task->kernels;
     const struct cut *cut = &p->state->cut;
     const struct scratch *x = &p->x;
     const int64_t size = (int64_t)kernels->size;
-    const int64_t count = cvg_min(cut->l_count, cut->terms - l_block * cut->l_count);
+    const int64_t block = l_block * cut->l_count, first = cvg_max(block, all->first);
+    const int64_t count = cvg_min(block + cut->l_count, all->end) - first;
     for (int64_t point = 0; point < cut->w.points; point++)
         for (int64_t lane = 0; lane < cut->m_count;) {
             const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, cut->m_count - lane);
@@ -257,8 +276,8 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
             const int64_t rows = cvg_even_rows(tiles, tile->rows);
             struct cvg_terms terms = {
                 .count = count,
-                .a = x->a + l_block * cut->l_count,
-                .b = x->b + (tile - kernels->tile) * cut->l_count,
+                .a = x->a + first,
+                .b = x->b + (tile - kernels->tile) * cut->l_count + first - block,
                 .tiles = panels,
                 .b_tile = cut->l_count * tile->lanes,
                 .acc_tile = tile->lanes,
@@ -271,7 +290,7 @@ static void multiply(const struct piece *p, int64_t l_block, int64_t tiles, cons
                 cvg_run_tiles(tile, size, (int)cvg_min(rows, tiles - at), &terms,
                               source + point * cut->source.plane * size, x->row + at,
                               weight + (point * cut->weight_plane + lane * cut->l_count) * size,
-                              x->sums + (point * cut->sums.plane + lane) * size, x->place + at, l_block == 0);
+                              x->sums + (point * cut->sums.plane + lane) * size, x->place + at, first == all->first);
             }
             lane += panels * tile->lanes;
         }
@@ -301,7 +320,7 @@ static void write_rows(const struct piece *p, const struct cvg_winograd_run *run
 
     const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
     const struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);
-    cvg_write_lanes(&result, kernels, run->n, g * cut->view.M + m, width, (const int64_t[3]){0, line, column},
+    cvg_write_lanes(&result, kernels, run->n, g * cut->view.M + m, width, (const int64_t[3]){run->plane, line, column},
                     (const int64_t[3]){1, lines, inside}, (int)lanes, out, &finish);
 }
 
@@ -342,14 +361,17 @@ static void product(const struct piece *p, int64_t block, int64_t first, int64_t
     const int64_t g = block / cut->m_blocks, m = block % cut->m_blocks * cut->m_count;
     const int64_t tiles = cvg_winograd_tiles(w, first, end);
 
+    const struct cvg_winograd_range subs = cvg_winograd_subs_of(w, first, end);
+    const struct cvg_winograd_range terms = {subs.first * cut->view.L, subs.end * cut->view.L};
+
     list_terms(p, tiles);
-    for (int64_t l_block = 0; l_block < cut->l_blocks; l_block++) {
+    for (int64_t l_block = terms.first / cut->l_count; l_block * cut->l_count < terms.end; l_block++) {
         const char *weight = p->x.weight;
         if (cut->shared)
             weight = cvg_at(t, p->job->base, (block * cut->l_blocks + l_block) * cut->weight_block);
         else
             transform_weight(p, g, block % cut->m_blocks, l_block, p->x.weight);
-        multiply(p, l_block, tiles, source + g * cut->view.L * size, weight);
+        multiply(p, l_block, &terms, tiles, source + g * cut->view.L * size, weight);
     }
     for (int64_t index = first; index < end; index++) {
         const struct cvg_winograd_run run = cvg_winograd_run_at(w, first, index);
@@ -375,8 +397,9 @@ static void group_job(const struct cvg_job *job, int64_t index)
     const struct piece p = piece_of(job);
     const struct cut *cut = &p.state->cut;
     const int64_t first = index * cut->w.group, end = cvg_min(cut->w.runs, first + cut->w.group);
+    const struct cvg_winograd_range reads = reads_of(cut, first, end);
     for (int64_t run = first; run < end; run++)
-        for (int64_t i = 0; i < cut->reads; i++)
+        for (int64_t i = reads.first; i < reads.end; i++)
             transform_source(&p, run, i, p.x.source);
     for (int64_t block = 0; block < p.task->shape->G * cut->m_blocks; block++)
         product(&p, block, first, end, p.x.source);
@@ -405,7 +428,7 @@ void cvg_winograd_gather(const struct cvg_shape *s, const struct cvg_kernels *ke
     if (cut->shared)
         cvg_work_phase(work, blocks * cut->l_blocks, weight_job);
     work->repeated = work->phases;
-    work->describe = describe;
+    cvg_work_describe(work, describe);
     if (are_jobs(groups, workers)) {
         cvg_work_phase(work, groups, group_job);
         return;

@@ -47,6 +47,33 @@ static int repays(const struct cvg_shape *s, int n, const int64_t split[2])
     return without >= WORTH_SPLIT * with;
 }
 
+/* The taps that read a source plane for any of the planes from low to high; at least one. */
+static struct cvg_winograd_range taps_of(const struct cvg_winograd_depth *d, int64_t low, int64_t high)
+{
+    const int64_t end = d->tap + d->taps;
+    const int64_t first = cvg_max(d->tap, cvg_min(end - 1, cvg_ceil_div(cvg_max(0, d->lead - high), d->gap)));
+    return (struct cvg_winograd_range){first,
+                                       cvg_max(first + 1, cvg_min(end, (d->lead + d->source - 1 - low) / d->gap + 1))};
+}
+
+static struct cvg_winograd_depth depth_of(const struct cvg_shape *s, cvg_pass pass)
+{
+    const int gradient = pass == CVG_GRAD_INPUT;
+    struct cvg_winograd_depth d = {
+        .source = gradient ? s->out[0] : s->in[0],
+        .lead = gradient ? (s->filter[0] - 1) * s->dilation[0] - s->pad[0] : s->pad[0],
+        .gap = s->dilation[0],
+        .taps = s->filter[0],
+        .planes = gradient ? s->in[0] : s->out[0],
+    };
+    if (pass != CVG_GRAD_WEIGHT) {
+        const struct cvg_winograd_range taps = taps_of(&d, 0, d.planes - 1);
+        d.tap = taps.first;
+        d.taps = taps.end - taps.first;
+    }
+    return d;
+}
+
 struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass pass, int64_t tiles)
 {
     struct cvg_winograd w;
@@ -64,7 +91,9 @@ struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass p
         w.tiles[i] = cvg_ceil_div(w.dst[i], w.axis[i].m);
     }
     w.points = w.axis[0].n * w.axis[1].n;
-    w.subs = w.split[0] * w.split[1];
+    w.flat = w.split[0] * w.split[1];
+    w.depth = depth_of(s, pass);
+    w.subs = w.depth.taps * w.flat;
     w.segments = cvg_ceil_div(w.tiles[1], cvg_min(SEGMENT, tiles));
     w.segment = cvg_ceil_div(w.tiles[1], w.segments);
     w.rows = cvg_max(1, cvg_min(cvg_min(w.tiles[0], ROWS), tiles / w.segment));
@@ -72,26 +101,61 @@ struct cvg_winograd cvg_winograd_of(const struct cvg_shape *s, int n, cvg_pass p
     w.rows = cvg_ceil_div(w.tiles[0], w.row_runs);
     w.group = cvg_max(1, tiles / (w.rows * w.segment));
     w.group_tiles = w.group * w.rows * w.segment;
-    w.runs = s->N * w.row_runs * w.segments;
+    cvg_winograd_count(&w, s->N);
+    /* Tiles of small planes are multiplied with those of other images that see the same taps. */
+    w.images = pass != CVG_GRAD_WEIGHT && w.tiles[0] * w.tiles[1] < tiles ? s->N : 0;
     return w;
+}
+
+void cvg_winograd_count(struct cvg_winograd *w, int64_t images)
+{
+    w->image_runs = w->depth.planes * w->row_runs * w->segments;
+    w->runs = images * w->image_runs;
 }
 
 struct cvg_winograd_sub cvg_winograd_sub_at(const struct cvg_winograd *w, int64_t sub)
 {
-    struct cvg_winograd_sub at = {.first = {sub / w->split[1] * w->axis[0].r, sub % w->split[1] * w->axis[1].r}};
+    struct cvg_winograd_sub at = {.first = {w->depth.tap + sub / w->flat, sub % w->flat / w->split[1] * w->axis[0].r,
+                                            sub % w->split[1] * w->axis[1].r}};
     for (int i = 0; i < 2; i++)
-        at.size[i] = cvg_min(w->axis[i].r, w->filter[i] - at.first[i]);
+        at.size[i] = cvg_min(w->axis[i].r, w->filter[i] - at.first[1 + i]);
     return at;
+}
+
+struct cvg_winograd_range cvg_winograd_planes_with(const struct cvg_winograd *w, int64_t tap)
+{
+    struct cvg_winograd_range planes;
+    cvg_inside(tap * w->depth.gap - w->depth.lead, 1, w->depth.planes, w->depth.source, &planes.first, &planes.end);
+    return planes;
 }
 
 static struct cvg_winograd_run run_alone(const struct cvg_winograd *w, int64_t index)
 {
     const int64_t column = index % w->segments * w->segment;
     const int64_t row = index / w->segments % w->row_runs * w->rows;
-    struct cvg_winograd_run run = {.n = index / w->segments / w->row_runs, .first = {row, column}};
+    const int64_t whole = index / w->segments / w->row_runs; /* the plane, counted through images */
+    struct cvg_winograd_run run = {.n = whole / w->depth.planes, .plane = whole % w->depth.planes};
+    if (w->images) {
+        run.n = whole % w->images;
+        run.plane = whole / w->images;
+    }
+    run.plane += w->depth.plane;
+    run.first[0] = row;
+    run.first[1] = column;
     run.tiles[0] = cvg_max(0, cvg_min(w->rows, w->tiles[0] - row));
     run.tiles[1] = cvg_max(0, cvg_min(w->segment, w->tiles[1] - column));
     return run;
+}
+
+struct cvg_winograd_range cvg_winograd_subs_of(const struct cvg_winograd *w, int64_t first, int64_t end)
+{
+    int64_t low = run_alone(w, first).plane, high = run_alone(w, end - 1).plane;
+    if (!w->images && end - first > w->image_runs - first % w->image_runs) { /* of several images */
+        low = 0;
+        high = w->depth.planes - 1;
+    }
+    const struct cvg_winograd_range taps = taps_of(&w->depth, low, high);
+    return (struct cvg_winograd_range){(taps.first - w->depth.tap) * w->flat, (taps.end - w->depth.tap) * w->flat};
 }
 
 int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end)

@@ -87,9 +87,9 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     const int64_t vector = kernels->vector, size = (int64_t)kernels->size;
     const int64_t lanes = cvg_ceil_div(width, vector) * vector;
     char *window = scratch, *room = window + lines * columns * lanes * size;
-    int64_t corner[3] = {0};
+    int64_t corner[3] = {run->plane + (first ? first[0] * w->depth.gap - w->depth.lead : 0)};
     for (int i = 0; i < 2; i++)
-        corner[1 + i] = run->first[i] * w->axis[i].m + (first ? first[i] - w->lead[i] : 0);
+        corner[1 + i] = run->first[i] * w->axis[i].m + (first ? first[1 + i] - w->lead[i] : 0);
     cvg_read_framed_lanes(from, kernels, run->n, channel, width, corner, (const int64_t[3]){1, lines, columns},
                           (int)lanes, 0, window);
     const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,

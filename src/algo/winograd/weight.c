@@ -13,6 +13,7 @@
 #include "winograd.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     BLOCK = 128,           /* channels c and k of one block, at most, */
@@ -108,7 +109,7 @@ static int64_t most_parts(const struct cvg_shape *s)
 static int64_t parts_of(const struct cvg_shape *s, const struct cvg_winograd *w)
 {
     const int64_t most = cvg_min(s->N, most_parts(s));
-    const int64_t tiles = cvg_times(s->N, w->tiles[0] * w->tiles[1]);
+    const int64_t tiles = cvg_times(s->N, w->depth.planes * w->tiles[0] * w->tiles[1]);
     int64_t parts = 1;
     while (2 * parts <= most && tiles / (2 * parts) >= PART_TILES)
         parts *= 2;
@@ -153,6 +154,7 @@ struct piece {
     const struct cvg_task *task;
     const struct state *state;
     struct scratch x;
+    struct cvg_winograd w; /* with the planes for which the tap of sub reads any */
     struct cvg_winograd_sub sub;
     struct cvg_filters to; /* the result, or partial sums of it */
     const struct cvg_finish *finish;
@@ -167,7 +169,7 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     const struct cvg_shape *s = t->shape;
     const int64_t together = cvg_winograd_together(s, t->kernels);
     const int64_t count = gradient ? p->k_count : p->c_count;
-    const struct cvg_winograd_run run = cvg_winograd_run_at(&cut->w, first, index);
+    const struct cvg_winograd_run run = cvg_winograd_run_at(&p->w, first, index);
     const int64_t channel = gradient ? p->g * s->Kg + p->k : p->g * s->Cg + p->c;
     const struct cvg_winograd_planes *to = gradient ? &cut->gradient : &cut->input;
     char *const planes = gradient ? p->x.gradient : p->x.input;
@@ -272,8 +274,8 @@ static void finish(const struct piece *p, int64_t c, int64_t lane)
                            between);
 
     const struct cvg_filters *to = &p->to;
-    const int64_t first = p->sub.first[0] * s->filter[2] + p->sub.first[1];
-    const int whole = cut->w.subs == 1; /* the filter; or rows of it */
+    const int64_t first = (p->sub.first[0] * s->filter[1] + p->sub.first[1]) * s->filter[2] + p->sub.first[2];
+    const int whole = cut->w.flat == 1; /* planes of the filter; or rows of it */
     for (int64_t row = 0; row < (whole ? 1 : count * r); row++)
         cvg_write_filters(to, kernels, p->g * s->Kg + p->k + lane, (int)cvg_min(vector, p->k_count - lane),
                           p->c + c + row / r, whole ? count : 1, first + row % r * s->filter[2], whole ? r * q : q,
@@ -286,7 +288,6 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = &state->cut;
     const struct cvg_task *t = job->task;
     const struct cvg_shape *s = t->shape;
-    const struct cvg_winograd *w = &cut->w;
     const int64_t parts = job->work->parts, part = index % parts;
     const int64_t c_block = index / parts % cut->c_blocks;
     const int64_t k_block = index / parts / cut->c_blocks % cut->k_blocks;
@@ -294,10 +295,16 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     struct piece p = {.task = t,
                       .state = state,
                       .x = scratch_of(job),
+                      .w = cut->w,
                       .to = cvg_parts_filters(job, part),
                       .finish = cvg_parts_finish(job)};
+    struct cvg_winograd *const w = &p.w;
     p.g = group / w->subs;
     p.sub = cvg_winograd_sub_at(w, group % w->subs);
+    const struct cvg_winograd_range planes = cvg_winograd_planes_with(w, p.sub.first[0]);
+    w->depth.plane = planes.first;
+    w->depth.planes = planes.end - planes.first;
+    cvg_winograd_count(w, s->N);
     p.c = c_block * cut->c_count;
     p.k = k_block * cut->k_count;
     p.c_count = cvg_min(cut->c_count, s->Cg - p.c);
@@ -309,8 +316,9 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     for (int64_t i = 0; i < p.c_count; i++)
         p.x.place[i] = i * cut->sums.row;
 
-    const int64_t image = w->row_runs * w->segments; /* its runs */
-    const int64_t begin = s->N * part / parts * image, end = s->N * (part + 1) / parts * image;
+    const int64_t begin = s->N * part / parts * w->image_runs, end = s->N * (part + 1) / parts * w->image_runs;
+    if (begin == end) /* the tap reads no plane */
+        memset(p.x.sums, 0, (size_t)(w->points * cut->sums.plane * (int64_t)t->kernels->size));
     for (int64_t first = begin; first < end; first += w->group) {
         const int64_t last = cvg_min(end, first + w->group);
         for (int64_t run = first; run < last; run++) {
@@ -349,5 +357,5 @@ void cvg_winograd_weight(const struct cvg_shape *s, const struct cvg_kernels *ke
     choose_blocks(s, kernels->vector, workers, cut);
     cvg_work_phase(work, cut->groups * cut->c_blocks * cut->k_blocks, weight_job);
     cvg_parts_phase(s, work);
-    work->describe = describe;
+    cvg_work_describe(work, describe);
 }

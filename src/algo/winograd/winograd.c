@@ -8,7 +8,8 @@
 enum {
     LANES = 8,            /* channels are transformed in vectors of as many, */
     BLOCK = 128,          /* and multiplied in blocks of as many */
-    GROUP = 64,           /* tiles at a time */
+    GROUP = 64,           /* tiles at a time, */
+    GROUP_WEIGHT = 128,   /* in grad_weight of many channels */
     NEAR_BYTES = 1 << 20, /* of sums that stay in the second-level cache */
 };
 
@@ -16,17 +17,15 @@ enum {
 static const char *refuses(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
     (void)pass;
-    if (s->filter[0] != 1 || s->in[0] != 1 || s->out[0] != 1 || s->pad[0] != 0)
-        return "its filters are of rank 1 and 2";
-    for (int i = 1; i < 3; i++) {
+    for (int i = 0; i < 3; i++) {
         if (s->stride[i] != 1 && s->out[i] > 1)
             return "the filter moves by more than one element";
-        if (s->dilation[i] != 1 && s->filter[i] > 1)
+        if (i && s->dilation[i] != 1 && s->filter[i] > 1)
             return "the filter has gaps";
     }
     if (!cvg_winograd_split(self->points, s->filter[1]) || !cvg_winograd_split(self->points, s->filter[2]))
         return "the filter is too large for its points";
-    return s->filter_size == 1 ? "the filter has one element" : NULL;
+    return s->filter[1] * s->filter[2] == 1 ? "the filter has one element along rows and columns" : NULL;
 }
 
 /* The larger norms of two axes, as those of both. */
@@ -65,7 +64,7 @@ static double error_bound(const struct cvg_algorithm *self, const struct cvg_sha
 {
     const struct cvg_winograd w = cvg_winograd_of(s, self->points, pass, 1);
     const double coefficient = s->type == CVG_F32 ? 1 + 0x1p-20 : 16; /* computed in double */
-    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double tiles = (double)s->N * (double)w.depth.planes * (double)w.tiles[0] * (double)w.tiles[1];
     const double channels = (double)w.subs * (double)(pass == CVG_FORWARD ? s->Cg : s->Kg);
     const double length = pass == CVG_GRAD_WEIGHT ? tiles : channels;
     double roundings = length + 3, products = length;
@@ -83,7 +82,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
 {
     const int n = self->points;
     const struct cvg_winograd w = cvg_winograd_of(s, n, pass, 1);
-    const double tiles = (double)s->N * (double)w.tiles[0] * (double)w.tiles[1];
+    const double tiles = (double)s->N * (double)w.depth.planes * (double)w.tiles[0] * (double)w.tiles[1];
+    const double share = (double)cvg_inside_share(s, pass, 1) / 100 * (double)s->filter[0] / (double)w.depth.taps;
     const double subs = (double)w.subs, g = (double)s->G * (pass == CVG_GRAD_WEIGHT ? subs : 1);
     const double from = (double)(pass == CVG_GRAD_INPUT ? s->Kg : s->Cg) * (pass == CVG_GRAD_WEIGHT ? 1 : subs);
     const double to = (double)(pass == CVG_GRAD_INPUT ? s->Cg : s->Kg);
@@ -92,18 +92,19 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double transform = (n == 8 ? CVG_WINOGRAD_TRANSFORM_8 : CVG_WINOGRAD_TRANSFORM) *
                              (w.axis[0].n == 1 || w.axis[1].n == 1 ? CVG_WINOGRAD_ONE_AXIS : 1);
     const double again = n == 8 ? (1 + CVG_WINOGRAD_AGAIN * (subs - 1)) / subs : 1; /* few sub-filters read the same */
-    double sum = tiles * g * from * to_lanes / CVG_WINOGRAD_SHARE;                  /* products */
+    double sum = share * tiles * g * from * to_lanes / CVG_WINOGRAD_SHARE;          /* products */
     if (pass == CVG_GRAD_WEIGHT) {
+        const double rounds = ceil(share * tiles / GROUP_WEIGHT);
         const double near = (double)w.points * fmin(from, BLOCK) * fmin(to, BLOCK) * size;
-        sum += tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) * CVG_WINOGRAD_GRADIENT *
-               transform * again;
-        sum *= subs > 1 ? CVG_WINOGRAD_SUBS : 1;
+        sum += share * tiles * g * (from_lanes * ceil(to / BLOCK) + to_lanes * ceil(from / BLOCK)) *
+               CVG_WINOGRAD_GRADIENT * transform * again;
+        sum *= w.flat > 1 ? CVG_WINOGRAD_SUBS : 1;
         sum += g * from * to_lanes *
-               ((subs > 1 ? CVG_WINOGRAD_BACK_SUBS : CVG_WINOGRAD_BACK) +
-                (near <= NEAR_BYTES ? 0 : CVG_WINOGRAD_SUMS * (2 * turns - 1)));
+               ((w.flat > 1 ? CVG_WINOGRAD_BACK_SUBS : CVG_WINOGRAD_BACK) +
+                (near <= NEAR_BYTES ? 0 : CVG_WINOGRAD_SUMS * (2 * rounds - 1)));
     } else {
         const double bytes = (double)w.points * from * to * g * size;
-        sum += tiles * (LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
+        sum += tiles * (share * LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
         sum += g * from * to_lanes * (n == 8 ? CVG_WINOGRAD_WEIGHT_8 : CVG_WINOGRAD_WEIGHT) *
                (bytes <= (double)cvg_winograd_shared_bytes(&w) ? 1 : turns);
     }

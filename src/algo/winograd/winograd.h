@@ -1,6 +1,7 @@
 /*
  * The parts of Winograd's algorithm (points.h), for filters without stride and dilation
- * along rows and columns.
+ * along rows and columns.  A third axis, that of planes, has no tiles: each tap along it is a
+ * sub-filter (below), which sees another plane of the source.
  *
  * The destination, in grad_weight the output, is cut into tiles of m x m elements, which read
  * n x n elements of the source, n = m + r - 1.  Transforms turn those into F = n x n values of
@@ -50,16 +51,34 @@ void cvg_winograd_transform(const struct cvg_kernels *kernels, const struct cvg_
                             void *dst, void *between);
 
 /*
+ * The axis of planes: tap i of destination plane o reads source plane o - lead + i*gap.  Taps that read none for any o
+ * are left out, but in grad_weight, where they have a result.
+ */
+struct cvg_winograd_depth {
+    int64_t source, lead, gap;
+    int64_t tap, taps;     /* the first that is not left out, and how many are not */
+    int64_t plane, planes; /* of the destination, those that runs have: the first, and how many */
+};
+
+/* What is numbered from first on, before end. */
+struct cvg_winograd_range {
+    int64_t first, end;
+};
+
+/*
  * Both axes, rows and columns, and how a destination is cut into tiles and runs.
  *
  * A filter that is long for its points is split into sub-filters of r elements, the last of which
  * may have fewer: what they give are sums over as many times the channels, each with the source
- * shifted to its sub-filter; in grad_weight each is a result of its own.
+ * shifted to its sub-filter; in grad_weight each is a result of its own.  So are the taps along
+ * the axis of planes.
  */
 struct cvg_winograd {
     struct cvg_winograd_size axis[2];
-    int64_t filter[2];          /* elements of the whole filter */
-    int64_t split[2], subs;     /* sub-filters along each axis, of both */
+    int64_t filter[2];      /* elements of the whole filter */
+    int64_t split[2], flat; /* sub-filters along each axis, of both: those of one tap along planes */
+    struct cvg_winograd_depth depth;
+    int64_t subs;               /* of all taps */
     int64_t points;             /* F */
     int64_t source[2], dst[2];  /* extents */
     int64_t lead[2];            /* tile 0 reads from -lead on */
@@ -67,7 +86,8 @@ struct cvg_winograd {
     int64_t segment, segments;  /* columns of tiles of one run */
     int64_t rows, row_runs;     /* rows of tiles of one run */
     int64_t group, group_tiles; /* runs of one group, and their tiles, at most */
-    int64_t runs;               /* of all images */
+    int64_t image_runs, runs;   /* of one image, of all */
+    int64_t images;             /* where runs go plane by plane, through so many; else 0 */
 };
 
 /*
@@ -83,13 +103,13 @@ int64_t cvg_winograd_split(int64_t n, int64_t r);
 struct cvg_winograd cvg_winograd_of(const struct cvg_shape *shape, int n, cvg_pass pass, int64_t tiles);
 
 struct cvg_winograd_run {
-    int64_t n, first[2], tiles[2]; /* image; tiles along each axis */
-    int64_t at;                    /* tiles of its group before it */
+    int64_t n, plane, first[2], tiles[2]; /* image; tiles along each axis */
+    int64_t at;                           /* tiles of its group before it */
 };
 
-/* Where a sub-filter begins in the filter, and its extents. */
+/* Where a sub-filter begins in the filter, along three axes, and its extents along rows and columns. */
 struct cvg_winograd_sub {
-    int64_t first[2], size[2];
+    int64_t first[3], size[2];
 };
 
 struct cvg_winograd_sub cvg_winograd_sub_at(const struct cvg_winograd *w, int64_t sub);
@@ -99,6 +119,15 @@ struct cvg_winograd_run cvg_winograd_run_at(const struct cvg_winograd *w, int64_
 
 /* The tiles of the runs [first, end) of one group. */
 int64_t cvg_winograd_tiles(const struct cvg_winograd *w, int64_t first, int64_t end);
+
+/* Of all destination planes, those for which a tap, counted in the whole filter, reads a source plane. */
+struct cvg_winograd_range cvg_winograd_planes_with(const struct cvg_winograd *w, int64_t tap);
+
+/* Sub-filters that read a source plane for any of the runs [first, end): at least one. */
+struct cvg_winograd_range cvg_winograd_subs_of(const struct cvg_winograd *w, int64_t first, int64_t end);
+
+/* Counts runs anew, after a change of planes. */
+void cvg_winograd_count(struct cvg_winograd *w, int64_t images);
 
 /* Channels that are read at a time, in whole vectors: channels last as many as are neighbours in memory. */
 int64_t cvg_winograd_together(const struct cvg_shape *shape, const struct cvg_kernels *kernels);
