@@ -25,11 +25,14 @@ int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes)
 #define CVG_CHANNELS_PACKED 30.0  /* An element of the weight is packed to panels. */
 #define CVG_CHANNELS_WRITTEN 22.0 /* An element of the result is turned from lanes to rows. */
 
-#define CVG_PIXELS_SHARE 0.43   /* Lanes of pixels with few channels: few sums for each load. */
-#define CVG_PIXELS_TAP 245.0    /* Each tap lengthens the sum, and brings the share up by one part of so many; */
-#define CVG_PIXELS_TAPS 0.2     /* to this at most. */
-#define CVG_PIXELS_STRIDED 0.7  /* The share of strided grad_input, which has many channels here. */
-#define CVG_PIXELS_APART 8.0    /* Channels last, strided grad_input gathers its source and spreads its result. */
+#define CVG_PIXELS_SHARE 0.43  /* Lanes of pixels with few channels: few sums for each load. */
+#define CVG_PIXELS_TAP 245.0   /* Each tap lengthens the sum, and brings the share up by one part of so many; */
+#define CVG_PIXELS_TAPS 0.2    /* to this at most. */
+#define CVG_PIXELS_STRIDED 0.7 /* The share of strided grad_input, which has many channels here. */
+#define CVG_PIXELS_LAST 0.24   /* The share where pixels lie apart, channels last; */
+#define CVG_PIXELS_APART                                                                                               \
+    80.0                        /* there an element of the source is gathered, for each phase of a strided grad_input. \
+                                 */
 #define CVG_PIXELS_WRITTEN 10.0 /* An element of the result is written as it is. */
 
 #define CVG_DENSE_SHARE 0.72 /* A matrix product on plain memory, whose sums grow in the result. */
@@ -52,7 +55,9 @@ int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes)
 /* ---- im2col ---- */
 
 #define CVG_IM2COL_CALL 40000.0
-#define CVG_IM2COL_LAST 4.0         /* Channels last, elements of a row lie apart, and are read and added one by one. */
+#define CVG_IM2COL_LAST 4.0         /* Channels last, elements of a row lie apart, and are read and added one by one; */
+#define CVG_IM2COL_CHANNELS 8.0     /* once more as long for each so many channels between them, */
+#define CVG_IM2COL_APART 24.0       /* to so many times as long. */
 #define CVG_IM2COL_SHARE 70.0       /* The matrix product, in percent of the peak, */
 #define CVG_IM2COL_SHARE_BACK 75.0  /* and that of grad_input. */
 #define CVG_IM2COL_COLUMN 30.0      /* An element of the column matrix is gathered, */
@@ -70,6 +75,7 @@ int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes)
 #define CVG_WINOGRAD_TRANSFORM 20.0   /* A point of source or destination is transformed, */
 #define CVG_WINOGRAD_TRANSFORM_8 28.5 /* of 8 points along an axis; */
 #define CVG_WINOGRAD_ONE_AXIS 0.7     /* along one axis alone; */
+#define CVG_WINOGRAD_FEW 2.5          /* Less than 8 destination channels do not hide the writing of all sub-filters. */
 #define CVG_WINOGRAD_GRADIENT 1.0     /* of both operands of grad_weight. */
 #define CVG_WINOGRAD_WEIGHT 19.0      /* A point of the weight is transformed, */
 #define CVG_WINOGRAD_WEIGHT_8 24.0    /* of 8 points along an axis. */

@@ -256,7 +256,19 @@ static void begin_image(const struct piece *x, int64_t n, int64_t channel, int64
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_view *v = &x->image;
-    for (int64_t c = channel; !t->finish.accumulate && c < channel + channels; c++) {
+    if (t->finish.accumulate)
+        return;
+    if (cvg_view_last(v)) {
+        const int64_t rows = cvg_view_is_line(v) ? 1 : s->in[0] * s->in[1];
+        const struct cvg_finish finish = {.scale = 1,
+                                          .bias = t->finish.bias ? cvg_at(t, t->finish.bias, channel) : NULL};
+        memset(x->lanes, 0, (size_t)channels * t->kernels->size);
+        for (int64_t row = 0; row < rows; row++)
+            t->kernels->put_lanes(cvg_view_at(v, n, channel, row / s->in[1], row % s->in[1], 0), v->step[2], x->lanes,
+                                  0, (int)channels, s->in_size / rows, &finish);
+        return;
+    }
+    for (int64_t c = channel; c < channel + channels; c++) {
         static const double zero = 0; /* of any type */
         const struct cvg_finish finish = {.bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : &zero};
         if (v->step[2] == 1 && !t->finish.bias && cvg_view_is_line(v))
@@ -403,7 +415,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;
     const double in = (double)s->N * (double)s->C * (double)s->in_size;
     const double out = (double)s->N * (double)s->K * (double)s->out_size;
-    const double apart = s->layout == CVG_CHANNELS_LAST ? CVG_IM2COL_LAST : 1, column = CVG_IM2COL_COLUMN * apart;
+    const double last = fmin(CVG_IM2COL_APART, CVG_IM2COL_LAST + (double)s->C / CVG_IM2COL_CHANNELS);
+    const double apart = s->layout == CVG_CHANNELS_LAST ? last : 1, column = CVG_IM2COL_COLUMN * apart;
     if (pass == CVG_GRAD_WEIGHT)
         return columns * ((double)s->Kg / CVG_IM2COL_SHARE * 100 + column) + CVG_IM2COL_ELEMENT * (in + out) +
                CVG_IM2COL_CALL;

@@ -318,11 +318,15 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    if (s->layout == CVG_CHANNELS_LAST) {
+        const double strides = (double)s->stride[0] * (double)s->stride[1] * (double)s->stride[2];
+        const double phases = pass == CVG_GRAD_INPUT ? strides : 1;
+        return x.all / CVG_PIXELS_LAST + CVG_PIXELS_WRITTEN * x.result +
+               CVG_PIXELS_APART * (pass == CVG_GRAD_INPUT ? phases * x.written : x.read);
+    }
     const double taps = fmin(CVG_PIXELS_TAPS, (double)s->filter_size / CVG_PIXELS_TAP);
     const int many = x.steps > 0 && cvg_gather_of(s, pass).M > MOST_CHANNELS;
-    const double apart = s->layout == CVG_CHANNELS_LAST ? CVG_PIXELS_APART : 1;
-    return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result +
-           apart * x.steps;
+    return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result + x.steps;
 }
 
 static void describe(const struct cvg_work *work, struct cvg_text *w)

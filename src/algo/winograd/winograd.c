@@ -107,6 +107,7 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
         sum += tiles * (share * LANES * ceil(g * from / LANES) * again + g * to_lanes) * transform;
         sum += g * from * to_lanes * (n == 8 ? CVG_WINOGRAD_WEIGHT_8 : CVG_WINOGRAD_WEIGHT) *
                (bytes <= (double)cvg_winograd_shared_bytes(&w) ? 1 : turns);
+        sum *= w.flat > 1 && to < LANES ? CVG_WINOGRAD_FEW : 1;
     }
     return sum * (double)w.points + CVG_WINOGRAD_CALL;
 }
