@@ -110,7 +110,7 @@ MUTANTS = [
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, 1, count, s->in[2], &run.low, &run.high);", "im2col takes what a stride passes for what is read"),
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, step, count, s->in[2] - 1, &run.low, &run.high);", "im2col forgets the last column"),
     ("algo/im2col.c", "memset(row + (size_t)run.high * size, 0,", "memset(row + (size_t)run.high * size, 0, 0 *", "stale columns where the padding is"),
-    ("algo/im2col.c", "!t->finish.accumulate && c <", "0 && c <", "col2im adds to what was there"),
+    ("algo/im2col.c", "if (t->finish.accumulate)", "if (t->finish.accumulate || 1)", "col2im adds to what was there"),
     ("algo/im2col.c", "x->lanes, lanes, ld, x->col, lanes, ld, k == 0);", "x->lanes, lanes, ld, x->col, lanes, ld, 1);", "only the last block of k counts in grad_input"),
     ("algo/im2col.c", "tap == 0);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "1);\n    }\n    for (int64_t i = 0; i < k_count; i++) {", "only the last block of taps counts in forward"),
     # Winograd
@@ -129,6 +129,7 @@ MUTANTS = [
     ("algo/winograd/weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
     ("algo/winograd/weight.c", "end = s->N * (part + 1) / parts * w->image_runs;", "end = (s->N * part / parts + s->N / parts) * w->image_runs;", "images that the parts do not divide are left out"),
     # Kernels
+    ("kernels/body_squares.h", "memcpy(to + t * sums_tap, own + t * VW + HALF, HALF * sizeof(real));", "memcpy(to + t * sums_tap - HALF, own + t * VW, VW * sizeof(real));", "sums of half a vector's neighbours are added up twice"),
     ("kernels/body_tiles.h", "const int64_t *const a_end = terms->a + terms->count,", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64),", "long sums lose their last product"),
     ("kernels/body_tiles.h", "sum[i][v] = first ? v_zero() : v_load(to + place[i] + v * VW);", "sum[i][v] = v_zero();", "sums are not continued"),
     ("kernels/body_points.h", "both[1][i] = v_sub(x[i], x[i + 1]);", "both[1][i] = v_sub(x[i + 1], x[i]);", "a sign in the way back from points"),

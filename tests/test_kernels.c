@@ -603,12 +603,14 @@ static void surround_last(struct space *s, const struct cvg_frame *f, int64_t wi
     memcpy(s->old.data, s->acc.data, MOST * s->k->size);
 }
 
-/* weigh_nine on integers. */
+/* weigh_nine on integers, or weigh_squares, of groups of 8. */
 static void check_nine(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
     for (int n = 0; n < 2000 && k->weigh_nine; n++) {
-        const int64_t width = 1 + random_below(random, 40), step = width + random_below(random, 3);
+        const int64_t group = k->weigh_squares && n % 2 ? 8 : 1;
+        const int64_t width = group > 1 ? 8 * (2 + random_below(random, 4)) : 1 + random_below(random, 40);
+        const int64_t step = width + random_below(random, 3);
         const int64_t tap = width + random_below(random, 3);
         int64_t size[2];
         const struct cvg_frame f = draw_last(random, width, 2, size);
@@ -620,18 +622,24 @@ static void check_nine(struct space *s, struct random *random)
             if (at / line >= size[0] || at % line / step >= size[1] || at % line % step >= width)
                 array_set(&s->a, at, NAN);
         surround_last(s, &f, width);
-        k->weigh_nine(&f, size[0], size[1], width, (char *)s->b.data + PLANE_FROM * k->size, s->a.data, line, step,
-                      s->acc.data, tap);
+        const char *const source = (char *)s->b.data + PLANE_FROM * k->size;
+        if (group > 1)
+            k->weigh_squares(&f, size[0], size[1], width, group, source, s->a.data, line, step, s->acc.data, tap);
+        else
+            k->weigh_nine(&f, size[0], size[1], width, source, s->a.data, line, step, s->acc.data, tap);
         for (int64_t at = 0; at < 9 * size[0] * size[1]; at++) {
             const int64_t t = at % 9, i = at / 9 % size[1], r = at / 9 / size[1];
             const int64_t from = met_last(&f, r, i, t / 3, t % 3);
-            for (int64_t l = 0; l < width && from >= 0; l++)
-                array_set(&s->old, t * tap + l,
-                          array_get(&s->old, t * tap + l) +
-                              array_get(&s->a, r * line + i * step + l) * array_get(&s->b, from + l));
+            for (int64_t j = 0; j < group * width && from >= 0; j++) {
+                const int64_t l = j % width, other = j / width, to = (9 * other + t) * tap + l;
+                array_set(&s->old, to,
+                          array_get(&s->old, to) + array_get(&s->a, r * line + i * step + l / group * group + other) *
+                                                       array_get(&s->b, from + l));
+            }
         }
-        check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: nine weights of %d channels, %d x %d", k->isa,
-              type_name(k->type), (int)width, (int)size[0], (int)size[1]);
+        check(!memcmp(s->acc.data, s->old.data, MOST * k->size),
+              "%s %s: nine weights of %d channels, %d a group, %d x %d", k->isa, type_name(k->type), (int)width,
+              (int)group, (int)size[0], (int)size[1]);
     }
 }
 

@@ -20,13 +20,26 @@ struct weighed_rows {
     int64_t inner;
     int begins, ends; /* whether the first and the last element do; inner: how many do not */
     int64_t gradient_row, gradient_step, sums_tap;
+#ifdef V_PICK
+    vindex pick; /* where lanes do not multiply their own element of the gradient: which, of a vector */
+#endif
 };
 
+/* The gradient's elements of lanes of which left exist. */
+INLINE vec weigh_nine_load(const int picks, const int64_t left, const struct weighed_rows *w, const real *g)
+{
+#ifdef V_PICK
+    if (picks)
+        return v_pick(lanes_load(g, left), w->pick);
+#endif
+    (void)picks, (void)w;
+    return lanes_load(g, left);
+}
+
 /* Adds the products of an element of the gradient: of lines that are on, and some taps of each. */
-INLINE void weigh_nine_at(const int on, const int tap, const int taps, const int64_t left, const real *g, const real *s,
+INLINE void weigh_nine_at(const int on, const int tap, const int taps, const int64_t left, const vec gv, const real *s,
                           int64_t line, int64_t column, vec *sum)
 {
-    const vec gv = lanes_load(g, left);
     UNROLL_FOR (int y = 0; y < 3; y++)
         UNROLL_FOR (int x = tap; x < tap + taps; x++)
             if (on & 1 << y)
@@ -34,24 +47,24 @@ INLINE void weigh_nine_at(const int on, const int tap, const int taps, const int
 }
 
 /* The same of a row; s: of the second line. */
-INLINE void weigh_nine_row(const int on, const int64_t left, const struct weighed_rows *w, const real *g, const real *s,
-                           vec *sum)
+INLINE void weigh_nine_row(const int on, const int picks, const int64_t left, const struct weighed_rows *w,
+                           const real *g, const real *s, vec *sum)
 {
     const int64_t line = w->frame->row, column = w->frame->column, step = w->frame->step[1] * column;
     const int64_t g_step = w->gradient_step;
     if (w->begins) {
-        weigh_nine_at(on, 1, 2, left, g, s, line, column, sum);
+        weigh_nine_at(on, 1, 2, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
         g += g_step;
         s += step;
     }
     for (const real *const end = g + w->inner * g_step; g != end; g += g_step, s += step)
-        weigh_nine_at(on, 0, 3, left, g, s, line, column, sum);
+        weigh_nine_at(on, 0, 3, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
     if (w->ends)
-        weigh_nine_at(on, 0, 2, left, g, s, line, column, sum);
+        weigh_nine_at(on, 0, 2, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
 }
 
 /* The same of all rows, of a vector of channels. */
-INLINE void weigh_nine_rows(const struct weighed_rows *w, const real *g, const real *s, real *sums)
+INLINE void weigh_nine_rows(const int picks, const struct weighed_rows *w, const real *g, const real *s, real *sums)
 {
     const struct cvg_frame *const f = w->frame;
     int64_t row = w->row;
@@ -61,11 +74,11 @@ INLINE void weigh_nine_rows(const struct weighed_rows *w, const real *g, const r
         sum[t] = v_load(sums + t * w->sums_tap);
     for (int64_t r = 0; r < w->rows; r++, row += f->step[0], g += w->gradient_row, s += f->step[0] * f->row)
         if (row < 0)
-            weigh_nine_row(6, VW, w, g, s, sum);
+            weigh_nine_row(6, picks, VW, w, g, s, sum);
         else if (row + 2 < f->extent[0])
-            weigh_nine_row(7, VW, w, g, s, sum);
+            weigh_nine_row(7, picks, VW, w, g, s, sum);
         else
-            weigh_nine_row(3, VW, w, g, s, sum);
+            weigh_nine_row(3, picks, VW, w, g, s, sum);
     UNROLL_FOR (int t = 0; t < 9; t++)
         v_store(sums + t * w->sums_tap, sum[t]);
 }
@@ -83,7 +96,7 @@ static void weigh_nine_rest(int64_t left, const struct weighed_rows *w, const re
         for (int64_t r = 0; r < w->rows; r++) {
             const int64_t row = w->row + r * f->step[0] + y;
             if (row >= 0 && row < f->extent[0])
-                weigh_nine_row(2, left, w, g + r * w->gradient_row, s + row * f->row, sum);
+                weigh_nine_row(2, 0, left, w, g + r * w->gradient_row, s + row * f->row, sum);
         }
         UNROLL_FOR (int x = 0; x < 3; x++)
             v_store_part(sums + (3 * y + x) * w->sums_tap, sum[3 + x], left);
@@ -114,7 +127,7 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
                 const real *const s = (const real *)src + i * step * f->column;
                 int64_t l = begin;
                 for (; l + VW <= end; l += VW)
-                    weigh_nine_rows(&w, g + l, s + l, (real *)sums + l);
+                    weigh_nine_rows(0, &w, g + l, s + l, (real *)sums + l);
 #ifndef NARROW_KERNELS
                 if (l < end)
                     weigh_nine_rest(end - l, &w, g + l, s + l, (real *)sums + l);

@@ -1,6 +1,6 @@
 /*
- * Filters of 3x3 taps of groups of few channels, channels last, as planes lie; a part of body.h, which says what it
- * needs.
+ * Filters of 3x3 taps of groups of few channels, and the gradient of their weights, channels last, as planes lie; a
+ * part of body.h, which says what it needs.
  *
  * Lanes are the channels of one or several groups.  Each picks channel k of its group from a vector of the source,
  * once for the three taps of a line.
@@ -79,6 +79,16 @@ static void square_line(const struct square_row *w, int64_t count, const real *s
     }
 }
 
+/* Channel k of each lane's group, for each k. */
+INLINE void square_picks(int64_t group, vindex *picks)
+{
+    int64_t at[VW];
+    for (int i = 0; i < VW; i++)
+        at[i] = i / group * group;
+    for (int64_t k = 0; k < group; k++)
+        picks[k] = v_index(at, k);
+}
+
 static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, int64_t group,
                            const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_step,
                            const struct cvg_finish *finish)
@@ -86,11 +96,7 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
     const int64_t most = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW, whole = width / VW * VW;
     struct square_row w = {.frame = f, .group = group, .dst_step = dst_step, .finish = finish_of(finish, 0)};
     vindex picks[SQUARE_GROUP];
-    int64_t at[VW];
-    for (int i = 0; i < VW; i++)
-        at[i] = i / group * group;
-    for (int64_t k = 0; k < group; k++)
-        picks[k] = v_index(at, k);
+    square_picks(group, picks);
     w.picks = picks;
     for (int64_t begin = 0, end; begin < whole; begin = end) {
         end = begin + most < whole ? begin + most : whole;
@@ -118,3 +124,48 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
     }
 #endif
 }
+
+#ifdef WEIGH_SQUARES
+/*
+ * Lanes are channels of the input: for each k sums of their own, which go through a few columns of a row.  Half a
+ * vector that is left is taken with the half before it, whose sums stay as they are.
+ */
+static void weigh_squares(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, int64_t group,
+                          const void *src, const void *gradient, int64_t gradient_row, int64_t gradient_step,
+                          void *sums, int64_t sums_tap)
+{
+    const int64_t step = f->step[1], most = NINE_COLUMNS / step;
+    const int64_t inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
+    struct weighed_rows w = {
+        .frame = f, .rows = 1, .gradient_row = gradient_row, .gradient_step = gradient_step, .sums_tap = sums_tap};
+    enum { HALF = VW / 2 };
+    real own[9 * VW] = {0};
+    vindex picks[SQUARE_GROUP];
+    square_picks(group, picks);
+    for (int64_t r = 0; r < rows; r++) {
+        w.row = f->first[0] + r * f->step[0];
+        for (int64_t i = 0, now; i < count; i += now) {
+            now = count - i <= most ? count - i : most;
+            w.begins = i == 0 && f->first[1] < 0;
+            w.ends = i + now > inner;
+            w.inner = now - w.begins - w.ends;
+            const real *const g = (const real *)gradient + r * gradient_row + i * gradient_step;
+            const real *const s = (const real *)src + i * step * f->column;
+            for (int64_t l = 0; l < width; l += VW) {
+                const int half = l + VW > width;
+                const int64_t from = half ? l - HALF : l;
+                w.sums_tap = half ? VW : sums_tap;
+                for (int64_t k = 0; k < group; k++) {
+                    real *const to = (real *)sums + 9 * k * sums_tap + l;
+                    for (int t = 0; half && t < 9; t++)
+                        memcpy(own + t * VW + HALF, to + t * sums_tap, HALF * sizeof(real));
+                    w.pick = picks[k];
+                    weigh_nine_rows(1, &w, g + from, s + from, half ? own : to);
+                    for (int t = 0; half && t < 9; t++)
+                        memcpy(to + t * sums_tap, own + t * VW + HALF, HALF * sizeof(real));
+                }
+            }
+        }
+    }
+}
+#endif

@@ -62,6 +62,9 @@ const struct cvg_kernels KERNELS = {
 #ifdef SQUARES_PICK
     .filter_squares = filter_squares,
 #endif
+#ifdef WEIGH_SQUARES
+    .weigh_squares = weigh_squares,
+#endif
     .put = put,
     .sum = sum,
 #ifdef HALVES

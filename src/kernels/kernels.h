@@ -243,6 +243,18 @@ struct cvg_kernels {
                            const struct cvg_finish *finish);
 
     /*
+     * The gradient of their weights, of groups of 8 channels; steps may be 2.  With weigh_nine's order of sums,
+     *
+     *   sums[(9*k + 3*y + x)*sums_tap + l] += sum over r < rows and i < count of
+     *       gradient[r*gradient_row + i*gradient_step + l/group*group + k] * src[what (r, i) and (y, x) meet, + l]
+     *
+     * for k < group, l < width, a multiple of 8, at least 16.  NULL in most sets.
+     */
+    void (*weigh_squares)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, int64_t group,
+                          const void *src, const void *gradient, int64_t gradient_row, int64_t gradient_step,
+                          void *sums, int64_t sums_tap);
+
+    /*
      * dst[r*dst_row + i] = finish of src[i % step * src_step + r*src_row + i / step], r < rows, i < count,
      * with one bias for all; but src is scaled already, the scale is not looked at
      */

@@ -15,10 +15,11 @@ static const struct cvg_form *const forms[] = {
 };
 
 /* Whether kernels do not have what a form needs; the next that fits has the same bits. */
-static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form)
+static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form, cvg_pass pass)
 {
     return (form == &cvg_direct_planes && !kernels->filter_frame) ||
-           (form == &cvg_direct_squares && !kernels->filter_squares);
+           (form == &cvg_direct_squares &&
+            !(pass == CVG_GRAD_WEIGHT ? kernels->weigh_squares != NULL : kernels->filter_squares != NULL));
 }
 
 /* The form of a pass, by the shape alone; or that of some kernels. */
@@ -28,7 +29,7 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass, 
     if (cvg_pairs_of(s) == CVG_PAIRS_STORED)
         return &cvg_direct_channels; /* see pairs() */
     while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads) ||
-           (CVG_FAST && kernels && lacks(kernels, *form)))
+           (CVG_FAST && kernels && lacks(kernels, *form, pass)))
         form++;
     return *form;
 }

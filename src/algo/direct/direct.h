@@ -60,6 +60,10 @@ extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_
 extern const struct cvg_form cvg_direct_groups;                                          /* all passes */
 extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
+/* How weight_last.c cuts grad_weight: regions, and parts of the sum, for which it shares memory. */
+struct cvg_regions cvg_weight_last_cut(const struct cvg_shape *shape, const struct cvg_kernels *kernels, int workers,
+                                       struct cvg_work *work);
+
 /* Whether planes of groups of one channel in are read as they lie: by planes.c, or in grad_weight by dots.c. */
 int cvg_reads_planes(const struct cvg_shape *shape, cvg_pass pass);
 

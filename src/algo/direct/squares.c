@@ -1,13 +1,15 @@
 /*
- * forward and grad_input of 3x3 filters of groups of few channels, channels last (direct.h): planes are read as they
- * lie (filter_squares of kernels.h).
+ * 3x3 filters of groups of few channels, channels last (direct.h): planes are read as they lie (filter_squares and
+ * weigh_squares of kernels.h).
  *
  * Lanes are the channels of many groups.  Nothing is copied but the weight.
  */
 #include "../../text.h"
+#include "../parts.h"
 #include "groups_open.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #ifndef __OPTIMIZE_SIZE__
 enum {
@@ -16,6 +18,12 @@ enum {
     LEAST_POSITIONS = 32,
     LINE = 16,      /* channels between packed taps are whole lines */
     MOST_GROUP = 8, /* channels */
+};
+
+/* grad_weight cut into jobs. */
+struct weight_cut {
+    struct cvg_regions regions;
+    int64_t c_count; /* channels of one job, whole groups */
 };
 
 static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
@@ -68,17 +76,20 @@ static void region_job(const struct cvg_job *job, int64_t index)
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    int fit = pass != CVG_GRAD_WEIGHT && s->type == CVG_F32 && !cvg_pairs_of(s) && s->layout == CVG_CHANNELS_LAST &&
-              cvg_are_nine(s, 1);
+    const int weight = pass == CVG_GRAD_WEIGHT;
+    int fit =
+        s->type == CVG_F32 && !cvg_pairs_of(s) && s->layout == CVG_CHANNELS_LAST && cvg_are_nine(s, weight ? 2 : 1);
     for (int i = 1; i < 3; i++)
-        fit &= s->out[i] > 1 && (pass == CVG_FORWARD || cvg_min(s->pad[i], s->pad_end[i]) == 1);
-    return fit && s->G > 1 && s->Cg == s->Kg && s->Cg > 1 && s->Cg <= MOST_GROUP && (s->Cg & (s->Cg - 1)) == 0 &&
-           s->C % 8 == 0;
+        fit &= s->out[i] > 1 && (pass != CVG_GRAD_INPUT || cvg_min(s->pad[i], s->pad_end[i]) == 1);
+    fit &= s->Cg > 1 && s->Cg <= MOST_GROUP && (!weight || s->Cg == MOST_GROUP);
+    return fit && s->G > 1 && s->Cg == s->Kg && (s->Cg & (s->Cg - 1)) == 0 && s->C % 8 == 0;
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
+    if (pass == CVG_GRAD_WEIGHT)
+        return cvg_direct_weight_last.cost(s, pass); /* which has the same bits */
     return x.products / CVG_SQUARES_SHARE + CVG_SQUARES_WRITTEN * x.result;
 }
 
@@ -90,10 +101,71 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->c_count, cut->regions.images * part[0] * part[1] * part[2]);
 }
 
+/* ---- grad_weight, with the regions and parts of weight_last.c ---- */
+
+/* Job: a block of channels and a part of the sum. */
+static void weight_job(const struct cvg_job *job, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_shape *s = t->shape;
+    const struct weight_cut *cut = cvg_state(job);
+    const int64_t blocks = cvg_ceil_div(s->C, cut->c_count), part = index / blocks, group = s->Kg;
+    const int64_t channel = index % blocks * cut->c_count, width = cvg_min(cut->c_count, s->C - channel);
+    const int64_t each = cvg_ceil_div(cut->regions.count, job->work->parts);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    const struct cvg_filters to = cvg_parts_filters(job, part);
+    char *const sums = cvg_own_piece(job, 0);
+    memset(sums, 0, (size_t)(group * 9 * cut->c_count) * t->kernels->size);
+    for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
+        const struct cvg_region r = cvg_region_at(&cut->regions, i);
+        const struct cvg_frame frame = cvg_frame_of(s, 0, &input, r.begin[1], r.begin[2]);
+        for (int64_t p = 0; p < r.images * r.count[0]; p++) {
+            const int64_t n = r.n + p / r.count[0], plane = r.begin[0] + p % r.count[0];
+            t->kernels->weigh_squares(&frame, r.count[1], r.count[2], width, group,
+                                      cvg_view_at(&input, n, channel, plane, 0, 0),
+                                      cvg_view_at(&gradient, n, channel, plane, r.begin[1], r.begin[2]),
+                                      gradient.step[1], gradient.step[2], sums, cut->c_count);
+        }
+    }
+    for (int64_t i = 0; i < width; i++)
+        t->kernels->put_rows(cvg_filter_at(&to, channel + i, 0, 0), to.tap, to.c,
+                             sums + (i % group * 9 * cut->c_count + i / group * group) * to.size, cut->c_count, 9,
+                             group, cvg_parts_finish(job));
+}
+
+static void describe_weight(const struct cvg_work *work, struct cvg_text *w)
+{
+    const struct weight_cut *cut = cvg_state_of(work);
+    cvg_write(w, "planes of groups of few channels as they lie: %" PRId64 " channels a job, parts of the sum: %" PRId64,
+              cut->c_count, work->parts);
+}
+
+static void prepare_weight(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers,
+                           struct cvg_work *work)
+{
+    struct weight_cut *cut = cvg_work_state(work, sizeof *cut);
+    cut->regions = cvg_weight_last_cut(s, kernels, workers, work);
+    cut->c_count = cvg_ceil_div(s->C, LINE) * LINE;
+    for (int64_t next = cut->c_count; next >= LINE && (s->C % next == 0 || s->C % next >= LINE);
+         next = cvg_ceil_div(next / 2, LINE) * LINE) { /* the last block has a line, too */
+        cut->c_count = next;
+        if (next == LINE || cvg_busy(work->parts * cvg_ceil_div(s->C, next), workers))
+            break;
+    }
+    cvg_work_piece(work, s->Kg * 9 * cvg_ceil_div(s->C, LINE) * LINE, kernels->size);
+    cvg_work_phase(work, work->parts * cvg_ceil_div(s->C, cut->c_count), weight_job);
+    cvg_parts_phase(s, work);
+    cvg_work_describe(work, describe_weight);
+}
+
 static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
                     struct cvg_work *work)
 {
     struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
+    if (pass == CVG_GRAD_WEIGHT) {
+        prepare_weight(s, kernels, workers, work);
+        return;
+    }
     *cut = cut_of(s, pass, workers);
     cvg_work_share(work, s->Kg * 9 * cut->row, kernels->size);
     cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);

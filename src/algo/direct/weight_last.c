@@ -60,11 +60,6 @@ struct cut {
     int64_t groups;                /* that a worker does at once, region after region: near in memory */
 };
 
-static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
-{
-    return cvg_panel_tile(kernels, kernels->spread, lanes);
-}
-
 /* How well the microkernel does with so many lanes, in percent, on vectors of 16; next: they are so in the weight. */
 static int64_t suits(int64_t lanes, int next)
 {
@@ -131,6 +126,14 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     return cut;
 }
 
+struct cvg_regions cvg_weight_last_cut(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers,
+                                       struct cvg_work *work)
+{
+    const struct cut cut = cut_of(s, kernels, workers, &work->parts);
+    cvg_parts_share(s, kernels, cvg_parts_most(s, cut.fewest_jobs), work);
+    return cut.regions;
+}
+
 /* As many groups as have room for their sums, if one job is a whole group. */
 static int64_t most_groups(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut)
 {
@@ -147,7 +150,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
 {
     const int64_t positions = cvg_most_positions(&cut->regions), lanes = cvg_panel_lanes(kernels, cut->most_lanes);
     cvg_parts_share(s, kernels, cvg_parts_most(s, cut->fewest_jobs), work);
-    cvg_work_piece(work, positions * panel_tile(kernels, lanes)->lanes, kernels->size);
+    cvg_work_piece(work, positions * cvg_panel_tile(kernels, kernels->spread, lanes)->lanes, kernels->size);
     cvg_work_piece(work, cut->rows_copied ? positions * (cut->most_rows + APART) : 0, kernels->size);
     cvg_work_piece(work, most_groups(s, kernels, cut) * cut->most_rows * cut->taps * lanes, kernels->size);
     cvg_work_piece(work, positions, sizeof(int64_t));
@@ -230,7 +233,8 @@ struct ahead {
 static struct ahead ahead_of(const struct block *block, const struct steps *w, const char *rows, const char *lanes)
 {
     const int64_t size = (int64_t)block->task->kernels->size;
-    const struct cvg_tile *const tile = panel_tile(block->task->kernels, block->lane_count);
+    const struct cvg_tile *const tile =
+        cvg_panel_tile(block->task->kernels, block->task->kernels->spread, block->lane_count);
     struct ahead a = {.lanes_left = w->count[0] * w->lanes[0] * size, .rows_left = w->count[0] * w->rows[0] * size};
     a.lanes = lanes + a.lanes_left;
     a.rows = rows + a.rows_left;
@@ -290,7 +294,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
         rows = block->rows_copied;
     }
     for (int64_t l = 0; l < block->lane_count;) {
-        const struct cvg_tile *tile = panel_tile(kernels, block->lane_count - l);
+        const struct cvg_tile *tile = cvg_panel_tile(kernels, kernels->spread, block->lane_count - l);
         const int copied = cut->copied || tile->lanes > block->lane_count - l;
         if (copied) {
             const int64_t width = cvg_min(tile->lanes, block->lane_count - l);
