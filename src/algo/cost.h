@@ -25,14 +25,12 @@ int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes)
 #define CVG_CHANNELS_PACKED 30.0  /* An element of the weight is packed to panels. */
 #define CVG_CHANNELS_WRITTEN 22.0 /* An element of the result is turned from lanes to rows. */
 
-#define CVG_PIXELS_SHARE 0.43  /* Lanes of pixels with few channels: few sums for each load. */
-#define CVG_PIXELS_TAP 245.0   /* Each tap lengthens the sum, and brings the share up by one part of so many; */
-#define CVG_PIXELS_TAPS 0.2    /* to this at most. */
-#define CVG_PIXELS_STRIDED 0.7 /* The share of strided grad_input, which has many channels here. */
-#define CVG_PIXELS_LAST 0.24   /* The share where pixels lie apart, channels last; */
-#define CVG_PIXELS_APART                                                                                               \
-    80.0                        /* there an element of the source is gathered, for each phase of a strided grad_input. \
-                                 */
+#define CVG_PIXELS_SHARE 0.43   /* Lanes of pixels with few channels: few sums for each load. */
+#define CVG_PIXELS_TAP 245.0    /* Each tap lengthens the sum, and brings the share up by one part of so many; */
+#define CVG_PIXELS_TAPS 0.2     /* to this at most. */
+#define CVG_PIXELS_STRIDED 0.7  /* The share of strided grad_input, which has many channels here. */
+#define CVG_PIXELS_LAST 0.24    /* The share where pixels lie apart, channels last; */
+#define CVG_PIXELS_APART 80.0   /* there each phase of a strided grad_input gathers an element of the source anew. */
 #define CVG_PIXELS_WRITTEN 10.0 /* An element of the result is written as it is. */
 
 #define CVG_DENSE_SHARE 0.72 /* A matrix product on plain memory, whose sums grow in the result. */
