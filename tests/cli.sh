@@ -74,6 +74,8 @@ bad 2 '--import: none.txt: ' info mb2ic64ih28oc64kh3ph1 --import none.txt
 bad 2 '--measure is "1"; a plan that --import reads' info mb2ic64ih28oc64kh3ph1 --import plan.txt --measure 1
 bad 2 '--export is "e.txt"; it writes the plan of one problem' info --export e.txt
 bad 2 '--error-growth is "0"; must be a number of at least 1' info --error-growth 0
+bad 2 'algo[forward] is winograd6; the filter is too large for its points' \
+    info mb1ic1id9007199254740992kd9007199254740991ih3iw3oc1kh3kw3 --algo winograd6
 bad 2 'algo[forward] is winograd6; the filter moves by more than one element' info mb1ic3ih8oc4kh3sh2ph1 --algo winograd6
 bad 2 '--algo is "direct"; --check-planner times all' bench mb1ic3ih8oc4kh3ph1 --check-planner --algo direct
 rm -f plan.txt

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { MOST_PLANES = 64 }; /* of a filter: each takes its own tiles */
+
 /* Of costs. */
 enum {
     LANES = 8,            /* channels are transformed in vectors of as many, */
@@ -23,7 +25,8 @@ static const char *refuses(const struct cvg_algorithm *self, const struct cvg_sh
         if (i && s->dilation[i] != 1 && s->filter[i] > 1)
             return "the filter has gaps";
     }
-    if (!cvg_winograd_split(self->points, s->filter[1]) || !cvg_winograd_split(self->points, s->filter[2]))
+    if (s->filter[0] > MOST_PLANES || !cvg_winograd_split(self->points, s->filter[1]) ||
+        !cvg_winograd_split(self->points, s->filter[2]))
         return "the filter is too large for its points";
     return s->filter[1] * s->filter[2] == 1 ? "the filter has one element along rows and columns" : NULL;
 }
