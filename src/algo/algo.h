@@ -68,6 +68,12 @@ static inline double cvg_growth(const struct cvg_algorithm *algorithm, const str
  */
 void cvg_grad_bias_sums(const struct cvg_job *job, int64_t channel);
 
+/*
+ * Of the products of a destination and a tap along the first so many axes, how many percent do not fall on padding.
+ * Planes that are all padding are left out by every form, rows and columns by some.
+ */
+int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes);
+
 /* How a plan works, for people; builds for size do not say. */
 static inline void cvg_work_describe(struct cvg_work *work,
                                      void (*describe)(const struct cvg_work *, struct cvg_text *))

@@ -1,5 +1,5 @@
 /* What costs of several algorithms are made of. */
-#include "cost.h"
+#include "algo.h"
 
 enum { MOST_TAPS = 256 }; /* along an axis: more are rare, and long to count */
 

@@ -6,14 +6,6 @@
 #ifndef CVG_COST_H
 #define CVG_COST_H
 
-#include "../tensor/task.h"
-
-/*
- * Of the products of a destination and a tap along the first so many axes, how many percent do not fall on padding.
- * Planes that are all padding are left out by every form, rows and columns by some.
- */
-int64_t cvg_inside_share(const struct cvg_shape *shape, cvg_pass pass, int axes);
-
 /* ---- direct ---- */
 
 #define CVG_DIRECT_CALL 20000.0 /* A call takes as long as so many: plans, threads, tables. */

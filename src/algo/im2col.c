@@ -259,13 +259,16 @@ static void begin_image(const struct piece *x, int64_t n, int64_t channel, int64
     if (t->finish.accumulate)
         return;
     if (cvg_view_last(v)) {
+        static const double zeros[32]; /* of any type */
         const int64_t rows = cvg_view_is_line(v) ? 1 : s->in[0] * s->in[1];
-        const struct cvg_finish finish = {.scale = 1,
-                                          .bias = t->finish.bias ? cvg_at(t, t->finish.bias, channel) : NULL};
-        memset(x->lanes, 0, (size_t)channels * t->kernels->size);
+        const int64_t end = channel + channels, most = (int64_t)(sizeof zeros / t->kernels->size);
         for (int64_t row = 0; row < rows; row++)
-            t->kernels->put_lanes(cvg_view_at(v, n, channel, row / s->in[1], row % s->in[1], 0), v->step[2], x->lanes,
-                                  0, (int)channels, s->in_size / rows, &finish);
+            for (int64_t c = channel; c < end; c += most) {
+                const struct cvg_finish finish = {.scale = 1,
+                                                  .bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : NULL};
+                t->kernels->put_lanes(cvg_view_at(v, n, c, row / s->in[1], row % s->in[1], 0), v->step[2], zeros, 0,
+                                      (int)cvg_min(most, end - c), s->in_size / rows, &finish);
+            }
         return;
     }
     for (int64_t c = channel; c < channel + channels; c++) {
