@@ -53,7 +53,7 @@ MUTANTS = [
     ("algo/direct/depthwise.c", "memset(boxes, 0, (size_t)(together * each * size));", "memset(boxes, 0, (size_t)(each * size));", "a stale box for the images after the first"),
     ("algo/direct/planes.c", "groups = M == 1 ? cvg_min(end - i, s->G - g) : 1;", "groups = M == 1 ? end - i : 1;", "planes of the next image have filters behind the last one"),
     ("kernels/body_frames.h", "v_splat(w[f->weight_next])", "v_splat(w[0])", "both planes of a pair have the first one's filter"),
-    ("kernels/body_nine.h", "w.ends = i + now > inner;", "w.ends = 0;", "a column behind the last one is weighed"),
+    ("kernels/body_nine.h", "w->ends = i + now > inner;", "w->ends = 0;", "a column behind the last one is weighed"),
     ("kernels/body_squares.h", "at[i] = i / group * group;", "at[i] = 0;", "all groups pick the channels of the first one"),
     ("algo/direct/squares.c", "back ? s->out[i + 1] - end - pad : begin - pad", "begin - pad", "grad_input of groups begins where forward does"),
     ("tensor/window.c", "w.step[i] = source->step[i] * regions->shape->stride[i];", "w.step[i] = source->step[i];", "places of a stride are read one beside the other"),

@@ -256,32 +256,23 @@ static void begin_image(const struct piece *x, int64_t n, int64_t channel, int64
     const struct cvg_task *t = x->task;
     const struct cvg_shape *s = t->shape;
     const struct cvg_view *v = &x->image;
+    static const double zeros[32]; /* of any type */
+    const int last = cvg_view_last(v);
+    const int64_t end = channel + channels, most = last ? (int64_t)(sizeof zeros / t->kernels->size) : 1;
+    const int64_t rows = cvg_view_is_line(v) ? 1 : s->in[0] * s->in[1], count = s->in_size / rows;
     if (t->finish.accumulate)
         return;
-    if (cvg_view_last(v)) {
-        static const double zeros[32]; /* of any type */
-        const int64_t rows = cvg_view_is_line(v) ? 1 : s->in[0] * s->in[1];
-        const int64_t end = channel + channels, most = (int64_t)(sizeof zeros / t->kernels->size);
-        for (int64_t row = 0; row < rows; row++)
-            for (int64_t c = channel; c < end; c += most) {
-                const struct cvg_finish finish = {.scale = 1,
-                                                  .bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : NULL};
-                t->kernels->put_lanes(cvg_view_at(v, n, c, row / s->in[1], row % s->in[1], 0), v->step[2], zeros, 0,
-                                      (int)cvg_min(most, end - c), s->in_size / rows, &finish);
-            }
-        return;
-    }
-    for (int64_t c = channel; c < channel + channels; c++) {
-        static const double zero = 0; /* of any type */
-        const struct cvg_finish finish = {.bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : &zero};
-        if (v->step[2] == 1 && !t->finish.bias && cvg_view_is_line(v))
-            memset(cvg_view_at(v, n, c, 0, 0, 0), 0, (size_t)s->in_size * t->kernels->size);
-        else if (cvg_view_is_line(v))
-            t->kernels->put(cvg_view_at(v, n, c, 0, 0, 0), v->step[2], &zero, 0, s->in_size, &finish);
-        else
-            for (int64_t row = 0; row < s->in[0] * s->in[1]; row++)
-                t->kernels->put(cvg_view_at(v, n, c, row / s->in[1], row % s->in[1], 0), v->step[2], &zero, 0, s->in[2],
-                                &finish);
+    for (int64_t c = channel; c < end; c += most) {
+        const struct cvg_finish finish = {.scale = 1, .bias = t->finish.bias ? cvg_at(t, t->finish.bias, c) : NULL};
+        for (int64_t row = 0; row < rows; row++) {
+            char *const to = cvg_view_at(v, n, c, row / s->in[1], row % s->in[1], 0);
+            if (last)
+                t->kernels->put_lanes(to, v->step[2], zeros, 0, (int)cvg_min(most, end - c), count, &finish);
+            else if (finish.bias)
+                t->kernels->put(to, 1, zeros, 0, count, &finish);
+            else
+                memset(to, 0, (size_t)count * t->kernels->size);
+        }
     }
 }
 

@@ -101,7 +101,7 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #include "body_nine.h"
 #if defined(FRAMES) && defined(V_PICK)
 #define SQUARES_PICK
-#ifdef NARROW_KERNELS /* wide vectors: half as many lanes pick too often */
+#ifdef NARROW_KERNELS /* with half as many lanes picking takes longer than it saves */
 #define WEIGH_SQUARES
 #endif
 #include "body_squares.h"

@@ -104,6 +104,16 @@ static void weigh_nine_rest(int64_t left, const struct weighed_rows *w, const re
 }
 #endif
 
+/* Turns to the columns of the gradient from i on, at most so many; inner: those before what is outside. */
+INLINE int64_t weigh_nine_columns(struct weighed_rows *w, int64_t i, int64_t count, int64_t most, int64_t inner)
+{
+    const int64_t now = count - i <= most ? count - i : most;
+    w->begins = i == 0 && w->frame->first[1] < 0;
+    w->ends = i + now > inner;
+    w->inner = now - w->begins - w->ends;
+    return now;
+}
+
 static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *src,
                        const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap)
 {
@@ -119,10 +129,7 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
             w.row = f->first[0] + r * f->step[0];
             w.rows = rows - r < lines ? rows - r : lines;
             for (int64_t i = 0, now; i < count; i += now) {
-                now = count - i <= most ? count - i : most;
-                w.begins = i == 0 && f->first[1] < 0;
-                w.ends = i + now > inner;
-                w.inner = now - w.begins - w.ends;
+                now = weigh_nine_columns(&w, i, count, most, inner);
                 const real *const g = (const real *)gradient + r * gradient_row + i * gradient_step;
                 const real *const s = (const real *)src + i * step * f->column;
                 int64_t l = begin;

@@ -145,10 +145,7 @@ static void weigh_squares(const struct cvg_frame *f, int64_t rows, int64_t count
     for (int64_t r = 0; r < rows; r++) {
         w.row = f->first[0] + r * f->step[0];
         for (int64_t i = 0, now; i < count; i += now) {
-            now = count - i <= most ? count - i : most;
-            w.begins = i == 0 && f->first[1] < 0;
-            w.ends = i + now > inner;
-            w.inner = now - w.begins - w.ends;
+            now = weigh_nine_columns(&w, i, count, most, inner);
             const real *const g = (const real *)gradient + r * gradient_row + i * gradient_step;
             const real *const s = (const real *)src + i * step * f->column;
             for (int64_t l = 0; l < width; l += VW) {

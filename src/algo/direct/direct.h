@@ -56,8 +56,8 @@ enum { CVG_FEW_CHANNELS = 6 };
 enum { CVG_FEW_ROWS = 4 };
 
 extern const struct cvg_form cvg_direct_channels, cvg_direct_pixels, cvg_direct_dense, cvg_direct_depthwise,
-    cvg_direct_planes, cvg_direct_squares;                                               /* forward, grad_input */
-extern const struct cvg_form cvg_direct_groups;                                          /* all passes */
+    cvg_direct_planes;                                                                   /* forward, grad_input */
+extern const struct cvg_form cvg_direct_groups, cvg_direct_squares;                      /* all passes */
 extern const struct cvg_form cvg_direct_weight_last, cvg_direct_weight, cvg_direct_dots; /* grad_weight */
 
 /* How weight_last.c cuts grad_weight: regions, and parts of the sum, for which it shares memory. */

@@ -320,9 +320,8 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     if (s->layout == CVG_CHANNELS_LAST) {
         const double strides = (double)s->stride[0] * (double)s->stride[1] * (double)s->stride[2];
-        const double phases = pass == CVG_GRAD_INPUT ? strides : 1;
         return x.all / CVG_PIXELS_LAST + CVG_PIXELS_WRITTEN * x.result +
-               CVG_PIXELS_APART * (pass == CVG_GRAD_INPUT ? phases * x.written : x.read);
+               CVG_PIXELS_APART * (pass == CVG_GRAD_INPUT ? strides * x.written : x.read);
     }
     const double taps = fmin(CVG_PIXELS_TAPS, (double)s->filter_size / CVG_PIXELS_TAP);
     const int many = x.steps > 0 && cvg_gather_of(s, pass).M > MOST_CHANNELS;

@@ -26,6 +26,9 @@ struct weight_cut {
     int64_t c_count; /* channels of one job, whole groups */
 };
 
+/* Half a block of channels, in whole lines. */
+static int64_t half_of(int64_t channels) { return cvg_ceil_div(channels / 2, LINE) * LINE; }
+
 static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     const int gradient = pass == CVG_GRAD_INPUT;
@@ -33,7 +36,7 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int wo
     cut.regions = cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C)));
     cut.c_count = cut.row = cvg_ceil_div(s->C, LINE) * LINE;
     while (cut.c_count > LINE && !cvg_busy(cut.regions.count * cut.c_blocks, workers)) {
-        cut.c_count = cvg_ceil_div(cut.c_count / 2, LINE) * LINE;
+        cut.c_count = half_of(cut.c_count);
         cut.c_blocks = cvg_ceil_div(s->C, cut.c_count);
     }
     return cut;
@@ -146,12 +149,9 @@ static void prepare_weight(const struct cvg_shape *s, const struct cvg_kernels *
     struct weight_cut *cut = cvg_work_state(work, sizeof *cut);
     cut->regions = cvg_weight_last_cut(s, kernels, workers, work);
     cut->c_count = cvg_ceil_div(s->C, LINE) * LINE;
-    for (int64_t next = cut->c_count; next >= LINE && (s->C % next == 0 || s->C % next >= LINE);
-         next = cvg_ceil_div(next / 2, LINE) * LINE) { /* the last block has a line, too */
-        cut->c_count = next;
-        if (next == LINE || cvg_busy(work->parts * cvg_ceil_div(s->C, next), workers))
-            break;
-    }
+    while (cut->c_count > LINE && !cvg_busy(work->parts * cvg_ceil_div(s->C, cut->c_count), workers) &&
+           s->C % half_of(cut->c_count) != LINE / 2) /* the last block has a line, too */
+        cut->c_count = half_of(cut->c_count);
     cvg_work_piece(work, s->Kg * 9 * cvg_ceil_div(s->C, LINE) * LINE, kernels->size);
     cvg_work_phase(work, work->parts * cvg_ceil_div(s->C, cut->c_count), weight_job);
     cvg_parts_phase(s, work);
