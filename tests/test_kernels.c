@@ -54,11 +54,11 @@ static struct offsets offsets_of(int lanes, struct random *random)
     return o;
 }
 
-/* A finish that halves, with base 0 none, 1 a bias, 2 the old value. */
+/* A finish that halves, with base 0 none, 1 a bias, 2 the old value; whole lines may be streamed. */
 static const struct cvg_finish *finish_of(const void *bias, int base)
 {
     static struct cvg_finish finish;
-    finish = (struct cvg_finish){.scale = 0.5, .bias = base == 1 ? bias : NULL, .accumulate = base == 2};
+    finish = (struct cvg_finish){.scale = 0.5, .bias = base == 1 ? bias : NULL, .accumulate = base == 2, .streams = 1};
     return &finish;
 }
 
@@ -210,12 +210,13 @@ static void check_turn(struct space *s, int lanes, int step, struct random *rand
                 check(good, "%s %s: put_lanes of %d x %d from %d lanes, base %d", k->isa, type_name(k->type), width,
                       count, lanes, base);
             }
+            const int apart = width % 2 || width > 128 ? 41 : 48; /* rows; the latter may be whole lines */
             for (int base = 0; base < 3; base++) {
                 memcpy(s->acc.data, s->old.data, MOST * k->size);
-                k->unturn(s->acc.data, 41, s->a.data, step, width, count, finish_of(s->b.data, base));
+                k->unturn(s->acc.data, apart, s->a.data, step, width, count, finish_of(s->b.data, base));
                 good = 1;
                 for (int64_t at = 0; at < MOST; at++) {
-                    const int64_t l = at / 41, i = at % 41;
+                    const int64_t l = at / apart, i = at % apart;
                     double want = array_get(&s->old, at);
                     if (l < width && i < count)
                         want = 0.5 * array_get(&s->a, i * step + l) + (base == 1   ? array_get(&s->b, l)

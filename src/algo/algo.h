@@ -56,6 +56,13 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
                                    : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg) * (double)s->filter_size;
 }
 
+/* Whether no near cache holds the result of forward or grad_input. */
+static inline int cvg_is_far(const struct cvg_shape *s, cvg_pass pass)
+{
+    enum { FAR = 3 << 19 }; /* elements */
+    return cvg_times(s->N, pass == CVG_FORWARD ? s->K * s->out_size : s->C * s->in_size) >= FAR;
+}
+
 /* How much larger than by direct sums an algorithm's error is likely to be. */
 static inline double cvg_growth(const struct cvg_algorithm *algorithm, const struct cvg_shape *shape, cvg_pass pass)
 {

@@ -12,6 +12,7 @@
  *   vmask v_mask v_load_mask v_even v_ordered v_zip  for FRAMES: some lanes, and every other
  *   tvec, TW           the vector in which blocks are turned
  *   t_load t_store t_splat t_mul t_add t_even t_odd t_zip
+ *   STREAMS t_stream   whether lines may be written past the caches, and how
  *   t_load_turned      TC columns of TW rows, which lie step apart
  *   ROWS_1 .. ROWS_12  the most rows of a tile 1 .. 12 vectors wide, cut to CVG_TILE_ROWS: the
  *                      sums, and the smaller of rows and vectors, and one more, must fit in
@@ -91,6 +92,7 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #include "body_tiles.h"
 
 #include "body_dots.h"
+#include "body_rows.h"
 #include "body_planes.h"
 #ifdef FRAMES
 #include "body_frames.h"

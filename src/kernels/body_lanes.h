@@ -107,7 +107,8 @@ INLINE void filter_results(const int results, int64_t width, const struct cvg_te
         filter_block(results, VW, terms, weight + l, src + l, src_step, dst + l, dst_step, bias + l, f);
 #ifdef NARROW_KERNELS
     if (width - l == NARROW_KERNELS.vector) {
-        const struct cvg_finish finish = {f->scale, f->biased ? bias + l : NULL, f->accumulate};
+        const struct cvg_finish finish = {
+            .scale = f->scale, .bias = f->biased ? bias + l : NULL, .accumulate = f->accumulate};
         NARROW_KERNELS.filter_lanes(1, results, width - l, terms, weight + l, src + l, 0, src_step, dst + l, 0,
                                     dst_step, &finish);
         return;

@@ -60,6 +60,8 @@ typedef vec tvec;
 static inline tvec t_splat(real x) { return v_splat(x); }
 static inline tvec t_load(const real *p) { return v_load(p); }
 static inline void t_store(real *p, tvec v) { v_store(p, v); }
+enum { STREAMS = 0 };
+static inline void t_stream(real *p, tvec v) { t_store(p, v); }
 static inline tvec t_mul(tvec a, tvec b) { return a * b; }
 static inline tvec t_add(tvec a, tvec b) { return a + b; }
 

@@ -27,6 +27,10 @@ static inline void t_store(real *p, tvec v)
         _mm256_storeu_pd((double *)p, (__m256d)v);
 }
 
+/* To memory past the caches; p is aligned. */
+enum { STREAMS = IS_FLOAT };
+static inline void t_stream(real *p, tvec v) { _mm256_stream_ps((float *)(void *)p, (__m256)v); }
+
 static inline tvec t_mul(tvec a, tvec b) { return a * b; }
 static inline tvec t_add(tvec a, tvec b) { return a + b; }
 

@@ -1,6 +1,9 @@
 #include "parallel.h"
 
 #include <stdatomic.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -51,6 +54,9 @@ static void work(void *context, int worker)
     int64_t job;
     while ((job = atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed)) < crew->jobs)
         crew->run(crew->context, job, worker);
+#ifdef __SSE2__
+    _mm_sfence(); /* what went past the caches is there for all */
+#endif
 }
 
 void cvg_parallel(const struct cvg_threads *threads, int workers, int64_t jobs,

@@ -32,11 +32,10 @@ enum {
     WINDOW_POSITIONS = 256,  /* of a window of halves or of places */
     LEAST_CHANNELS = 32,
     GROUPS = 16,          /* of one job, at most */
-    FAR_RESULT = 3 << 19, /* elements of a result, and of a source, that no near cache holds */
-    FAR_SOURCE = 3 << 17,
-    CLASS = 12, /* destinations that a class must have, on average */
-    TALL = 12,  /* rows of a tile that has not registers for as many addresses */
-    SOON = 28,  /* destinations further on, the source is asked for */
+    FAR_SOURCE = 3 << 17, /* elements of a source that no near cache holds */
+    CLASS = 12,           /* destinations that a class must have, on average */
+    TALL = 12,            /* rows of a tile that has not registers for as many addresses */
+    SOON = 28,            /* destinations further on, the source is asked for */
 };
 
 /* One pass, cut into jobs, which does not change the order of the sums. */
@@ -125,8 +124,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     if (!copied)
         cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
     cut.in_result = last && !cvg_is_half(s->type);
-    cut.claims = CVG_FAST && cut.in_result &&
-                 cvg_times(s->N, cut.view.gradient ? s->C * s->in_size : s->K * s->out_size) >= FAR_RESULT;
+    cut.claims = CVG_FAST && cut.in_result && cvg_is_far(s, pass);
     cut.lanes = widens && last;
     cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
     cut.ahead = CVG_FAST && cut.in_place && s->filter_size == 1 &&

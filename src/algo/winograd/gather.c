@@ -39,6 +39,7 @@ struct cut {
     int64_t together, reads;            /* source channels read at a time; all, with sub-filters, in so many reads */
     int64_t written;                    /* channels of a block written at a time: */
     int wide;                           /* all, as they are neighbours, but a row of tiles */
+    int streams;                        /* a result that no near cache holds */
     struct cvg_winograd_planes source, sums; /* of one group of runs */
     int64_t groups;                          /* of one round, one for each worker */
 };
@@ -103,6 +104,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.weight_block = cut.w.points * cut.weight_plane;
     cut.together = cvg_winograd_together(s, kernels);
     cut.wide = s->layout == CVG_CHANNELS_LAST;
+    cut.streams = CVG_FAST && cvg_is_far(s, pass);
     cut.written = cut.wide ? cut.m_count : vector;
     cut.reads = cut.w.subs * cvg_ceil_div(cut.sub_step, cut.together);
     return cut;
@@ -319,7 +321,8 @@ static void write_rows(const struct piece *p, const struct cvg_winograd_run *run
                                    out + (row * mh * inside * lanes + lane) * size, between);
 
     const struct cvg_view result = cvg_view_result(t, cut->view.gradient);
-    const struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);
+    struct cvg_finish finish = cvg_finish_of(t, g * cut->view.M + m);
+    finish.streams = cut->streams;
     cvg_write_lanes(&result, kernels, run->n, g * cut->view.M + m, width, (const int64_t[3]){run->plane, line, column},
                     (const int64_t[3]){1, lines, inside}, (int)lanes, out, &finish);
 }
