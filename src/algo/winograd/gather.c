@@ -14,6 +14,7 @@
 
 enum {
     BLOCK = 64,             /* destination channels of one job, at most */
+    TOGETHER = 32,          /* source channels that are read at a time, channels last */
     SUM_BYTES = 384,        /* source channels between two stores of a sum: 96 in f32, about */
     FEW = 16,               /* source channels whose weights are transformed at a time */
     WEIGHT_BYTES = 1 << 20, /* a smaller transformed weight stays near, so that */
@@ -102,7 +103,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.l_blocks = cvg_ceil_div(cut.terms, cut.l_count);
     cut.weight_plane = (cut.l_count * cut.m_count / line | 1) * line + 2 * line;
     cut.weight_block = cut.w.points * cut.weight_plane;
-    cut.together = cvg_winograd_together(s, kernels);
+    cut.together = cvg_winograd_together(s, kernels, TOGETHER);
     cut.wide = s->layout == CVG_CHANNELS_LAST;
     cut.streams = CVG_FAST && cvg_is_far(s, pass);
     cut.written = cut.wide ? cut.m_count : vector;

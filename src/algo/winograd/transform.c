@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-enum { NEAR_BYTES = 256 }; /* between neighbours of a source, channels last */
+enum {
+    NEAR_BYTES = 256, /* between neighbours of a source, channels last */
+    WIDE = 32,        /* channels that a window of all rows of a run has, at most */
+};
 
 static struct cvg_points map_of(enum cvg_points_kind kind, int in, int out, const double matrix[CVG_POINTS][CVG_POINTS],
                                 int transposed, const struct cvg_kernels *kernels, void *room)
@@ -36,18 +39,17 @@ static int64_t columns_of(const struct cvg_winograd *w, int64_t columns, int bor
     return columns * w->axis[1].m + (borders ? w->axis[1].r - 1 : 0);
 }
 
-int64_t cvg_winograd_together(const struct cvg_shape *s, const struct cvg_kernels *kernels)
+int64_t cvg_winograd_together(const struct cvg_shape *s, const struct cvg_kernels *kernels, int64_t most)
 {
-    enum { TOGETHER = 32 };
-    return s->layout == CVG_CHANNELS_LAST ? cvg_ceil_div(TOGETHER, kernels->vector) * kernels->vector : kernels->vector;
+    return s->layout == CVG_CHANNELS_LAST ? cvg_ceil_div(most, kernels->vector) * kernels->vector : kernels->vector;
 }
 
 int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels, int64_t read,
                              int64_t written)
 {
-    const int64_t columns = columns_of(w, w->segment, 1), lines = lines_of(w, w->rows, 1);
-    /* The window; what it is turned from, or to, if that has no borders; one row of tiles between. */
-    return cvg_max(columns * lines * 2 * read, (w->axis[0].m * columns + w->axis[1].m) * written) +
+    const int64_t columns = columns_of(w, w->segment, 1), lines = lines_of(w, read > WIDE ? 1 : w->rows, 1);
+    /* The window, or what is written; one row of tiles between. */
+    return cvg_max(columns * lines * read, (w->axis[0].m * columns + w->axis[1].m) * written) +
            w->axis[0].n * (columns + w->segment * w->axis[1].n) * kernels->vector;
 }
 
@@ -111,10 +113,10 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     const struct cvg_winograd_map map = {first ? maps[0].spread_input : maps[0].evaluate_output,
                                          first ? maps[1].spread_input : maps[1].evaluate_output};
     const struct cvg_winograd_steps write = {planes->row, w->axis[1].n * planes->plane, planes->plane};
-    /* Neighbours that are near are read where they lie, a row of tiles at a time, but at the border. */
+    /* Neighbours that are near are read where they lie, but at the border.  They and wide ones: by rows of tiles. */
     const int near = CVG_FAST && cvg_view_last(from) && from->step[2] * size <= NEAR_BYTES && width == lanes &&
                      !cvg_is_half(from->type) && corner[0] >= 0 && corner[0] < from->extent[0];
-    const int64_t rows = near ? 1 : run->tiles[0], lines = lines_of(w, rows, borders), m = w->axis[1].m;
+    const int64_t rows = near || lanes > WIDE ? 1 : run->tiles[0], lines = lines_of(w, rows, borders), m = w->axis[1].m;
     char *const window = scratch, *const room = window + lines * columns * lanes * size;
     for (int64_t row = 0; row < run->tiles[0]; row++) {
         struct cvg_winograd_steps read = {m * lanes, columns * lanes, lanes};

@@ -95,7 +95,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
     cvg_work_piece(work, w->group_tiles, sizeof(int64_t));
     cvg_work_piece(work, cut->c_most, sizeof(int64_t));
-    cvg_work_piece(work, cvg_max(back, cvg_winograd_scratch(w, kernels, cvg_winograd_together(s, kernels), 0)),
+    cvg_work_piece(work, cvg_max(back, cvg_winograd_scratch(w, kernels, cvg_winograd_together(s, kernels, BLOCK), 0)),
                    kernels->size);
 }
 
@@ -167,7 +167,7 @@ static void to_points(const struct piece *p, int64_t first, int64_t index, int g
     const struct cvg_task *t = p->task;
     const struct cut *cut = &p->state->cut;
     const struct cvg_shape *s = t->shape;
-    const int64_t together = cvg_winograd_together(s, t->kernels);
+    const int64_t together = cvg_winograd_together(s, t->kernels, BLOCK);
     const int64_t count = gradient ? p->k_count : p->c_count;
     const struct cvg_winograd_run run = cvg_winograd_run_at(&p->w, first, index);
     const int64_t channel = gradient ? p->g * s->Kg + p->k : p->g * s->Cg + p->c;

@@ -129,8 +129,8 @@ struct cvg_winograd_range cvg_winograd_subs_of(const struct cvg_winograd *w, int
 /* Counts runs anew, after a change of planes. */
 void cvg_winograd_count(struct cvg_winograd *w, int64_t images);
 
-/* Channels that are read at a time, in whole vectors: channels last as many as are neighbours in memory. */
-int64_t cvg_winograd_together(const struct cvg_shape *shape, const struct cvg_kernels *kernels);
+/* Channels that are read at a time, in whole vectors: channels last, where they are neighbours, about so many. */
+int64_t cvg_winograd_together(const struct cvg_shape *shape, const struct cvg_kernels *kernels, int64_t most);
 
 /* Elements of scratch that transforms need: of a run of so many channels that are read, or a row that is written. */
 int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kernels *kernels, int64_t read,
