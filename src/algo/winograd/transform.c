@@ -116,7 +116,8 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
     /* Neighbours that are near are read where they lie, but at the border.  They and wide ones: by rows of tiles. */
     const int near = CVG_FAST && cvg_view_last(from) && from->step[2] * size <= NEAR_BYTES && width == lanes &&
                      !cvg_is_half(from->type) && corner[0] >= 0 && corner[0] < from->extent[0];
-    const int64_t rows = near || lanes > WIDE ? 1 : run->tiles[0], lines = lines_of(w, rows, borders), m = w->axis[1].m;
+    const int64_t rows = near || lanes > WIDE ? 1 : run->tiles[0];
+    const int64_t lines = lines_of(w, rows, borders), m = w->axis[1].m;
     char *const window = scratch, *const room = window + lines * columns * lanes * size;
     for (int64_t row = 0; row < run->tiles[0]; row++) {
         struct cvg_winograd_steps read = {m * lanes, columns * lanes, lanes};
@@ -132,7 +133,7 @@ void cvg_winograd_to_points(const struct cvg_winograd *w, const struct cvg_winog
                                   (const int64_t[3]){1, lines, columns}, (int)lanes, 0, window);
         }
         for (int64_t lane = 0; lane < lanes; lane += vector)
-            transform(kernels, &map, run->tiles[1], &read, at + lane * size, &there, &write,
+            transform(kernels, &map, run->tiles[1], &read, at + lane * size, CVG_FAST ? &there : NULL, &write,
                       (char *)to + (row * run->tiles[1] * planes->row + lane) * size, room);
     }
 }
