@@ -128,9 +128,9 @@ MUTANTS = [
     ("algo/winograd/gather.c", "    return (struct piece){job, job->task, cvg_state(job), scratch_of(job)};", "    static struct cvg_job first; first = *job; first.worker = 0;\n    return (struct piece){job, job->task, cvg_state(job), scratch_of(&first)};", "a racy sum: all threads share one scratch"),
     ("algo/winograd/weight.c", "multiply(&p, cvg_winograd_tiles(w, first, last), first == begin);", "multiply(&p, cvg_winograd_tiles(w, first, last), first == 0);", "parts after the first begin with a stale sum"),
     ("algo/winograd/weight.c", "end = s->N * (part + 1) / parts * w->image_runs;", "end = (s->N * part / parts + s->N / parts) * w->image_runs;", "images that the parts do not divide are left out"),
+    ("algo/winograd/transform.c", "y < rows.out && end - first < width", "y < rows.out && end < width && end - first < width", "columns before an image that is read in place are not zeros"),
     # Kernels
     ("kernels/body_squares.h", "memcpy(to + t * sums_tap, own + t * VW + HALF, HALF * sizeof(real));", "memcpy(to + t * sums_tap - HALF, own + t * VW, VW * sizeof(real));", "sums of half a vector's neighbours are added up twice"),
-    ("algo/winograd/transform.c", "y < rows.out && end - first < width", "y < rows.out && end < width && end - first < width", "columns before an image that is read in place are not zeros"),
     ("kernels/body_rows.h", "s + (at + h * TW) * lanes + l, lanes);", "s + at * lanes + l, lanes);", "a streamed line is its first half, twice"),
     ("kernels/body_rows.h", "% LINE == 0 && step * (int64_t)sizeof(real) % LINE == 0 &&", "% LINE == 0 &&", "lines are streamed to places that are not aligned"),
     ("kernels/body_tiles.h", "const int64_t *const a_end = terms->a + terms->count,", "const int64_t *const a_end = terms->a + terms->count - (terms->count > 64),", "long sums lose their last product"),

@@ -103,7 +103,7 @@ struct cvg_points {
 /*
  * What becomes of finished sums that are written: base + (scale * sum), each operation rounded, where base is the
  * bias, or with accumulate the old value, or neither (bias is NULL).  With streams, put_lanes() and unturn() may write
- * whole lines of the cache straight to memory, past the caches: they have them not, nor will anybody read them soon.
+ * whole lines of the cache straight to memory, past the caches, for which the result is too large.
  */
 struct cvg_finish {
     double scale;

@@ -48,7 +48,7 @@ int64_t cvg_winograd_scratch(const struct cvg_winograd *w, const struct cvg_kern
                              int64_t written)
 {
     const int64_t columns = columns_of(w, w->segment, 1), lines = lines_of(w, read > WIDE ? 1 : w->rows, 1);
-    /* The window (a few left-over channels of all rows, up to 4, are no more); or what is written; a row between. */
+    /* The window, in which WIDE channels of all rows, at most 4, fit too; or what is written; a row between. */
     return cvg_max(columns * lines * read, (w->axis[0].m * columns + w->axis[1].m) * written) +
            w->axis[0].n * (columns + w->segment * w->axis[1].n) * kernels->vector;
 }
