@@ -5,9 +5,10 @@
  *   destination[m][pixel] = sum over l of weight[m][l] * source[l][source of pixel]
  *
  * Lanes are pixels, tile rows are channels m.  Sums grow in the destination itself, but for the
- * pixels that are left over when a plane is no multiple of the narrowest vector.  A job copies
- * its part of the source to panels of [l][lane]: read in place, its channels lie pages apart.
- * The weight is packed once, to panels of [l][row].
+ * pixels that are left over when a plane is no multiple of the narrowest vector.  The source is read
+ * in place, and what is read next is asked for meanwhile, as its channels lie pages apart.  With
+ * stride, a job copies its part of the source to panels of [l][lane]; so are pixels that are left
+ * over.  The weight is packed once, to panels of [l][row].
  *
  * With stride, a job of grad_input has whole rows of the gradient, and spreads its sums among
  * zeros.
@@ -21,12 +22,14 @@
 enum {
     LEAST_PLANE = 96,   /* pixels: fewer leave too much of the last vector unused */
     LANES = 16,         /* pixels, up to which planes are filled up, about */
-    MOST_PLANE = 800,   /* pixels of a plane that may as well be read in place: */
+    MOST_PLANE = 400,   /* pixels of a plane that lanes of channels may be better for: */
     NEAR_CHANNELS = 96, /* so many channels at least, which */
     SAME_SETS = 256,    /* bytes, whose multiples apart, meet in few sets of the cache, */
     PIXELS = 288,       /* of one job, at most */
     AHEAD = 2,          /* channels to prefetch while one is copied */
-    TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about */
+    TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about, */
+    NEAR_TERMS = 128,   /* and so many channels in place */
+    LINE_BYTES = 64,    /* of the cache */
 };
 
 /* Sizes of a job, the best first: pixels in whole tiles of 16, 32, 48 and 96, and about m. */
@@ -44,6 +47,7 @@ struct cut {
     int64_t jobs;
     int64_t weight_size; /* elements of one group's packed weight */
     int spreads;         /* sums among zeros */
+    int in_place;        /* the source is read where it lies */
 };
 
 /* Channels m of a job, whole panels of rows, of about so many. */
@@ -69,26 +73,29 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
         cut.pixel_blocks = cvg_ceil_div(s->out_size, cut.pixels);
         cut.jobs = cvg_times(cvg_times(s->N * s->G, cut.pixel_blocks), cut.m_blocks);
     }
+    cut.in_place = CVG_FAST && (cut.view.gradient || s->in_size == s->out_size);
     const int64_t fit = TILE_BYTES / (tile->lanes * (int64_t)kernels->size);
-    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, fit));
+    const int64_t most = cut.in_place ? cvg_min(fit, NEAR_TERMS) : fit;
+    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, most));
     cut.weight_size = cvg_times(cvg_ceil_div(M, cut.rows) * cut.rows, cut.view.L);
     return cut;
 }
 
 /* Pieces of a worker's scratch. */
-enum { PANELS, REST, BLOCK, A, B, ZEROS };
+enum { PANELS, REST, BLOCK, A, B, THERE, ZEROS };
 
 struct scratch {
     char *panels;   /* of the source */
     char *rest;     /* sums of pixels left over */
     char *block;    /* sums of one job, when they are added to the result */
     int64_t *a, *b; /* of each l: its weight; for each tile, its source in a panel */
+    int64_t *there; /* and its source in place */
 };
 
 static struct scratch scratch_of(const struct cvg_job *job)
 {
     return (struct scratch){cvg_own_piece(job, PANELS), cvg_own_piece(job, REST), cvg_own_piece(job, BLOCK),
-                            cvg_own_piece(job, A), cvg_own_piece(job, B)};
+                            cvg_own_piece(job, A),      cvg_own_piece(job, B),    cvg_own_piece(job, THERE)};
 }
 
 /* Shares the packed weight, [group][panel][l][row], and lays out scratch; enough for any batch. */
@@ -98,11 +105,12 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     const int64_t lanes = cvg_narrow_tile(kernels)->lanes;
     const int64_t channels = even_panels(cut->view.M, cut->rows, sizes[0].channels);
     cvg_work_share(work, cvg_times(s->G, cut->weight_size), kernels->size);
-    cvg_work_piece(work, cut->l_count * (PIXELS + lanes), kernels->size);
+    cvg_work_piece(work, cut->l_count * (cut->in_place ? lanes : PIXELS + lanes), kernels->size);
     cvg_work_piece(work, channels * lanes, kernels->size);
     cvg_work_piece(work, channels * PIXELS, kernels->size);
     cvg_work_piece(work, cut->l_count, sizeof(int64_t));
     cvg_work_piece(work, CVG_TILES * cut->l_count, sizeof(int64_t));
+    cvg_work_piece(work, cut->in_place ? cut->l_count : 0, sizeof(int64_t));
     cvg_work_piece(work, cut->spreads ? s->in[2] : 0, kernels->size);
 }
 
@@ -116,8 +124,10 @@ static void pack_job(const struct cvg_job *job, int64_t index)
 /* One job's block of a plane, and the channels l that are being added. */
 struct block {
     int64_t m_count, pixels, l, l_count;
-    const char *weight; /* of the first m and l */
-    char *sums;         /* of the first m and pixel; channels sums_step apart */
+    const char *weight;       /* of the first m and l */
+    const char *there, *next; /* the source of the first pixel and l, in place, and that of the next block, or NULL; */
+    int64_t there_step;       /* channels are as far apart */
+    char *sums;               /* of the first m and pixel; channels sums_step apart */
     int64_t sums_step;
 };
 
@@ -128,6 +138,25 @@ static const struct cvg_tile *next_tile(const struct cvg_kernels *kernels, int64
     while (tile->lanes > pixels && tile->lanes > cvg_narrow_tile(kernels)->lanes)
         tile++;
     return tile;
+}
+
+/*
+ * Runs tiles one by one, with their source in place, and asks for a line of the cache of each channel where a tile of
+ * the next block will read.
+ */
+static void run_asking(const struct cvg_tile *tile, int64_t size, int rows, struct cvg_terms terms, const char *weight,
+                       const char *source, const char *next, char *sums, const int64_t *place, int first)
+{
+    const int64_t step = tile->lanes * size;
+    int64_t tiles = terms.tiles;
+    terms.tiles = 1;
+    for (; tiles > 0; tiles--) {
+        terms.ahead = next;
+        tile->run(rows, &terms, weight, NULL, source, sums, place, first);
+        next += step;
+        source += step;
+        sums += step;
+    }
 }
 
 /*
@@ -142,14 +171,20 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
     for (int64_t pixel = 0; pixel < block->pixels;) {
         const struct cvg_tile *tile = next_tile(kernels, block->pixels - pixel);
         const int64_t panels = (block->pixels - pixel) / tile->lanes; /* 0: what is left of the plane */
+        const int there = CVG_FAST && cut->in_place && panels;
         const struct cvg_terms terms = {
             .count = block->l_count,
             .a = x->a,
-            .b = x->b + (tile - kernels->tile) * cut->l_count,
+            .b = there ? x->there : x->b + (tile - kernels->tile) * cut->l_count,
             .tiles = panels,
-            .b_tile = block->l_count * tile->lanes,
+            .b_tile = there ? tile->lanes : block->l_count * tile->lanes,
             .acc_tile = tile->lanes,
+            .ahead_step = block->there_step * size,
         };
+        const char *const source = there ? block->there + pixel * size : panel;
+        /* The first rows ask for a line each. */
+        const int64_t line = m / cut->rows * LINE_BYTES;
+        const int asks = there && block->next && line < tile->lanes * size;
         const int64_t step = panels ? block->sums_step : tile->lanes;
         char *sums = panels ? block->sums + pixel * size : x->rest;
         for (int done = 0; done < rows; done += tile->rows) {
@@ -157,9 +192,14 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
             int64_t place[CVG_TILE_ROWS];
             for (int i = 0; i < count; i++)
                 place[i] = (m + done + i) * step;
-            cvg_run_tiles(tile, size, count, &terms, weight + done * size, NULL, panel, sums, place, block->l == 0);
+            if (asks && done == 0)
+                run_asking(tile, size, count, terms, weight, source, block->next + pixel * size + line, sums, place,
+                           block->l == 0);
+            else
+                cvg_run_tiles(tile, size, count, &terms, weight + done * size, NULL, source, sums, place,
+                              block->l == 0);
         }
-        panel += panels * block->l_count * tile->lanes * size;
+        panel += there ? 0 : panels * block->l_count * tile->lanes * size;
         pixel += cvg_max(1, panels) * tile->lanes;
     }
 }
@@ -228,6 +268,24 @@ static void list_terms(const struct cvg_kernels *kernels, const struct cut *cut,
     }
 }
 
+/* Finds the source of a block of channels l, and of what is read after it, from pixels of a pair of image and group on.
+ */
+static void find_source(const struct cvg_task *t, const struct cut *cut, const struct cvg_view *source, int64_t pair,
+                        int64_t pixel, struct block *block, int64_t *there)
+{
+    const int64_t size = (int64_t)t->kernels->size, L = cut->view.L;
+    int64_t next = pixel, channel = pair * L + block->l + cut->l_count;
+    if (block->l + cut->l_count >= L) {
+        next = pixel + cut->pixels < t->shape->out_size ? pixel + cut->pixels : 0;
+        channel = (next ? pair : pair + 1) * L;
+    }
+    block->there = cvg_view_channel(source, pair * L + block->l) + pixel * size;
+    block->there_step = source->channel;
+    block->next = channel < t->shape->N * t->shape->G * L ? cvg_view_channel(source, channel) + next * size : NULL;
+    for (int64_t l = 0; l < block->l_count; l++)
+        there[l] = l * source->channel;
+}
+
 /*
  * Writes whole rows of sums, from pixel on, of count channels that lie PIXELS apart, to the rows of the result that
  * they are spread to, and zeros around them.
@@ -294,7 +352,10 @@ static void dense_job(const struct cvg_job *job, int64_t index)
     for (block.l = 0; block.l < view->L; block.l += cut->l_count) {
         block.l_count = cvg_min(cut->l_count, view->L - block.l);
         block.weight = cvg_at(t, job->base, pair % G * cut->weight_size + m * view->L + block.l * cut->rows);
-        copy_panels(t, &source, pair * view->L + block.l, block.l_count, pixel, pixels, x.panels);
+        if (CVG_FAST && cut->in_place)
+            find_source(t, cut, &source, pair, pixel, &block, x.there);
+        const int64_t copied = CVG_FAST && cut->in_place ? whole : 0; /* from there on */
+        copy_panels(t, &source, pair * view->L + block.l, block.l_count, pixel + copied, pixels - copied, x.panels);
         for (int64_t i = 0; i < block.m_count; i += cut->rows)
             add_rows(kernels, cut, &block, i, (int)cvg_min(cut->rows, block.m_count - i),
                      block.weight + i * view->L * size, &x);
