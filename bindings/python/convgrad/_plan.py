@@ -1,4 +1,6 @@
 """A plan: one problem, all that is decided about it once."""
+import contextlib
+import mmap
 import numbers
 import os
 import threading
@@ -33,6 +35,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
+HUGE = 4 << 20  # bytes, from which memory asks for huge pages; NumPy's number
+
+
+def _pages(size):
+    """Memory that is not malloc's: for each large block that is freed, glibc's keeps more of what comes after it."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return _empty(size, numpy.uint8)
+    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return numpy.frombuffer(pages, numpy.uint8)
+
+
 class _Space(threading.local):
     """The workspace of a thread: one for all plans, as large as the largest that it ran."""
 
@@ -43,7 +59,7 @@ class _Space(threading.local):
         plan here at any time."""
         held = self.held
         if size > held[2]:
-            memory = _empty(size, numpy.uint8)
+            memory = _pages(size)
             held = self.held = memory.ctypes.data, memory, size
         return held
 

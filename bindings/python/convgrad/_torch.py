@@ -16,7 +16,7 @@ import torch
 
 from ._functional import CACHED_PLANS, plan_for
 from ._geometry import LAYOUTS, WEIGHT_LAYOUTS, bias_problem, channels_second, placed, transposed, view_strides
-from ._plan import BF16, options_of
+from ._plan import BF16, HUGE, options_of
 
 DTYPES = {torch.float32: numpy.dtype(numpy.float32), torch.float64: numpy.dtype(numpy.float64),
           torch.float16: numpy.dtype(numpy.float16), torch.bfloat16: BF16}
@@ -52,7 +52,6 @@ def empty(like, shape, last):
     return made.permute(tuple(channels_second(range(made.dim()), LAYOUTS[last])))
 
 
-HUGE = 4 << 20  # bytes; NumPy's number
 _STORAGE = "untyped_storage" if hasattr(torch.Tensor, "untyped_storage") else "storage"  # before PyTorch 2
 _advise = getattr(ctypes.CDLL(None), "madvise", None) if hasattr(mmap, "MADV_HUGEPAGE") else None
 if _advise:
