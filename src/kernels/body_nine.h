@@ -7,7 +7,7 @@
  */
 
 enum {
-    NINE_CHANNELS = 256, /* go through all rows before the next; */
+    NINE_CHANNELS = 128, /* go through all rows before the next; */
     NINE_COLUMNS = 14,   /* columns of the source, about, are read for all of them before the next, */
     NINE_LINES = 2,      /* or so many short rows of the gradient, */
     NINE_NEAR = 45056    /* of as many bytes of the source: the processor knows where few pages lie */
@@ -63,6 +63,46 @@ INLINE void weigh_nine_row(const int on, const int picks, const int64_t left, co
         weigh_nine_at(on, 0, 2, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
 }
 
+#ifdef NARROW_KERNELS /* there are registers enough */
+#define NINE_SLIDES
+/* weigh_nine_row() of all lines without a stride: each element of the source is loaded once for three columns of taps.
+ */
+INLINE void weigh_nine_slide(const int picks, const struct weighed_rows *w, const real *g, const real *s, vec *sum)
+{
+    const int64_t line = w->frame->row, column = w->frame->column;
+    vec seen[3][2]; /* the last two columns */
+    s += w->begins ? column : 0;
+    UNROLL_FOR (int y = 0; y < 3; y++)
+        UNROLL_FOR (int x = 0; x < 2; x++)
+            seen[y][x] = v_load(s + (y - 1) * line + x * column);
+    s += 2 * column;
+    if (w->begins) {
+        const vec gv = weigh_nine_load(picks, VW, w, g);
+        UNROLL_FOR (int y = 0; y < 3; y++)
+            UNROLL_FOR (int x = 0; x < 2; x++)
+                sum[3 * y + x + 1] = v_fma(gv, seen[y][x], sum[3 * y + x + 1]);
+        g += w->gradient_step;
+    }
+    for (const real *const end = g + w->inner * w->gradient_step; g != end; g += w->gradient_step, s += column) {
+        const vec gv = weigh_nine_load(picks, VW, w, g);
+        UNROLL_FOR (int y = 0; y < 3; y++) {
+            const vec now = v_load(s + (y - 1) * line);
+            sum[3 * y] = v_fma(gv, seen[y][0], sum[3 * y]);
+            sum[3 * y + 1] = v_fma(gv, seen[y][1], sum[3 * y + 1]);
+            sum[3 * y + 2] = v_fma(gv, now, sum[3 * y + 2]);
+            seen[y][0] = seen[y][1];
+            seen[y][1] = now;
+        }
+    }
+    if (w->ends) {
+        const vec gv = weigh_nine_load(picks, VW, w, g);
+        UNROLL_FOR (int y = 0; y < 3; y++)
+            UNROLL_FOR (int x = 0; x < 2; x++)
+                sum[3 * y + x] = v_fma(gv, seen[y][x], sum[3 * y + x]);
+    }
+}
+#endif
+
 /* The same of all rows, of a vector of channels. */
 INLINE void weigh_nine_rows(const int picks, const struct weighed_rows *w, const real *g, const real *s, real *sums)
 {
@@ -73,7 +113,12 @@ INLINE void weigh_nine_rows(const int picks, const struct weighed_rows *w, const
     UNROLL_FOR (int t = 0; t < 9; t++)
         sum[t] = v_load(sums + t * w->sums_tap);
     for (int64_t r = 0; r < w->rows; r++, row += f->step[0], g += w->gradient_row, s += f->step[0] * f->row)
-        if (row < 0)
+#ifdef NINE_SLIDES
+        if (f->step[1] == 1 && row >= 0 && row + 2 < f->extent[0])
+            weigh_nine_slide(picks, w, g, s, sum);
+        else
+#endif
+            if (row < 0)
             weigh_nine_row(6, picks, VW, w, g, s, sum);
         else if (row + 2 < f->extent[0])
             weigh_nine_row(7, picks, VW, w, g, s, sum);

@@ -98,21 +98,24 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
     const int64_t *const rows_at = row ? row : neighbours;
     TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, row ? 1 : tiles, terms, a, rows_at, b, acc, place, first);
 #else
-    const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most,
-              asks = can && terms->ahead;
     /* Fewer addresses find registers.  Code of its own is for what gains most: narrow tiles of float. */
-    int even = vecs <= 2 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS && row;
+    const int evens = vecs <= 2 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS;
+    const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most;
+    int even = evens && row;
     for (int i = 2; even && i < rows; i++)
         even = row[i] - row[i - 1] == row[1] - row[0];
-    for (int64_t i = 0; !can && terms->ahead && i < terms->count; i++)
+    const int asks = can && terms->ahead && (even || !evens || !row);
+    for (int64_t i = 0; !asks && terms->ahead && i < terms->count; i++)
         __builtin_prefetch(terms->ahead + i * terms->ahead_step);
     if (!row && asks)
         TILE_NAME(tile_rows)(rows, vecs, NEAR, 1, tiles, terms, a, row, b, acc, place, first);
     else if (!row)
         TILE_NAME(tile_rows)(rows, vecs, NEAR, 0, tiles, terms, a, row, b, acc, place, first);
-    else if (even && !asks)
+    else if (even && asks)
+        TILE_NAME(tile_rows)(rows, vecs, EVEN, 1, 1, terms, a, row, b, acc, place, first);
+    else if (even)
         TILE_NAME(tile_rows)(rows, vecs, EVEN, 0, 1, terms, a, row, b, acc, place, first);
-    else if (asks)
+    else if (!evens && asks)
         TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 1, 1, terms, a, row, b, acc, place, first);
     else
         TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, 1, terms, a, row, b, acc, place, first);
