@@ -9,10 +9,11 @@
 enum {
     SQUARE_RESULTS = 7,     /* neighbours that share what is picked */
     SQUARE_GROUP = 8,       /* channels, at most */
-    SQUARE_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next */
+    SQUARE_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
+    SQUARE_CHANNELS = 128,  /* of so many channels: of most sources a row finds what the one before has read */
 };
 
-/* A row of a vector of channels. */
+/* A row of some channels. */
 struct square_row {
     const struct cvg_frame *frame;
     int64_t y, end;      /* lines of taps that are inside */
@@ -24,17 +25,17 @@ struct square_row {
     struct finish finish;
 };
 
-/* results neighbours; begins, ends: the first one and the last one meet a column outside. */
-INLINE void square_block(const int results, const struct square_row *w, int begins, int ends, const real *src,
-                         real *dst)
+/* results neighbours, channels l on; begins, ends: the first one and the last one meet a column outside. */
+INLINE void square_block(const int results, const struct square_row *w, int64_t l, int begins, int ends,
+                         const real *src, real *dst)
 {
     const struct cvg_frame *const f = w->frame;
     const int last = results + 1;
-    const real *weight = w->weight + w->y * f->weight_step[0];
+    const real *weight = w->weight + l + w->y * f->weight_step[0];
     vec sum[SQUARE_RESULTS];
     UNROLL_FOR (int i = 0; i < results; i++)
         sum[i] = v_zero();
-    src += w->y * f->row;
+    src += l + w->y * f->row;
     for (int64_t k = 0; k < w->group; k++, weight += f->weight_next) {
         const vindex pick = w->picks[k];
         const real *s = src, *t = weight;
@@ -56,11 +57,25 @@ INLINE void square_block(const int results, const struct square_row *w, int begi
                 sum[results - 1] = v_fma(tap[2], v_pick(v_load(s + last * f->column), pick), sum[results - 1]);
         }
     }
-    finish_lanes(results, VW, sum, dst, w->dst_step, w->bias, &w->finish);
+    finish_lanes(results, VW, sum, dst + l, w->dst_step, w->bias + l, &w->finish);
 }
 
-static void square_line(const struct square_row *w, int64_t count, const real *src, real *dst)
+#ifdef WEIGH_SQUARES /* as channels follow each other, memory is read best; but half a line at a time it is not */
+enum { SQUARE_TOGETHER = SQUARE_CHANNELS };
+#else
+enum { SQUARE_TOGETHER = VW };
+#endif
+
+#define SQUARE_BLOCKS(results)              \
+    for (int64_t l = 0; l < width; l += VW) \
+    square_block(results, w, l, left, right, src, dst)
+
+static void square_line(const struct square_row *row, int64_t first, int64_t width, int64_t count, const real *src,
+                        real *dst)
 {
+    struct square_row now_at = *row, *const w = &now_at;
+    w->weight += first;
+    w->bias += first;
     const struct cvg_frame *const f = w->frame;
     const int begins = f->first[1] < 0;
     const int ends = f->first[1] + count + 2 > f->extent[1];
@@ -69,13 +84,13 @@ static void square_line(const struct square_row *w, int64_t count, const real *s
         now = rest >= 7 && rest != 8 && rest != 10 ? 7 : rest == 10 || rest == 5 ? 5 : rest >= 4 ? 4 : 1;
         const int left = begins && i == 0, right = ends && now == rest;
         if (now == 7)
-            square_block(7, w, left, right, src, dst);
+            SQUARE_BLOCKS(7);
         else if (now == 5)
-            square_block(5, w, left, right, src, dst);
+            SQUARE_BLOCKS(5);
         else if (now == 4)
-            square_block(4, w, left, right, src, dst);
+            SQUARE_BLOCKS(4);
         else
-            square_block(1, w, left, right, src, dst);
+            SQUARE_BLOCKS(1);
     }
 }
 
@@ -93,26 +108,26 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
                            const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_step,
                            const struct cvg_finish *finish)
 {
-    const int64_t most = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW, whole = width / VW * VW;
+    const int64_t fit = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW;
+    const int64_t most = fit < SQUARE_CHANNELS ? fit : SQUARE_CHANNELS, whole = width / VW * VW;
     struct square_row w = {.frame = f, .group = group, .dst_step = dst_step, .finish = finish_of(finish, 0)};
     vindex picks[SQUARE_GROUP];
     square_picks(group, picks);
     w.picks = picks;
     for (int64_t begin = 0, end; begin < whole; begin = end) {
         end = begin + most < whole ? begin + most : whole;
+        w.weight = (const real *)weight + begin;
+        w.bias = finish->bias ? (const real *)finish->bias + begin : w.weight; /* which is not looked at */
         for (int64_t r = 0; r < rows; r++) {
             const int64_t row = f->first[0] + r;
             w.y = row < 0;
             w.end = row + 2 < f->extent[0] ? 3 : 2;
             ONE_ADDRESS(w.y); /* a loop, not each of its lines */
             ONE_ADDRESS(w.end);
-            for (int64_t l = begin; l < end; l += VW) {
-                const real *const s = (const real *)src + row * f->row + f->first[1] * f->column;
-                real *const d = (real *)dst + r * dst_row + l;
-                w.weight = (const real *)weight + l;
-                w.bias = finish->bias ? (const real *)finish->bias + l : NULL;
-                square_line(&w, count, s + l, d);
-            }
+            const real *const s = (const real *)src + row * f->row + f->first[1] * f->column;
+            for (int64_t l = begin; l < end; l += SQUARE_TOGETHER)
+                square_line(&w, l - begin, end - l < SQUARE_TOGETHER ? end - l : SQUARE_TOGETHER, count, s + l,
+                            (real *)dst + r * dst_row + l);
         }
     }
 #ifdef NARROW_KERNELS

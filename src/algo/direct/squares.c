@@ -1,6 +1,6 @@
 /*
- * 3x3 filters of groups of few channels, channels last (direct.h): planes are read as they lie (filter_squares and
- * weigh_squares of kernels.h).
+ * 3x3 filters of groups of few channels, or one, channels last (direct.h): planes are read as they lie (filter_squares
+ * and weigh_squares of kernels.h).
  *
  * Lanes are the channels of many groups.  Nothing is copied but the weight.
  */
@@ -84,7 +84,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
         s->type == CVG_F32 && !cvg_pairs_of(s) && s->layout == CVG_CHANNELS_LAST && cvg_are_nine(s, weight ? 2 : 1);
     for (int i = 1; i < 3; i++)
         fit &= s->out[i] > 1 && (pass != CVG_GRAD_INPUT || cvg_min(s->pad[i], s->pad_end[i]) == 1);
-    fit &= s->Cg > 1 && s->Cg <= MOST_GROUP && (!weight || s->Cg == MOST_GROUP);
+    fit &= s->Cg <= MOST_GROUP && (!weight || s->Cg == MOST_GROUP);
     return fit && s->G > 1 && s->Cg == s->Kg && (s->Cg & (s->Cg - 1)) == 0 && s->C % 8 == 0;
 }
 
@@ -93,6 +93,8 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     if (pass == CVG_GRAD_WEIGHT)
         return cvg_direct_weight_last.cost(s, pass); /* which has the same bits */
+    if (s->Cg == 1)
+        return cvg_direct_groups.cost(s, pass);
     return x.products / CVG_SQUARES_SHARE + CVG_SQUARES_WRITTEN * x.result;
 }
 
@@ -173,5 +175,8 @@ static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_describe(work, describe);
 }
 
-const struct cvg_form cvg_direct_squares = {fits, cost, prepare, NULL};
+/* Halves of one channel a group are for groups.c. */
+static int reads(const struct cvg_shape *s, cvg_pass pass) { return s->Cg == 1 && cvg_direct_groups.reads(s, pass); }
+
+const struct cvg_form cvg_direct_squares = {fits, cost, prepare, CVG_HALVES ? reads : NULL};
 #endif
