@@ -13,7 +13,9 @@ enum { PAIRED = 0 };
 #endif
 
 enum {
-    FRAME_TAPS = 5, /* of a line, at most */
+    FRAME_TAPS = 5,                 /* of a line, at most */
+    LINE_REALS = 64 / sizeof(real), /* of a line of the cache */
+    FAR_IMAGES = 1 << 18,           /* elements that the second cache does not hold */
     TOGETHER = 2048 /* elements of results that are walked through, strip by strip, and stay in the first cache */
 };
 
@@ -56,6 +58,16 @@ INLINE vec apart_take(const int full, const int pair, const struct lanes *l, con
     if (pair)
         return v_even(v_load_mask(p, l->part[0]), v_load_mask(p + next, l->part[0]));
     return v_even(v_load_mask(p, l->part[0]), l->high > VW ? v_load_mask(p + VW, l->part[1]) : v_zero());
+}
+
+/*
+ * Asks for count elements of a row that is read in a plane to come: rows are short, and processors do not see that they
+ * follow each other.
+ */
+INLINE void frame_ask(const real *row, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += LINE_REALS)
+        __builtin_prefetch(row + i);
 }
 
 /* A weight of a plane, or of both of a pair. */
@@ -127,9 +139,11 @@ INLINE void frame_square(const int taps, const int full, const int pair, const s
     UNROLL_FOR (int y = 0; y < taps; y++)
         sum[y] = v_zero();
     int64_t row = f->first[0] + begin;
+    const real *const ahead = src + part[taps / 2].column + (pair ? 2 : 1) * f->next;
     real *d = dst + begin * dst_row;
     dst_row *= up;
     for (int64_t k = 1 - taps; k < rows; k++, row += up) {
+        frame_ask(ahead + row * line, VW);
         /* sum[y] is destination k + taps - 1 - y, as they are walked through. */
         if (row >= 0 && row < extent)
             UNROLL_FOR (int x = 0; x < taps; x++) {
@@ -158,9 +172,12 @@ INLINE void frame_nine_apart(const int full, const int pair, const struct cvg_fr
     vec w[9], sum = v_zero();
     UNROLL_FOR (int j = 0; j < 9; j++)
         w[j] = frame_weight(pair, f, weight, j / 3, j % 3);
+    const real *const ahead = src + part[1].column + (pair ? 2 : 1) * f->next;
     int64_t row = f->first[0];
     for (int64_t k = 0; k <= rows; k++) { /* the last row of destination k - 1 is the first of k */
         vec begun = v_zero();
+        frame_ask(ahead + row * line, 2 * VW);
+        frame_ask(ahead + (row + 1) * line, 2 * VW);
         if (row >= 0 && row < extent)
             UNROLL_FOR (int x = 0; x < 3; x++) {
                 const vec v = apart_take(full, pair, &part[x], src + row * line, f->next);
@@ -268,6 +285,7 @@ INLINE void spread_strip(const int odd, const int pair, const struct cvg_frame *
     vec w[9];
     UNROLL_FOR (int j = 0; j < 9; j++)
         w[j] = frame_weight(pair, f, weight, j / 3, j % 3);
+    const real *const ahead = src + part[1].column + (pair ? 2 : 1) * f->next;
     for (int64_t r = f->first[0]; r < f->first[0] + rows; r++, dst += dst_row) {
         const int64_t row = r / 2; /* of the first line that there is */
         vec one = v_zero(), two = v_zero(), both[2];
@@ -275,6 +293,7 @@ INLINE void spread_strip(const int odd, const int pair, const struct cvg_frame *
             if (row < extent)
                 spread_line(1, odd, pair, part, src + row * line, f->next, w, &one, &two);
         } else {
+            frame_ask(ahead + row * line, VW);
             if (row < extent)
                 spread_line(0, odd, pair, part, src + row * line, f->next, w, &one, &two);
             if (row > 0 && row <= extent)
@@ -393,15 +412,25 @@ INLINE void weigh_square(const int many, const int64_t step, const struct weigh_
     strip_of(w, v + (w->count - 1 - v) / FOLD * FOLD, &end);
     const struct strip first = begin, last = end;
     const int64_t g_row = w->gradient_row, rows = (w->rows - 1) * step, count = w->count - v;
+    /* Images lie far apart; but what short rows with a stride take is too little to hide that behind. */
+    const int asks = w->images > 1 && w->images * w->image >= FAR_IMAGES && (step == 1 || count > FOLD);
     UNROLL_FOR (int j = 0; j < 9; j++)
         sum[j] = v_load(w->sums + j * FOLD + v);
     for (int64_t n = 0; n < w->images; n++) {
         const real *g = w->gradient + n * w->gradient_image + v;
         const real *const plane = w->src + n * w->image + f->first[1] + v * step;
+        /* The next image, or channel. */
+        const int64_t all = w->images - 1, last_one = n == all;
+        const int64_t ahead = last_one ? f->extent[0] * f->row - all * w->image : w->image;
+        const int64_t g_ahead = last_one ? w->rows * g_row - all * w->gradient_image : w->gradient_image;
         for (int64_t k = 0; k < rows + 3; k++) {
             const int64_t row = f->first[0] + k;
             const int inside = row >= 0 && row < f->extent[0];
             const real *const s = plane + (inside ? row * f->row : 0);
+            if (asks)
+                frame_ask(s + ahead, count * step);
+            if (asks && (step == 1 || k % 2))
+                frame_ask(g + g_ahead, count);
             if (inside && k >= 2 && k <= rows) {
                 if (step == 1)
                     weigh_row(many, step, &first, &last, 7, 0, s, g, g_row, count, sum);
