@@ -56,6 +56,13 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
                                    : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg) * (double)s->filter_size;
 }
 
+/* Of functions that run once for a plan: they are compiled for size. */
+#ifdef __GNUC__
+#define CVG_ONCE __attribute__((cold))
+#else
+#define CVG_ONCE
+#endif
+
 /* Whether no near cache holds the result of forward or grad_input. */
 static inline int cvg_is_far(const struct cvg_shape *s, cvg_pass pass)
 {

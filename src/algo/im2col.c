@@ -376,8 +376,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, packed[pass], kernels->size);
 }
 
-static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                    cvg_pass pass, int workers, struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
+                             const struct cvg_kernels *kernels, cvg_pass pass, int workers, struct cvg_work *work)
 {
     static cvg_job_fn *const run[] = {forward_job, grad_input_job, grad_weight_job};
     struct cut *cut = cvg_work_state(work, sizeof *cut);

@@ -45,8 +45,8 @@ static void grad_bias_job(const struct cvg_job *job, int64_t channel)
     finish(job->task, CVG_LIKE_BIAS, channel, channel, cvg_definition_grad_bias(job->task, channel, *transposed).value);
 }
 
-static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                    cvg_pass pass, int workers, struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
+                             const struct cvg_kernels *kernels, cvg_pass pass, int workers, struct cvg_work *work)
 {
     static cvg_job_fn *const run[] = {forward_job, grad_input_job, grad_weight_job};
     const int64_t jobs[] = {s->N * s->K, s->N * s->C, s->K * s->Cg};

@@ -20,6 +20,7 @@ struct weighed_rows {
     int64_t inner;
     int begins, ends; /* whether the first and the last element do; inner: how many do not */
     int64_t gradient_row, gradient_step, sums_tap;
+    int64_t ahead; /* rows of the gradient further on, both are asked for; or 0 */
 #ifdef V_PICK
     vindex pick; /* where lanes do not multiply their own element of the gradient: which, of a vector */
 #endif
@@ -57,8 +58,15 @@ INLINE void weigh_nine_row(const int on, const int picks, const int64_t left, co
         g += g_step;
         s += step;
     }
-    for (const real *const end = g + w->inner * g_step; g != end; g += g_step, s += step)
+    for (const real *const end = g + w->inner * g_step; g != end; g += g_step, s += step) {
+        if (on == 7 && w->ahead) { /* of a stride of 2, as slides go without */
+            const real *const next = s + 2 * w->ahead * line + column;
+            UNROLL_FOR (int i = 0; i < 4; i++)
+                __builtin_prefetch(next + i / 2 * line + i % 2 * column);
+            __builtin_prefetch(g + w->ahead * w->gradient_row);
+        }
         weigh_nine_at(on, 0, 3, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
+    }
     if (w->ends)
         weigh_nine_at(on, 0, 2, left, weigh_nine_load(picks, left, w, g), s, line, column, sum);
 }
@@ -85,6 +93,10 @@ INLINE void weigh_nine_slide(const int picks, const struct weighed_rows *w, cons
     }
     for (const real *const end = g + w->inner * w->gradient_step; g != end; g += w->gradient_step, s += column) {
         const vec gv = weigh_nine_load(picks, VW, w, g);
+        if (w->ahead) {
+            __builtin_prefetch(s + (w->ahead + 1) * line);
+            __builtin_prefetch(g + w->ahead * w->gradient_row);
+        }
         UNROLL_FOR (int y = 0; y < 3; y++) {
             const vec now = v_load(s + (y - 1) * line);
             sum[3 * y] = v_fma(gv, seen[y][0], sum[3 * y]);
@@ -168,6 +180,7 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
     const int64_t lines = count <= most && bytes <= NINE_NEAR ? NINE_LINES : 1;
     struct weighed_rows w = {
         .frame = f, .gradient_row = gradient_row, .gradient_step = gradient_step, .sums_tap = sums_tap};
+    w.ahead = f->asks ? lines : 0;
     for (int64_t begin = 0, end; begin < width; begin = end) {
         end = begin + NINE_CHANNELS < width ? begin + NINE_CHANNELS : width;
         for (int64_t r = 0; r < rows; r += w.rows) {

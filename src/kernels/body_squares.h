@@ -11,6 +11,8 @@ enum {
     SQUARE_GROUP = 8,       /* channels, at most */
     SQUARE_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
     SQUARE_CHANNELS = 128,  /* of so many channels: of most sources a row finds what the one before has read */
+    SQUARE_MEET = 1024 / sizeof(real), /* elements: columns that lie multiples of them apart meet in few sets of the
+                                          cache, and lose what was asked for */
 };
 
 /* A row of some channels. */
@@ -21,6 +23,7 @@ struct square_row {
     const vindex *picks; /* channel k of each lane's group, in a vector of the source */
     const real *weight;
     int64_t dst_step;
+    int asks; /* for the line that the next row reads first */
     const real *bias;
     struct finish finish;
 };
@@ -35,7 +38,11 @@ INLINE void square_block(const int results, const struct square_row *w, int64_t 
     vec sum[SQUARE_RESULTS];
     UNROLL_FOR (int i = 0; i < results; i++)
         sum[i] = v_zero();
-    src += l + w->y * f->row;
+    src += l;
+    if (w->asks)
+        UNROLL_FOR (int j = 1; j < last; j++)
+            __builtin_prefetch(src + 3 * f->row + j * f->column);
+    src += w->y * f->row;
     for (int64_t k = 0; k < w->group; k++, weight += f->weight_next) {
         const vindex pick = w->picks[k];
         const real *s = src, *t = weight;
@@ -61,9 +68,9 @@ INLINE void square_block(const int results, const struct square_row *w, int64_t 
 }
 
 #ifdef WEIGH_SQUARES /* as channels follow each other, memory is read best; but half a line at a time it is not */
-enum { SQUARE_TOGETHER = SQUARE_CHANNELS };
+enum { SQUARE_TOGETHER = SQUARE_CHANNELS, SQUARE_ASKS = 1 };
 #else
-enum { SQUARE_TOGETHER = VW };
+enum { SQUARE_TOGETHER = VW, SQUARE_ASKS = 0 };
 #endif
 
 #define SQUARE_BLOCKS(results)              \
@@ -110,7 +117,11 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
 {
     const int64_t fit = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW;
     const int64_t most = fit < SQUARE_CHANNELS ? fit : SQUARE_CHANNELS, whole = width / VW * VW;
-    struct square_row w = {.frame = f, .group = group, .dst_step = dst_step, .finish = finish_of(finish, 0)};
+    struct square_row w = {.frame = f,
+                           .group = group,
+                           .dst_step = dst_step,
+                           .asks = SQUARE_ASKS && f->column % SQUARE_MEET != 0,
+                           .finish = finish_of(finish, 0)};
     vindex picks[SQUARE_GROUP];
     square_picks(group, picks);
     w.picks = picks;

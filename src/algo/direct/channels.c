@@ -432,8 +432,8 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->in_place ? "source in place" : "source copied to a window", cut->pack_once ? "once" : "by each job");
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
-                    struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                             struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     *cut = cut_of(s, kernels, pass, workers);

@@ -188,8 +188,8 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->pairs, cut->pieces.part[0] * cut->pieces.part[1] * cut->pieces.part[2]);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
-                    struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                             struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     *cut = cut_of(s, pass, workers);

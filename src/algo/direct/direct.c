@@ -55,8 +55,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     return form_of(s, pass, NULL)->cost(s, pass) + CVG_DIRECT_CALL;
 }
 
-static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                    cvg_pass pass, int workers, struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
+                             const struct cvg_kernels *kernels, cvg_pass pass, int workers, struct cvg_work *work)
 {
     (void)self;
     form_of(s, pass, kernels)->prepare(s, kernels, pass, workers, work);

@@ -42,6 +42,8 @@ enum {
     SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
     SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
     WINDOW = 4096,      /* positions of a turned source, at most */
+    FAR = 5 << 20,      /* elements of both tensors that few caches hold: they are asked for, */
+    MEET = 256,         /* but not where columns lie multiples of as many apart, and meet in few sets of the cache */
     ROW = 64,           /* and of a region that is one row, or a part of one */
 };
 
@@ -89,6 +91,7 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
     const int nine = cut.weight && !cut.copied && cvg_are_nine(s, 2);
     cut.nine = nine && CVG_FAST && kernels->weigh_nine;
+    cut.asks = cvg_times(s->N, s->C * (s->in_size + s->out_size)) >= FAR && s->in_steps.axis[2] % MEET;
     const int64_t positions = halves       ? widened_positions(s, gradient)
                               : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
@@ -188,7 +191,8 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
     const struct cvg_region r = cvg_region_at(&cut->regions, row);
     const int64_t rows = cut->regions.parts[2] > 1 ? 1 : cvg_min(end - row, t->shape->out[1] - r.begin[1]);
     const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
-    const struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, r.begin[1], r.begin[2]);
+    struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, r.begin[1], r.begin[2]);
+    frame.asks = cut->asks;
     t->kernels->weigh_nine(&frame, rows, r.count[2], width, cvg_view_at(&input, r.n, channel, r.begin[0], 0, 0),
                            cvg_view_at(&gradient, r.n, channel, r.begin[0], r.begin[1], r.begin[2]), gradient.step[1],
                            gradient.step[2], cvg_own_piece(job, CVG_GROUPS_SUMS), cut->c_count);
@@ -278,8 +282,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, cut->copied ? classes : 0, sizeof(struct cvg_groups_class));
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
-                    struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                             struct cvg_work *work)
 {
     struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
     (void)workers;

@@ -14,7 +14,8 @@ struct cvg_groups {
     struct cvg_regions regions;
     int weight;                /* grad_weight */
     int many;                  /* channels in or out of a group */
-    int nine;                  /* rows of grad_weight are read as they lie, by a kernel of its own */
+    int nine;                  /* rows of grad_weight are read as they lie, by a kernel of its own, */
+    int asks;                  /* and are asked for before they are read */
     int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
     int clip[3];               /* in place, borders are classes of their own */
     int64_t channels;          /* of the destination */

@@ -160,8 +160,8 @@ static void prepare_weight(const struct cvg_shape *s, const struct cvg_kernels *
     cvg_work_describe(work, describe_weight);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
-                    struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                             struct cvg_work *work)
 {
     struct cvg_groups *cut = cvg_work_state(work, sizeof *cut);
     if (pass == CVG_GRAD_WEIGHT) {

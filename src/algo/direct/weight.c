@@ -395,8 +395,8 @@ static void describe(const struct cvg_work *work, struct cvg_text *w)
               cut->in_place ? "read in place" : "read from a window", work->parts);
 }
 
-static void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
-                    struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                             struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
     (void)pass, (void)workers;

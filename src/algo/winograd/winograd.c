@@ -115,8 +115,8 @@ static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, 
     return sum * (double)w.points + CVG_WINOGRAD_CALL;
 }
 
-static void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s, const struct cvg_kernels *kernels,
-                    cvg_pass pass, int workers, struct cvg_work *work)
+static CVG_ONCE void prepare(const struct cvg_algorithm *self, const struct cvg_shape *s,
+                             const struct cvg_kernels *kernels, cvg_pass pass, int workers, struct cvg_work *work)
 {
     if (pass == CVG_GRAD_WEIGHT)
         cvg_winograd_weight(s, kernels, self->points, workers, work);
