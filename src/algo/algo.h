@@ -57,7 +57,7 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
 }
 
 /* Of functions that run once for a plan: they are compiled for size. */
-#ifdef __GNUC__
+#if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #define CVG_ONCE __attribute__((cold))
 #else
 #define CVG_ONCE

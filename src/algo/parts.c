@@ -38,7 +38,7 @@ const struct cvg_finish *cvg_parts_finish(const struct cvg_job *job)
 }
 
 /* k whose weights are added by one job, or as many weights: in the order of memory, which is that of the result. */
-static int64_t together(const struct cvg_shape *s) { return cvg_max(1, TOGETHER / s->taps); }
+static int64_t together(const struct cvg_shape *s) { return CVG_FAST ? cvg_max(1, TOGETHER / s->taps) : 1; }
 
 static void add_job(const struct cvg_job *job, int64_t index)
 {

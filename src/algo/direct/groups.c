@@ -91,7 +91,7 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     cut.turned = halves || (turned && s->layout == CVG_CHANNELS_FIRST);
     const int nine = cut.weight && !cut.copied && cvg_are_nine(s, 2);
     cut.nine = nine && CVG_FAST && kernels->weigh_nine;
-    cut.asks = cvg_times(s->N, s->C * (s->in_size + s->out_size)) >= FAR && s->in_steps.axis[2] % MEET;
+    cut.asks = CVG_FAST && cvg_times(s->N, s->C * (s->in_size + s->out_size)) >= FAR && s->in_steps.axis[2] % MEET;
     const int64_t positions = halves       ? widened_positions(s, gradient)
                               : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
