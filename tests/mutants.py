@@ -54,6 +54,7 @@ MUTANTS = [
     ("algo/direct/planes.c", "groups = M == 1 ? cvg_min(end - i, s->G - g) : 1;", "groups = M == 1 ? end - i : 1;", "planes of the next image have filters behind the last one"),
     ("kernels/body_frames.h", "v_splat(w[f->weight_next])", "v_splat(w[0])", "both planes of a pair have the first one's filter"),
     ("kernels/body_nine.h", "w->ends = i + now > inner;", "w->ends = 0;", "a column behind the last one is weighed"),
+    ("kernels/body_halves.h", "const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;", "const bits_vec rounded = (bits + 0x8000) >> 16;", "a vector of halves is rounded up where two are as near"),
     ("kernels/body_nine.h", "s += w->begins ? column : 0;", "", "columns that are loaded once begin before the first one"),
     ("kernels/body_squares.h", "at[i] = i / group * group;", "at[i] = 0;", "all groups pick the channels of the first one"),
     ("algo/direct/squares.c", "back ? s->out[i + 1] - end - pad : begin - pad", "begin - pad", "grad_input of groups begins where forward does"),

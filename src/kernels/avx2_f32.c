@@ -13,6 +13,7 @@ TARGET("avx2,fma")
 #define KERNELS_TYPE CVG_F32
 #define TILE_1 cvg_tile_avx2_narrow_f32
 #define HALVES
+#define HALF_VECTORS
 #define FRAMES
 #include "body.h"
 TARGET_END

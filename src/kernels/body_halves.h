@@ -98,11 +98,52 @@ enum { HALF_BLOCK = 16 };
 WIDEN_ROWS(bf16)
 WIDEN_ROWS(f16)
 
+#ifdef HALF_VECTORS /* compilers would take the block apart */
+enum { PUT_BLOCK = VW };
+typedef uint32_t bits_vec __attribute__((vector_size(sizeof(vec))));
+typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
+
+/* bf16_of() of a vector. */
+INLINE half_vec half_bits(vec value)
+{
+    const bits_vec bits = (bits_vec)value, nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000);
+    const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return __builtin_convertvector((nan & (bits >> 16 | 0x40)) | (~nan & rounded), half_vec);
+}
+
+/* So many halves; of most that are not a vector there are half as many. */
+INLINE void move_halves(void *to, const void *from, int left)
+{
+    uint16_t *const d = to;
+    const uint16_t *const s = from;
+    if (left == PUT_BLOCK)
+        memcpy(to, from, PUT_BLOCK * sizeof *d);
+    else if (left == PUT_BLOCK / 2)
+        memcpy(to, from, PUT_BLOCK / 2 * sizeof *d);
+    else
+        for (int i = 0; i < left; i++)
+            d[i] = s[i];
+}
+
+INLINE void put_block(const enum base base, uint16_t *d, const float *s, const float *bias, float scale, const int left)
+{
+    vec value = v_mul(v_splat(scale), lanes_load(s, left));
+    value = v_add(base == BIAS ? v_add(lanes_load(bias, left), value) : value, v_zero());
+    half_vec half = {0};
+    if (base == OLD) {
+        move_halves(&half, d, left);
+        value = v_add((vec)(__builtin_convertvector(half, bits_vec) << 16), value);
+    }
+    half = half_bits(value);
+    move_halves(d, &half, left);
+}
+#else
+enum { PUT_BLOCK = HALF_BLOCK };
 INLINE void put_block(const enum base base, uint16_t *d, const float *s, const float *bias, float scale,
                       const int count)
 {
-    float value[HALF_BLOCK];
-    uint16_t half[HALF_BLOCK];
+    float value[PUT_BLOCK];
+    uint16_t half[PUT_BLOCK];
     for (int l = 0; l < count; l++)
         value[l] = (base == BIAS ? bias[l] + scale * s[l] : scale * s[l]) + 0.0f;
     if (base == OLD) {
@@ -114,14 +155,15 @@ INLINE void put_block(const enum base base, uint16_t *d, const float *s, const f
         half[l] = bf16_of(value[l]);
     memcpy(d, half, (size_t)count * sizeof *half);
 }
+#endif
 
 INLINE void put_halves(const enum base base, uint16_t *d, int64_t dst_step, const float *s, int64_t src_step, int width,
                        int64_t count, float scale, const float *bias)
 {
     for (int64_t i = 0; i < count; i++, d += dst_step, s += src_step) {
         int l = 0;
-        for (; l + HALF_BLOCK <= width; l += HALF_BLOCK)
-            put_block(base, d + l, s + l, base == BIAS ? bias + l : NULL, scale, HALF_BLOCK);
+        for (; l + PUT_BLOCK <= width; l += PUT_BLOCK)
+            put_block(base, d + l, s + l, base == BIAS ? bias + l : NULL, scale, PUT_BLOCK);
         if (l < width)
             put_block(base, d + l, s + l, base == BIAS ? bias + l : NULL, scale, width - l);
     }

@@ -5,6 +5,7 @@
  *   TILE_FMA(a, b, sum)  what is done to vectors: sums of products of elements, or of what stands in their place
  *   TILE_SPLAT(p)        a vector of the element at p
  *   FEW_TILES            only tiles of 1, 2 and 4 vectors, and one piece of code for a number of rows
+ *   TILE_NARROW(p, v)    stores a vector of sums as halves, if it can
  */
 
 /*
@@ -78,6 +79,14 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
                 }
             }
         }
+#ifdef TILE_NARROW
+        if (terms->narrows) {
+            UNROLL_FOR (int i = 0; i < rows; i++)
+                UNROLL_FOR (int v = 0; v < vecs; v++)
+                    TILE_NARROW((uint16_t *)to + place[i] + v * VW, sum[i][v]);
+            continue;
+        }
+#endif
         UNROLL_FOR (int i = 0; i < rows; i++) {
             real *const there = to + place[i];
             UNROLL_FOR (int v = 0; v < vecs; v++)

@@ -26,6 +26,7 @@
  * A tile may be repeated further on in b and acc: tiles 0 and 1 stand for one; see cvg_run_tiles().
  * While sums run, memory may be asked for: with each product from ahead on, ahead_step bytes further; or not, if NULL.
  * claims: that of new sums is asked for before they run, as no near cache holds it.
+ * narrows: pairs' sums are rounded to bfloat16 as they are stored, with places that count those; 0 is added before.
  */
 struct cvg_terms {
     int64_t count;
@@ -33,7 +34,7 @@ struct cvg_terms {
     int64_t tiles, b_tile, acc_tile;
     const char *ahead;
     int64_t ahead_step;
-    int claims;
+    int claims, narrows;
 };
 
 /* Builds for size have 0: they leave out what makes the same bits faster. */

@@ -49,7 +49,8 @@ struct cut {
     int in_place;   /* no window */
     int lanes;      /* of a window are channels, as they are neighbours in the source */
     int ahead;      /* the source of a tile to come is asked for: it is read once, from memory */
-    int in_result;  /* sums of whole panels grow in the result, where channels are neighbours; */
+    int in_result;  /* sums of whole panels grow in the result, where channels are neighbours, or, of pairs that are
+                       all added at once, are rounded to it; */
     int claims;     /* which no near cache holds */
     int clip[3];    /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
@@ -140,6 +141,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
     if (cvg_pairs_of(s) == CVG_PAIRS_LISTED)
         cut.l_count = cvg_min(cut.view.L, cvg_max(2, cut.l_count / 2 * 2));
+    cut.in_result |= last && stored && cut.l_count == cut.view.L;
     cut.pack_once = cut.regions.count >= FEW_REGIONS && !cut.weight_in_place;
     cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
     return cut;
@@ -188,8 +190,6 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, terms, sizeof(int64_t));
 }
 
-/* ---- packing the weight ---- */
-
 /*
  * Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other; but those that are read where
  * they lie.
@@ -218,8 +218,6 @@ static void pack_job(const struct cvg_job *job, int64_t index)
     pack_panels(t, cut, g, begin, cvg_min(begin + cut->m_count, view->M), 0, view->L,
                 cvg_at(t, job->base, g * cut->weight_size + begin * view->L * t->shape->filter_size));
 }
-
-/* ---- job: one region, group and block of m ---- */
 
 /* Where the sums of one panel lie: of destination i at place[i] * step. */
 struct sums {
@@ -293,6 +291,7 @@ struct block {
     struct cvg_region region;
     struct cvg_window window;
     struct cvg_view result;
+    int in_result;
     int64_t g, begin, end; /* m */
     struct scratch x;
 };
@@ -300,7 +299,7 @@ struct block {
 /* Where the sums of a panel lie, of channels m on of which width exist: in the result itself, or in scratch. */
 static struct sums sums_of(const struct block *b, int64_t m, int64_t width, int lanes)
 {
-    if (b->cut->in_result && width == lanes && !b->job->task->finish.accumulate)
+    if (b->in_result && width == lanes)
         return (struct sums){cvg_view_at(&b->result, b->region.n, b->g * b->cut->view.M + m, 0, 0, 0), b->x.to, 1};
     return (struct sums){b->x.sums + (m - b->begin) * b->region.positions * (int64_t)b->job->task->kernels->size,
                          b->x.place, lanes};
@@ -340,6 +339,7 @@ static void multiply(const struct block *b, int64_t l, int64_t l_count)
                                               b->x.a, b->x.b);
             listed = step;
             const struct sums sums = sums_of(b, m, cvg_min(lanes, b->end - m), (int)lanes);
+            terms.narrows = sums.step == 1 && cvg_is_half(s->type);
             add_class(t->kernels, &c.now, &terms, &b->window, tile, panel_at, &sums, &b->x, l == 0,
                       m == b->begin && b->cut->ahead && (l_count == view->L || !b->cut->in_result));
         }
@@ -372,6 +372,8 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const int64_t L = cut->view.L;
     const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
     struct block b = {.job = job, .cut = cut, .x = scratch_of(job), .result = cvg_view_result(t, cut->view.gradient)};
+    const int as_they_are = t->finish.scale == 1 && !t->finish.bias && b.result.type == CVG_BF16;
+    b.in_result = cut->in_result && !t->finish.accumulate && (as_they_are || !cvg_is_half(t->shape->type));
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
     index /= cut->m_blocks;
