@@ -82,7 +82,7 @@ MUTANTS = [
     ("algo/direct/weight_last.c", "b.lane_count = cvg_min(cut->lane_count, cut->lanes - b.lane);", "b.lane_count = cut->lane_count;", "the last block of lanes is as long as the others"),
     ("tensor/window.c", "w->input[around] == count * input && ", "", "levels with gaps in the input are walked as one"),
     ("algo/direct/weight.c", "x->there[x->b[j]]", "x->there[j]", "grad_output is read in place at positions that a tap does not have"),
-    ("algo/direct/channels.c", "&& width == lanes && !b->job", "&& !b->job", "sums of a rest of channels grow over their neighbours"),
+    ("algo/direct/channels.c", "if (b->in_result && width == lanes)", "if (b->in_result)", "sums of a rest of channels grow over their neighbours"),
     ("algo/direct/groups_open.c", "b->region.n = region->n + done;", "b->region.n = region->n;", "turned planes are all those of the first image"),
     ("algo/direct/groups.c", "const int even = M == 1 || weight.g == M * weight.m;", "const int even = 1;", "weights of all groups are the first one's"),
     ("kernels/body_lanes.h", "at[i] = ((first + l + i) / m - group) * copies;", "at[i] = ((first + l + i) / m - group) * m;", "a copy holds other groups' channels"),
@@ -101,7 +101,7 @@ MUTANTS = [
     ("algo/direct/dots.c", "b->x.a[i] = i * (there ? gradient.channel : count[0] * plane);", "b->x.a[i] = i * (there ? gradient.channel : plane);", "copied planes of grad_output overlap in depth"),
     ("tensor/window.c", "w->image *= channels;", "", "a window of lanes has its images one over the other"),
     # Halves
-    ("kernels/body_halves.h", "bits + 0x7fff + (bits >> 16 & 1)", "bits + 0x8000", "halfway numbers are rounded up"),
+    ("kernels/body_halves.h", "nan : (bits + 0x7fff + (bits >> 16 & 1)) >> 16", "nan : (bits + 0x8000) >> 16", "halfway numbers are rounded up"),
     ("kernels/body_halves.h", "rest < 0x38800000", "rest < 0x38000000", "subnormal float16 are taken for normal"),
     ("halves.c", ".accumulate = task->finish.accumulate}", ".accumulate = 0}", "results of halves are not added up"),
     ("halves.c", "if (pass == CVG_GRAD_WEIGHT && images < stage->images)", "if (0)", "images of the round before are summed again"),
