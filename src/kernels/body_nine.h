@@ -73,8 +73,7 @@ INLINE void weigh_nine_row(const int on, const int picks, const int64_t left, co
 
 #ifdef NARROW_KERNELS /* there are registers enough */
 #define NINE_SLIDES
-/* weigh_nine_row() of all lines without a stride: each element of the source is loaded once for three columns of taps.
- */
+/* weigh_nine_row() of all lines without a stride: an element of the source is loaded once for its three columns. */
 INLINE void weigh_nine_slide(const int picks, const struct weighed_rows *w, const real *g, const real *s, vec *sum)
 {
     const int64_t line = w->frame->row, column = w->frame->column;

@@ -42,7 +42,10 @@ def _pages(size):
     """Memory that is not malloc's: for each large block that is freed, glibc's keeps more of what comes after it."""
     if not hasattr(mmap, "MAP_PRIVATE"):
         return _empty(size, numpy.uint8)
-    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        return _empty(size, numpy.uint8)  # which has the words for it
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without
             pages.madvise(mmap.MADV_HUGEPAGE)

@@ -268,8 +268,7 @@ static void list_terms(const struct cvg_kernels *kernels, const struct cut *cut,
     }
 }
 
-/* Finds the source of a block of channels l, and of what is read after it, from pixels of a pair of image and group on.
- */
+/* Finds the source of channels l, from a pixel of a pair of image and group on, and of what is read after them. */
 static void find_source(const struct cvg_task *t, const struct cut *cut, const struct cvg_view *source, int64_t pair,
                         int64_t pixel, struct block *block, int64_t *there)
 {
