@@ -96,6 +96,7 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #include "body_planes.h"
 #ifdef FRAMES
 #include "body_frames.h"
+#include "body_weights.h"
 #endif
 #include "body_lanes.h"
 #if !defined(SMALL) && !defined(__OPTIMIZE_SIZE__)
