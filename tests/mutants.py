@@ -82,7 +82,7 @@ MUTANTS = [
     ("algo/direct/weight_last.c", "b.lane_count = cvg_min(cut->lane_count, cut->lanes - b.lane);", "b.lane_count = cut->lane_count;", "the last block of lanes is as long as the others"),
     ("tensor/window.c", "w->input[around] == count * input && ", "", "levels with gaps in the input are walked as one"),
     ("algo/direct/weight.c", "x->there[x->b[j]]", "x->there[j]", "grad_output is read in place at positions that a tap does not have"),
-    ("algo/direct/channels.c", "if (b->in_result && width == lanes)", "if (b->in_result)", "sums of a rest of channels grow over their neighbours"),
+    ("algo/direct/channels.c", "b->cut->in_result && width == lanes && !f", "b->cut->in_result && !f", "sums of a rest of channels grow over their neighbours"),
     ("algo/direct/groups_open.c", "b->region.n = region->n + done;", "b->region.n = region->n;", "turned planes are all those of the first image"),
     ("algo/direct/groups.c", "const int even = M == 1 || weight.g == M * weight.m;", "const int even = 1;", "weights of all groups are the first one's"),
     ("kernels/body_lanes.h", "at[i] = ((first + l + i) / m - group) * copies;", "at[i] = ((first + l + i) / m - group) * m;", "a copy holds other groups' channels"),

@@ -291,7 +291,6 @@ struct block {
     struct cvg_region region;
     struct cvg_window window;
     struct cvg_view result;
-    int in_result;
     int64_t g, begin, end; /* m */
     struct scratch x;
 };
@@ -299,7 +298,10 @@ struct block {
 /* Where the sums of a panel lie, of channels m on of which width exist: in the result itself, or in scratch. */
 static struct sums sums_of(const struct block *b, int64_t m, int64_t width, int lanes)
 {
-    if (b->in_result && width == lanes)
+    const struct cvg_finish *const f = &b->job->task->finish;
+    const int rounded = cvg_is_half(b->job->task->shape->type); /* then they are finished */
+    if (b->cut->in_result && width == lanes && !f->accumulate &&
+        (!rounded || (f->scale == 1 && !f->bias && b->result.type == CVG_BF16)))
         return (struct sums){cvg_view_at(&b->result, b->region.n, b->g * b->cut->view.M + m, 0, 0, 0), b->x.to, 1};
     return (struct sums){b->x.sums + (m - b->begin) * b->region.positions * (int64_t)b->job->task->kernels->size,
                          b->x.place, lanes};
@@ -372,8 +374,6 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const int64_t L = cut->view.L;
     const struct cvg_view source = cvg_view_source(t, cut->view.gradient);
     struct block b = {.job = job, .cut = cut, .x = scratch_of(job), .result = cvg_view_result(t, cut->view.gradient)};
-    const int as_they_are = t->finish.scale == 1 && !t->finish.bias && b.result.type == CVG_BF16;
-    b.in_result = cut->in_result && !t->finish.accumulate && (as_they_are || !cvg_is_half(t->shape->type));
     b.begin = index % cut->m_blocks * cut->m_count;
     b.end = cvg_min(b.begin + cut->m_count, cut->view.M);
     index /= cut->m_blocks;
