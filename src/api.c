@@ -106,8 +106,10 @@ static void run_seen(const cvg_plan *plan, cvg_pass pass, const struct cvg_task 
 
 static void run_pass(const cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace)
 {
-    static cvg_run_half_fn *const ways[] = {
-        [CVG_WIDENED] = cvg_run_halves, [CVG_READ] = cvg_run_reading, [CVG_PAIRED] = cvg_run_pairs};
+    static cvg_run_half_fn *const ways[] = {[CVG_WIDENED] = cvg_run_halves,
+                                            [CVG_READ] = cvg_run_reading,
+                                            [CVG_PAIRED] = cvg_run_pairs,
+                                            [CVG_ZIPPED] = cvg_run_halves};
     cvg_run_half_fn *const half =
         cvg_is_half(plan->shape.type) && plan->shape.N > 0 ? ways[plan->pass[pass].way] : NULL;
     if (half)

@@ -9,17 +9,23 @@ struct move {
     const struct cvg_kernels *kernels;
     struct cvg_view view;
     int64_t n, count;
+    int64_t pair; /* floats of a pair of positions, count pairs from pair n on; 0: of elements */
     float *floats;
     const struct cvg_finish *finish; /* NULL: they are read */
     int flushes;
 };
 
+/* Of one job. */
+static int64_t each_of(const struct move *m) { return m->pair ? cvg_max(1, BLOCK / m->pair) : BLOCK; }
+
 static void move_job(void *context, int64_t job, int worker)
 {
     const struct move *m = context;
-    const int64_t first = job * BLOCK, count = cvg_min(BLOCK, m->count - first);
+    const int64_t each = each_of(m), first = job * each, count = cvg_min(each, m->count - first);
     (void)worker;
-    if (m->finish) {
+    if (m->pair) {
+        cvg_read_pairs(&m->view, m->kernels, m->n + first, count, m->floats + first * m->pair);
+    } else if (m->finish) {
         const uint64_t before = m->flushes ? cvg_flush(1, 0) : 0;
         cvg_write_elements(&m->view, m->kernels, m->n, first, count, m->floats + first, m->finish);
         if (m->flushes)
@@ -32,7 +38,7 @@ static void move(const struct cvg_plan *plan, cvg_pass pass, struct move m)
 {
     m.kernels = plan->kernels;
     m.flushes = plan->pass[pass].work.flushes;
-    cvg_parallel(&plan->threads, plan->pass[pass].workers, cvg_ceil_div(m.count, BLOCK), move_job, &m);
+    cvg_parallel(&plan->threads, plan->pass[pass].workers, cvg_ceil_div(m.count, each_of(&m)), move_job, &m);
 }
 
 /* The bias of a result, in floats. */
@@ -88,12 +94,16 @@ void cvg_run_reading(const struct cvg_plan *plan, cvg_pass pass, const struct cv
 void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace,
                     cvg_run_fn *run)
 {
-    const struct cvg_shape *s = &plan->shape;
-    const struct cvg_stage *stage = &plan->stage;
-    const int64_t in = s->C * s->in_size, out = s->K * s->out_size, weights = s->K * s->taps;
+    const struct cvg_shape *s = &plan->shape, *seen = cvg_plan_seen(plan, pass);
+    const int zips = plan->pass[pass].way == CVG_ZIPPED;
+    const struct cvg_stage *stage = zips ? &plan->zip : &plan->stage;
+    const int64_t weights = s->K * s->taps;
+    const int64_t in = s->C * (zips ? seen->in[2] : s->in_size), out = s->K * (zips ? seen->out[2] : s->out_size);
     float *const floats = cvg_work_last(&plan->pass[pass].work, workspace, stage->all * (int64_t)sizeof(float));
     struct cvg_task inner = *task;
     inner.shape = &plan->inner;
+    if (cvg_are_pairs(seen))
+        inner.kernels = plan->kernels->pairs;
     inner.type = inner.result_type = inner.bias_type = CVG_F32;
     inner.input = floats;
     inner.grad_output = floats + stage->out;
@@ -112,28 +122,33 @@ void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg
                                       .accumulate = task->finish.accumulate};
     if (pass == CVG_GRAD_WEIGHT)
         inner.finish.scale = 1;
-    for (int64_t n = 0; n < s->N; n += stage->images) {
-        const int64_t images = cvg_min(stage->images, s->N - n);
+    for (int64_t n = 0; n < stage->units; n += stage->each) {
+        const int64_t units = cvg_min(stage->each, stage->units - n);
         inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;
         if (task->input)
             move(plan, pass,
-                 (struct move){.view = cvg_view_in(task, task->input), .n = n, .count = images * in, .floats = floats});
+                 (struct move){.view = zips ? cvg_view_met(task, task->input) : cvg_view_in(task, task->input),
+                               .n = n,
+                               .count = zips ? units : units * in,
+                               .pair = zips ? in : 0,
+                               .floats = floats});
         if (task->grad_output)
             move(plan, pass,
                  (struct move){.view = cvg_view_out(task, task->grad_output),
                                .n = n,
-                               .count = images * out,
+                               .count = zips ? units : units * out,
+                               .pair = zips ? out : 0,
                                .floats = floats + stage->out});
-        if (pass == CVG_GRAD_WEIGHT && images < stage->images) { /* images that do not exist add zeros */
-            memset(floats + images * in, 0, (size_t)((stage->images - images) * in) * sizeof(float));
-            memset(floats + stage->out + images * out, 0, (size_t)((stage->images - images) * out) * sizeof(float));
+        if (pass == CVG_GRAD_WEIGHT && units < stage->each) { /* units that do not exist add zeros */
+            memset(floats + units * in, 0, (size_t)((stage->each - units) * in) * sizeof(float));
+            memset(floats + stage->out + units * out, 0, (size_t)((stage->each - units) * out) * sizeof(float));
         }
         run(plan, pass, &inner, workspace);
         if (pass != CVG_GRAD_WEIGHT)
             move(plan, pass,
                  (struct move){.view = cvg_view_result(task, pass == CVG_GRAD_INPUT),
                                .n = n,
-                               .count = images * (pass == CVG_FORWARD ? out : in),
+                               .count = units * (pass == CVG_FORWARD ? out : in),
                                .floats = inner.result,
                                .finish = &finish});
     }

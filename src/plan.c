@@ -57,7 +57,7 @@ static enum cvg_way way_of(const struct cvg_plan *plan, const struct cvg_algorit
     if (is_flat(plan, algorithm))
         return CVG_WIDENED;
     if (plan->is_paired[pass] && algorithm->pairs && algorithm->pairs(&plan->inner, pass))
-        return CVG_PAIRED;
+        return pass == CVG_GRAD_WEIGHT ? CVG_ZIPPED : CVG_PAIRED;
     return algorithm->reads && algorithm->reads(&plan->inner, pass) ? CVG_READ : CVG_WIDENED;
 }
 
@@ -66,7 +66,7 @@ static const struct cvg_shape *seen_by(const struct cvg_plan *plan, const struct
 {
     if (algorithm->stored || way == CVG_READ)
         return &plan->shape;
-    if (way == CVG_PAIRED)
+    if (way == CVG_PAIRED || way == CVG_ZIPPED)
         return &plan->paired[pass];
     return is_flat(plan, algorithm) ? &plan->flat : &plan->inner;
 }
@@ -81,15 +81,18 @@ static void prepare(const struct cvg_plan *plan, const struct cvg_algorithm *alg
                     struct cvg_work *work)
 {
     const enum cvg_way way = way_of(plan, algorithm, pass);
+    const struct cvg_shape *const seen = seen_by(plan, algorithm, pass, way);
     cvg_work_init(work);
-    algorithm->prepare(algorithm, seen_by(plan, algorithm, pass, way),
-                       way == CVG_PAIRED ? plan->kernels->pairs : plan->kernels, pass, workers, work);
+    algorithm->prepare(algorithm, seen, cvg_are_pairs(seen) ? plan->kernels->pairs : plan->kernels, pass, workers,
+                       work);
     if (way == CVG_PAIRED)
         cvg_work_share(work, cvg_stage_bias(&plan->stage), plan->kernels->size);
     else if (way == CVG_READ)
         cvg_work_share(work, cvg_stage_weight(&plan->stage), plan->kernels->size);
     else if (way == CVG_WIDENED)
         cvg_work_share(work, plan->stage.all, plan->kernels->size);
+    else if (way == CVG_ZIPPED)
+        cvg_work_share(work, plan->zip.all, plan->kernels->size);
 }
 
 int cvg_plan_keeps_structure(const struct cvg_plan *plan) { return plan->error_growth <= CVG_ERROR_GROWTH; }
@@ -272,9 +275,12 @@ static cvg_status make(struct cvg_plan *plan, const cvg_conv *conv, const cvg_op
     plan->kernels = cvg_cpu_kernels(plan->shape.type, options.isa, error);
     if (!plan->kernels)
         return CVG_INVALID_ARGUMENT;
-    for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
-        plan->is_paired[pass] =
-            CVG_HALVES && plan->kernels->pairs && cvg_shape_pairs(&plan->shape, (cvg_pass)pass, &plan->paired[pass]);
+    const int multiplies = plan->kernels->pairs != NULL;
+    for (int pass = 0; CVG_HALVES && pass < CVG_GRAD_WEIGHT; pass++)
+        plan->is_paired[pass] = multiplies && cvg_shape_pairs(&plan->shape, (cvg_pass)pass, &plan->paired[pass]);
+    if (CVG_HALVES)
+        plan->is_paired[CVG_GRAD_WEIGHT] =
+            cvg_stage_zip(&plan->shape, multiplies, &plan->paired[CVG_GRAD_WEIGHT], &plan->zip);
     for (int pass = 0; pass < CVG_PASS_COUNT; pass++)
         if ((status = choose(plan, (cvg_pass)pass, options.algo[pass], error)))
             return status;

@@ -12,9 +12,9 @@ enum cvg_reason { CVG_EXPECTED, CVG_PINNED, CVG_MEASURED, CVG_IMPORTED };
 
 /*
  * What an algorithm is given: tensors as they are; or of halves all as floats, or only the weight, as it reads and
- * writes the others by the view, or pairs.
+ * writes the others by the view, or pairs, as they lie or made of positions.
  */
-enum cvg_way { CVG_AS_STORED, CVG_WIDENED, CVG_READ, CVG_PAIRED };
+enum cvg_way { CVG_AS_STORED, CVG_WIDENED, CVG_READ, CVG_PAIRED, CVG_ZIPPED };
 
 struct cvg_plan {
     struct cvg_shape shape;                  /* the problem; */
@@ -22,8 +22,9 @@ struct cvg_plan {
     struct cvg_shape flat;                   /* and that as a matrix product, */
     int is_flat;                             /* if it is one */
     struct cvg_stage stage;                  /* of halves */
-    struct cvg_shape paired[CVG_PASS_COUNT]; /* of a pass whose source is made of pairs, */
-    int is_paired[CVG_PASS_COUNT];           /* if it is, and the processor multiplies them */
+    struct cvg_shape paired[CVG_PASS_COUNT]; /* of a pass whose operands are made of pairs, */
+    int is_paired[CVG_PASS_COUNT];           /* if they are; of channels only if the processor multiplies them */
+    struct cvg_stage zip;                    /* of pairs of positions */
     double gradient_scale;
     size_t workspace_limit;
     double error_growth;

@@ -303,6 +303,24 @@ int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *
     return even;
 }
 
+int cvg_shape_zip(const struct cvg_shape *s, int64_t pairs, int stored, struct cvg_shape *zipped)
+{
+    struct cvg_shape pixels = *s;
+    int fits = s->type == CVG_BF16 && s->layout == CVG_CHANNELS_LAST && s->filter_size == 1;
+    for (int i = 0; i < 3; i++) {
+        fits &= s->pad[i] == 0 && s->pad_end[i] == 0;
+        pixels.in[i] = pixels.stride[i] = 1;
+    }
+    pixels.in[1] = pairs;
+    pixels.in[2] = stored ? 1 : 2;
+    memcpy(pixels.out, pixels.in, sizeof pixels.out);
+    pixels.in_size = pixels.out_size = pixels.in[1] * pixels.in[2];
+    pixels.pairs = stored ? CVG_PAIRS_STORED : CVG_PAIRS_SWAPPED;
+    cvg_shape_dense(&pixels, 1, zipped);
+    zipped->N = 1;
+    return fits;
+}
+
 int cvg_shape_flat(const struct cvg_shape *s, struct cvg_shape *flat)
 {
     const int first = s->layout == CVG_CHANNELS_FIRST, pixel = s->filter_size == 1 && s->in_size == 1;

@@ -32,10 +32,16 @@ struct cvg_shape {
                 */
 };
 
-/* cvg_shape.pairs: channels are floats and listed so, or the source's elements are pairs of channels as they lie. */
-enum { CVG_PAIRS_LISTED = 1, CVG_PAIRS_STORED = 2 };
+/*
+ * cvg_shape.pairs: channels are floats and listed so, or elements are pairs: of channels as they lie, or in grad_weight
+ * of positions; or these are floats and listed so.
+ */
+enum { CVG_PAIRS_LISTED = 1, CVG_PAIRS_STORED, CVG_PAIRS_SWAPPED };
 
 static inline int cvg_pairs_of(const struct cvg_shape *shape) { return CVG_HALVES ? shape->pairs : 0; }
+
+/* Whether elements are pairs. */
+static inline int cvg_are_pairs(const struct cvg_shape *shape) { return cvg_pairs_of(shape) == CVG_PAIRS_STORED; }
 
 /* Whether what axis 0 or 1 counts follows each other without gaps, if that of the axes further in does. */
 static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int axis)
@@ -54,6 +60,12 @@ void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_s
  * as many, whose source is made of pairs.  Its weight's steps are still those of single numbers.
  */
 int cvg_shape_pairs(const struct cvg_shape *shape, cvg_pass pass, struct cvg_shape *paired);
+
+/*
+ * Whether grad_weight sums over pairs of positions, one after the other in an image, which is so for filters of one
+ * tap, channels last: fills in the problem of so many pairs, stored as such or as floats, in one image.
+ */
+int cvg_shape_zip(const struct cvg_shape *shape, int64_t pairs, int stored, struct cvg_shape *zipped);
 
 /*
  * Whether every filter covers its whole image, once, and both lie alike: then the problem is a matrix product, of

@@ -104,7 +104,12 @@ MUTANTS = [
     ("kernels/body_halves.h", "nan : (bits + 0x7fff + (bits >> 16 & 1)) >> 16", "nan : (bits + 0x8000) >> 16", "halfway numbers are rounded up"),
     ("kernels/body_halves.h", "rest < 0x38800000", "rest < 0x38000000", "subnormal float16 are taken for normal"),
     ("halves.c", ".accumulate = task->finish.accumulate}", ".accumulate = 0}", "results of halves are not added up"),
-    ("halves.c", "if (pass == CVG_GRAD_WEIGHT && images < stage->images)", "if (0)", "images of the round before are summed again"),
+    ("halves.c", "if (pass == CVG_GRAD_WEIGHT && units < stage->each)", "if (0)", "images of the round before are summed again"),
+    ("tensor/elements.c", "const char *const two = whole == 0 ? NULL", "const char *const two = 0 ? NULL", "the pair of a last position has one that is not there"),
+    ("tensor/elements.c", "        if (p == pairs) {\n", "        if (0) {\n", "pairs of the next image are looked for in this one"),
+    ("tensor/view.c", "        v.step[i] *= t->shape->stride[i];\n", "", "pairs of positions are of neighbours, whatever the stride"),
+    ("algo/direct/weight_last.c", "        if (cvg_pairs_of(block->task->shape) == CVG_PAIRS_SWAPPED)", "        if (0)", "the first of a pair of positions is added first"),
+    ("algo/parts.c", "cvg_are_pairs(s) ? 2 : 1", "1", "processors that multiply pairs have other parts of a sum"),
     ("halves.c", "inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;", "inner.finish.accumulate = 0;", "only the last images reach grad_weight"),
     ("shape.c", "s.grad_type = conv->grad_type == CVG_SAME_TYPE ? s.type : conv->grad_type;", "s.grad_type = s.type;", "grad_type is not looked at"),
     ("tensor/elements.c", "offset += first % counts[level] * steps[level];", ";", "gaps of halves are not seen"),
@@ -262,6 +267,7 @@ TESTS = [
     ["{build}/tests/test_threads"],
     ["{build}/tests/test_golden", "{source}/tests/golden/golden.txt"],
     ["sh", "{source}/tests/cli.sh", "{build}/convgrad"],
+    ["{build}/tests/test_halves"],
     ["{build}/convgrad", "verify", "--random", "1000", "--seed", "1000"],
     ["{build}/tests/test_algorithms", "150"],
 ]
@@ -276,7 +282,7 @@ def run(command, seconds, **more):
 
 
 CORE_TARGETS = ["convgrad_program", "fuzz_conv"]
-CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults")]
+CORE_TARGETS += [f"test_{name}" for name in ("api", "textbook", "kernels", "threads", "golden", "structure", "algorithms", "faults", "halves")]
 
 # What may catch a fault of the files that begin so, and what is built for it.
 KINDS = {

@@ -1,7 +1,8 @@
 /*
  * Halves: bfloat16 and float16.  Results by every instruction set that fuses multiply and add, and by every number of
  * threads, have the same bits, also where sums are tiny; cvg_verify() finds them right with gradients and bias of
- * either type, and with gaps.   usage: test_halves [PROBLEMS]
+ * either type, and with gaps.  Where sums are of pairs they have the bits of that order.   usage: test_halves
+ * [PROBLEMS]
  */
 #include "check.h"
 #include "cli.h"
@@ -46,6 +47,27 @@ static cvg_conv draw_conv(struct random *random)
         if (cvg_output_size(&conv, out, NULL) == CVG_OK)
             return conv;
     }
+}
+
+/* Filters of one tap, channels last: grad_weight sums over pairs of positions, in several rounds if there are many. */
+static cvg_conv draw_pixels(struct random *random)
+{
+    cvg_conv conv = CVG_CONV_INIT;
+    conv.type = CVG_BF16;
+    conv.layout = CVG_CHANNELS_LAST;
+    conv.weight_layout = (cvg_weight_layout)draw(random, 0, 2);
+    conv.grad_type = draw(random, 0, 1) ? CVG_F32 : CVG_SAME_TYPE;
+    conv.spatial_dims = (int)draw(random, 1, 3);
+    conv.groups = draw(random, 0, 3) ? 1 : 2;
+    conv.batch = draw(random, 1, 5);
+    conv.in_channels = conv.groups * draw(random, 5, 40);
+    conv.out_channels = conv.groups * draw(random, 5, 40);
+    for (int i = 0; i < conv.spatial_dims; i++) {
+        conv.in[i] = draw(random, 1, conv.spatial_dims == 1 ? 1000 : conv.spatial_dims == 2 ? 40 : 11);
+        conv.stride[i] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);
+        conv.filter[i] = 1;
+    }
+    return conv;
 }
 
 static struct array new_array(cvg_type type, int64_t count)
@@ -99,10 +121,12 @@ static void free_results(struct results *r)
 /* One problem by every set, pinned to an algorithm: the bits of the first. */
 static long check_bits(int problem, struct random *random)
 {
-    const cvg_conv conv = draw_conv(random);
+    const int pixels = problem % 4 == 3;
+    const cvg_conv conv = pixels ? draw_pixels(random) : draw_conv(random);
     const struct sizes z = problem_sizes(&conv);
     const int kind = (int)draw(random, 0, 2);
-    const cvg_algo algo = draw(random, 0, 2) ? CVG_DIRECT : (cvg_algo)draw(random, CVG_REFERENCE, CVG_WINOGRAD8);
+    const cvg_algo algo =
+        pixels || draw(random, 0, 2) ? CVG_DIRECT : (cvg_algo)draw(random, CVG_REFERENCE, CVG_WINOGRAD8);
     struct array operand[4] = {new_array(conv.type, z.input), new_array(conv.type, z.weight),
                                new_array(conv.bias_type == CVG_F32 ? CVG_F32 : conv.type, z.bias),
                                new_array(conv.type, z.output)};
@@ -171,21 +195,66 @@ static void check_results(int problem, struct random *random)
     cvg_plan_destroy(plan);
 }
 
+/* A sum of pairs of positions, the last one of half a pair: of each pair the second product is added first. */
+static void check_order(struct random *random)
+{
+    enum { POSITIONS = 23, CHANNELS = 24 };
+    cvg_conv conv = CVG_CONV_INIT;
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    conv.type = CVG_BF16;
+    conv.grad_type = CVG_F32;
+    conv.layout = CVG_CHANNELS_LAST;
+    conv.spatial_dims = 1;
+    conv.batch = 1;
+    conv.in_channels = conv.out_channels = CHANNELS;
+    conv.in[0] = POSITIONS;
+    conv.filter[0] = 1;
+    options.algo[CVG_GRAD_WEIGHT] = CVG_DIRECT;
+    const struct sizes z = problem_sizes(&conv);
+    struct array operand[4] = {new_array(CVG_BF16, z.input), new_array(CVG_BF16, z.weight), new_array(CVG_BF16, z.bias),
+                               new_array(CVG_BF16, z.output)};
+    for (int i = 0; i < 4; i++)
+        fill(&operand[i], random, 0);
+    if (cvg_plan_create(&plan, &conv, &options, NULL))
+        exit(1);
+    if (cvg_plan_fuses(plan)) {
+        struct results r = run(plan, &conv, operand, 1);
+        int same = 1;
+        for (int k = 0; k < CHANNELS; k++)
+            for (int c = 0; c < CHANNELS; c++) {
+                float sum = 0;
+                for (int i = 0; i < POSITIONS; i += 2)
+                    for (int j = i + 1; j >= i; j--)
+                        if (j < POSITIONS)
+                            sum = fmaf((float)array_get(&operand[0], j * CHANNELS + c),
+                                       (float)array_get(&operand[3], j * CHANNELS + k), sum);
+                same &= sum == (float)array_get(&r.array[2], k * CHANNELS + c);
+            }
+        check(same, "grad_weight of pairs of positions has another order");
+        free_results(&r);
+    }
+    cvg_plan_destroy(plan);
+    for (int i = 0; i < 4; i++)
+        array_free(&operand[i]);
+}
+
 /*
- * A problem whose images are widened in several rounds, the last of which has fewer; and gradients of float: those of
- * halves are the same, rounded.
+ * A problem whose images, or pairs of positions, are brought in several rounds, the last of which has fewer; and
+ * gradients of float: those of halves are the same, rounded.
  */
-static void check_rounds(struct random *random)
+static void check_rounds(struct random *random, int pixels)
 {
     cvg_conv conv = CVG_CONV_INIT;
     struct results of[2];
     conv.type = CVG_BF16;
+    conv.layout = pixels ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
     conv.batch = 7;
-    conv.in_channels = conv.out_channels = 6;
+    conv.in_channels = conv.out_channels = pixels ? 20 : 6;
     for (int i = 0; i < 2; i++) {
-        conv.in[i] = 96;
-        conv.filter[i] = 3;
-        conv.pad_begin[i] = conv.pad_end[i] = 1;
+        conv.in[i] = 95;
+        conv.filter[i] = pixels ? 1 : 3;
+        conv.pad_begin[i] = conv.pad_end[i] = pixels ? 0 : 1;
     }
     const struct sizes z = problem_sizes(&conv);
     struct array operand[4] = {new_array(conv.type, z.input), new_array(conv.type, z.weight),
@@ -224,7 +293,9 @@ int main(int argc, char **argv)
     const int problems = argc > 1 ? atoi(argv[1]) : 150;
     struct random random = {11};
     long runs = 0;
-    check_rounds(&random);
+    check_order(&random);
+    check_rounds(&random, 0);
+    check_rounds(&random, 1);
     for (int i = 0; i < problems; i++) {
         runs += check_bits(i, &random);
         check_results(i, &random);

@@ -41,6 +41,26 @@ static inline void pair_narrow(uint16_t *to, vec sum)
     _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh((__m512)v_add(sum, v_zero())));
 }
 
+static void pair_up(void *dst, const void *first, const void *second, int64_t step, int64_t pairs, int64_t count)
+{
+    enum { HALF = 16, ALL = 2 * HALF };
+    static const int16_t order[ALL] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                       8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    const __m512i low = _mm512_loadu_si512(order), high = _mm512_add_epi16(low, _mm512_set1_epi16(HALF));
+    const int16_t *a = first, *b = second;
+    int32_t *to = dst;
+    for (; pairs > 0; pairs--, a += step, b = b ? b + step : b, to += count)
+        for (int64_t i = 0; i < count; i += ALL) {
+            const __mmask32 mask = count - i < ALL ? ((__mmask32)1 << (count - i)) - 1 : ~(__mmask32)0;
+            const __m512i one = _mm512_maskz_loadu_epi16(mask, a + i);
+            const __m512i two = b ? _mm512_maskz_loadu_epi16(mask, b + i) : _mm512_setzero_si512();
+            _mm512_mask_storeu_epi32(to + i, (__mmask16)mask, _mm512_permutex2var_epi16(one, low, two));
+            if (mask >> HALF)
+                _mm512_mask_storeu_epi32(to + i + HALF, (__mmask16)(mask >> HALF),
+                                         _mm512_permutex2var_epi16(one, high, two));
+        }
+}
+
 #undef TILE_NAME
 #undef TILE_FMA
 #undef TILE_SPLAT

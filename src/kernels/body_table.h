@@ -73,5 +73,6 @@ const struct cvg_kernels KERNELS = {
 #endif
 #ifdef PAIRS
     .pairs = PAIRS,
+    .pair = pair_up,
 #endif
 };

@@ -337,6 +337,11 @@ struct cvg_kernels {
      * second numbers are added first.  NULL: there are none.
      */
     const struct cvg_kernels *pairs;
+    /*
+     * Pairs of bfloat16: dst[p*count + i] = first[p*step + i], second[p*step + i], p < pairs, i < count; second NULL:
+     * zeros.
+     */
+    void (*pair)(void *dst, const void *first, const void *second, int64_t step, int64_t pairs, int64_t count);
 };
 
 /*

@@ -248,6 +248,17 @@ int64_t cvg_terms_go_on(int64_t count, int64_t channels, int64_t *a, int64_t a_s
     return channels * count;
 }
 
+void cvg_terms_swap(int64_t *a, int64_t *b, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += 2) {
+        const int64_t first[] = {a[i], b[i]};
+        a[i] = a[i + 1];
+        b[i] = b[i + 1];
+        a[i + 1] = first[0];
+        b[i + 1] = first[1];
+    }
+}
+
 int64_t cvg_box_terms(const struct cvg_box *box, const int64_t filter[3], int64_t tap_step, int64_t l_step,
                       int64_t channels, int64_t *weight, int64_t *slot)
 {

@@ -97,6 +97,9 @@ int64_t cvg_box_slot(const struct cvg_box *box, int64_t a, int64_t b, int64_t c)
  */
 int64_t cvg_terms_go_on(int64_t count, int64_t channels, int64_t *a, int64_t a_step, int64_t *b, int64_t b_step);
 
+/* Lists the second of each two terms first, as processors add them that multiply pairs. */
+void cvg_terms_swap(int64_t *a, int64_t *b, int64_t count);
+
 /*
  * Lists where the weights and the box elements of all taps of channels lie, channel by channel:
  * weights of taps tap_step apart (in a filter of filter[3]) and of channels l_step.  Returns

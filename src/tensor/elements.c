@@ -1,6 +1,8 @@
 /* A tensor's elements one after the other, whatever they mean: how halves are widened and made. */
 #include "view.h"
 
+#include <string.h>
+
 struct cvg_view cvg_view_array(cvg_type type, const void *data, int64_t count)
 {
     return (struct cvg_view){.base = (char *)data,
@@ -44,6 +46,42 @@ void cvg_read_elements(const struct cvg_view *v, const struct cvg_kernels *kerne
     for (int64_t run; count > 0; first += run, count -= run, to += run) {
         run = next_run(v, n, first, count, &from);
         cvg_view_take(v, kernels, from, 1, run, (char *)to);
+    }
+}
+
+static const char *position_at(const struct cvg_view *v, int64_t n, int64_t position)
+{
+    const int64_t row = position / v->extent[2];
+    return cvg_view_at(v, n, 0, row / v->extent[1], row % v->extent[1], position % v->extent[2]);
+}
+
+void cvg_read_pairs(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t first, int64_t count,
+                    float *to)
+{
+    const int64_t positions = v->extent[0] * v->extent[1] * v->extent[2], pairs = cvg_ceil_div(positions, 2);
+    const int64_t channels = v->channels, width = channels * (kernels->pair ? 1 : 2), next = v->step[2] * v->size;
+    const int line = cvg_view_is_line(v);
+    int64_t n = first / pairs, p = first % pairs;
+    for (int64_t run; count > 0; to += run * width, count -= run) {
+        const int64_t whole = positions / 2 - p; /* pairs up to the end of the image; 0: at the last, half of one */
+        run = line && whole > 0 && (kernels->pair || v->step[2] == channels) ? cvg_min(count, whole) : 1;
+        const char *const one = line ? cvg_view_at(v, n, 0, 0, 0, 2 * p) : position_at(v, n, 2 * p);
+        const char *const two = whole == 0 ? NULL : line ? one + next : position_at(v, n, 2 * p + 1);
+        if (kernels->pair) {
+            kernels->pair(to, one, two, 2 * v->step[2], run, channels);
+        } else if (two == one + channels * v->size) {
+            cvg_view_take(v, kernels, one, 1, run * width, (char *)to);
+        } else {
+            cvg_view_take(v, kernels, one, 1, channels, (char *)to);
+            memset(to + channels, 0, (size_t)channels * sizeof *to);
+            if (two)
+                cvg_view_take(v, kernels, two, 1, channels, (char *)(to + channels));
+        }
+        p += run;
+        if (p == pairs) {
+            p = 0;
+            n++;
+        }
     }
 }
 

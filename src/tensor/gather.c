@@ -10,7 +10,7 @@ struct cvg_gather cvg_gather_of(const struct cvg_shape *s, cvg_pass pass)
 struct cvg_gather_weight cvg_gather_weight(const struct cvg_task *t, const struct cvg_gather *view)
 {
     const struct cvg_filters f = cvg_filters_of(t, t->weight);
-    const int pairs = view->gradient && cvg_pairs_of(t->shape) == CVG_PAIRS_STORED; /* of k */
+    const int pairs = view->gradient && cvg_are_pairs(t->shape); /* of k */
     return (struct cvg_gather_weight){f.base, (pairs ? 2 : 1) * t->shape->Kg * f.k, view->gradient ? f.c : f.k,
                                       view->gradient ? f.k : f.c, f.tap};
 }

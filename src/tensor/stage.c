@@ -8,18 +8,39 @@ enum {
 
 static int64_t lines(int64_t count) { return cvg_times(cvg_ceil_div(count, LINE), LINE); }
 
+/* Rounds of as many units, images or pairs, as fit, of so many floats each. */
+static struct cvg_stage rounds_of(const struct cvg_shape *s, int64_t units, int64_t in, int64_t out)
+{
+    const int64_t bytes = cvg_max(BYTES, cvg_times(EACH * (int64_t)sizeof(float), s->K * s->taps));
+    const int64_t fit = cvg_max(1, bytes / (int64_t)sizeof(float) / cvg_plus(in, out));
+    struct cvg_stage stage = {.units = units, .rounds = cvg_ceil_div(units, fit)};
+    stage.each = units ? cvg_ceil_div(units, stage.rounds) : 1;
+    return stage;
+}
+
+/* Where tensors begin, of units of so many floats. */
+static void lay_out(struct cvg_stage *stage, const struct cvg_shape *s, int64_t in, int64_t out)
+{
+    stage->out = lines(cvg_times(stage->each, in));
+    stage->weight = cvg_plus(stage->out, lines(cvg_times(stage->each, out)));
+    stage->bias = cvg_plus(stage->weight, lines(s->K * s->taps));
+    stage->all = cvg_plus(stage->bias, lines(cvg_max(s->C, s->K)));
+}
+
 struct cvg_stage cvg_stage_of(const struct cvg_shape *s, struct cvg_shape *inner)
 {
-    const int64_t in = s->C * s->in_size, out = s->K * s->out_size, weight = s->K * s->taps;
-    const int64_t bytes = cvg_max(BYTES, cvg_times(EACH * (int64_t)sizeof(float), weight));
-    const int64_t fit = cvg_max(1, bytes / (int64_t)sizeof(float) / cvg_plus(in, out));
-    struct cvg_stage stage = {.rounds = cvg_ceil_div(s->N, fit)};
-    stage.images = s->N ? cvg_ceil_div(s->N, stage.rounds) : 1;
-    stage.out = lines(cvg_times(stage.images, in));
-    stage.weight = cvg_plus(stage.out, lines(cvg_times(stage.images, out)));
-    stage.bias = cvg_plus(stage.weight, lines(weight));
-    stage.all = cvg_plus(stage.bias, lines(cvg_max(s->C, s->K)));
-    cvg_shape_dense(s, stage.images, inner);
+    const int64_t in = s->C * s->in_size, out = s->K * s->out_size;
+    struct cvg_stage stage = rounds_of(s, s->N, in, out);
+    lay_out(&stage, s, in, out);
+    cvg_shape_dense(s, stage.each, inner);
     inner->pairs = s->type == CVG_BF16 ? CVG_PAIRS_LISTED : 0;
     return stage;
+}
+
+int cvg_stage_zip(const struct cvg_shape *s, int stored, struct cvg_shape *zipped, struct cvg_stage *stage)
+{
+    *stage = rounds_of(s, cvg_times(s->N, cvg_ceil_div(s->out_size, 2)), 2 * s->C, 2 * s->K);
+    const int fits = cvg_shape_zip(s, stage->each, stored, zipped);
+    lay_out(stage, s, s->C * zipped->in[2], s->K * zipped->out[2]);
+    return fits;
 }

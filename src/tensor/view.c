@@ -24,10 +24,19 @@ struct cvg_view cvg_view_in(const struct cvg_task *t, const void *data) { return
 
 struct cvg_view cvg_view_out(const struct cvg_task *t, const void *data) { return view_of(t, t->type, data, 1); }
 
+struct cvg_view cvg_view_met(const struct cvg_task *t, const void *data)
+{
+    struct cvg_view v = cvg_view_in(t, data);
+    for (int i = 0; i < 3; i++) {
+        v.extent[i] = t->shape->out[i];
+        v.step[i] *= t->shape->stride[i];
+    }
+    return v;
+}
+
 struct cvg_view cvg_view_source(const struct cvg_task *t, int gradient)
 {
-    const cvg_type type =
-        cvg_pairs_of(t->shape) == CVG_PAIRS_STORED ? CVG_F32 : t->type; /* which is as large as a pair */
+    const cvg_type type = cvg_are_pairs(t->shape) ? CVG_F32 : t->type; /* which is as large as a pair */
     return view_of(t, type, gradient ? t->grad_output : t->input, gradient);
 }
 

@@ -23,6 +23,9 @@ struct cvg_view {
 struct cvg_view cvg_view_in(const struct cvg_task *task, const void *data);
 struct cvg_view cvg_view_out(const struct cvg_task *task, const void *data);
 
+/* What filters of one tap without padding meet of the input: as many positions as the output has. */
+struct cvg_view cvg_view_met(const struct cvg_task *task, const void *data);
+
 /* What forward and, with gradient, grad_input read and write. */
 struct cvg_view cvg_view_source(const struct cvg_task *task, int gradient);
 struct cvg_view cvg_view_result(const struct cvg_task *task, int gradient);
@@ -110,6 +113,13 @@ void cvg_read_elements(const struct cvg_view *v, const struct cvg_kernels *kerne
                        int64_t count, float *to);
 void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
                         int64_t count, const float *sums, const struct cvg_finish *finish);
+
+/*
+ * Pairs of positions of halves, channels last, numbered through all images, count from one on: as kernels->pair() has
+ * them, or without that as floats.  A last one without a second has zeros.
+ */
+void cvg_read_pairs(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t first, int64_t count,
+                    float *to);
 
 /* An array of so many elements, one after the other, as a tensor of one image. */
 struct cvg_view cvg_view_array(cvg_type type, const void *data, int64_t count);

@@ -298,7 +298,9 @@ def convolution_backward(g, x, w, bias_sizes, stride, padding, dilation, is_tran
     need_x, need_w, need_b = mask
     if is_transposed:
         _fits("grad_output", g, shape)
-        return (forward(g, w, None, geometry, last, options) if need_x else None,
-                grad_weight(g, x, w.shape, geometry, last, options) if need_w else None, grad_bias(g, last) if need_b else None)
-    return (grad_input(g, w, x.shape, geometry, last, options) if need_x else None,
-            grad_weight(x, g, w.shape, geometry, last, options) if need_w else None, grad_bias(g, last) if need_b else None)
+    # What stays longest is made first: a weight's gradient made after its input's would keep malloc from giving that back.
+    dw = grad_weight(*((g, x) if is_transposed else (x, g)), w.shape, geometry, last, options) if need_w else None
+    dx = None
+    if need_x:
+        dx = forward(g, w, None, geometry, last, options) if is_transposed else grad_input(g, w, x.shape, geometry, last, options)
+    return dx, dw, grad_bias(g, last) if need_b else None

@@ -82,7 +82,7 @@ static int copies(const struct cvg_shape *s, const struct cvg_gather *view)
 }
 
 /* Whether a window is made of halves. */
-static int widened(const struct cvg_shape *s) { return cvg_is_half(s->type) && cvg_pairs_of(s) != CVG_PAIRS_STORED; }
+static int widened(const struct cvg_shape *s) { return cvg_is_half(s->type) && !cvg_are_pairs(s); }
 
 /* Regions of at most so many positions, or fewer.  With stride, what destinations of one tap read is copied. */
 static struct cvg_regions regions_of(const struct cvg_shape *s, const struct cvg_gather *view, int64_t positions)
@@ -100,7 +100,7 @@ static int64_t most_channels(const struct cvg_regions *regions) { return regions
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
-    const int stored = cvg_pairs_of(s) == CVG_PAIRS_STORED, widens = widened(s);
+    const int stored = cvg_are_pairs(s), widens = widened(s);
     struct cut cut = {.view = cvg_gather_of(s, pass),
                       .groups = 1,
                       .clip = {1, 1, 1},
@@ -199,7 +199,7 @@ static void pack_panels(const struct cvg_task *t, const struct cut *cut, int64_t
 {
     for (int64_t m = begin; m < end;) {
         const int lanes = cvg_panel_tile(t->kernels, cut->widest, end - m)->lanes;
-        if (cvg_pairs_of(t->shape) == CVG_PAIRS_STORED)
+        if (cvg_are_pairs(t->shape))
             cvg_pack_pairs(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);
         else if (!cut->weight_in_place || end - m < lanes)
             cvg_pack_weight(t, &cut->view, g, m, (int)cvg_min(lanes, end - m), l, l_count, lanes, to);

@@ -30,15 +30,18 @@ static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form,
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels)
 {
     const struct cvg_form *const *form = forms;
-    if (cvg_pairs_of(s) == CVG_PAIRS_STORED)
-        return &cvg_direct_channels; /* see pairs() */
+    if (cvg_pairs_of(s) > CVG_PAIRS_LISTED) /* see pairs() */
+        return pass == CVG_GRAD_WEIGHT ? &cvg_direct_weight_last : &cvg_direct_channels;
     while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads) ||
            (CVG_FAST && kernels && lacks(kernels, *form, s, pass)))
         form++;
     return *form;
 }
 
-static int pairs(const struct cvg_shape *s, cvg_pass pass) { return form_of(s, pass, NULL) == &cvg_direct_channels; }
+static int pairs(const struct cvg_shape *s, cvg_pass pass)
+{
+    return form_of(s, pass, NULL) == (pass == CVG_GRAD_WEIGHT ? &cvg_direct_weight_last : &cvg_direct_channels);
+}
 
 static int reads(const struct cvg_shape *s, cvg_pass pass)
 {
