@@ -198,7 +198,7 @@ static void check_results(int problem, struct random *random)
 /* A sum of pairs of positions, the last one of half a pair: of each pair the second product is added first. */
 static void check_order(struct random *random)
 {
-    enum { POSITIONS = 23, CHANNELS = 24 };
+    enum { POSITIONS = 23, STRIDE = 2, CHANNELS = 24 };
     cvg_conv conv = CVG_CONV_INIT;
     cvg_options options = CVG_OPTIONS_INIT;
     cvg_plan *plan;
@@ -208,7 +208,8 @@ static void check_order(struct random *random)
     conv.spatial_dims = 1;
     conv.batch = 1;
     conv.in_channels = conv.out_channels = CHANNELS;
-    conv.in[0] = POSITIONS;
+    conv.in[0] = STRIDE * POSITIONS;
+    conv.stride[0] = STRIDE;
     conv.filter[0] = 1;
     options.algo[CVG_GRAD_WEIGHT] = CVG_DIRECT;
     const struct sizes z = problem_sizes(&conv);
@@ -227,7 +228,7 @@ static void check_order(struct random *random)
                 for (int i = 0; i < POSITIONS; i += 2)
                     for (int j = i + 1; j >= i; j--)
                         if (j < POSITIONS)
-                            sum = fmaf((float)array_get(&operand[0], j * CHANNELS + c),
+                            sum = fmaf((float)array_get(&operand[0], STRIDE * j * CHANNELS + c),
                                        (float)array_get(&operand[3], j * CHANNELS + k), sum);
                 same &= sum == (float)array_get(&r.array[2], k * CHANNELS + c);
             }

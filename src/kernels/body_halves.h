@@ -48,17 +48,18 @@ INLINE uint16_t f16_of(float value)
 }
 
 /* Elements one by one, which compilers make vectors of where they are neighbours. */
-#define HALF(type)                                                                     \
-    static void widen_##type(void *dst, const void *src, int64_t step, int64_t count)  \
-    {                                                                                  \
-        float *const d = dst;                                                          \
-        const uint16_t *const s = src;                                                 \
-        int64_t i = 0;                                                                 \
-        for (; step == 1 && i < count; i++)                                            \
-            d[i] = of_##type(s[i]);                                                    \
-        for (; i < count; i++)                                                         \
-            d[i] = of_##type(s[i * step]);                                             \
-    }                                                                                  \
+#define WIDEN(type)                                                                   \
+    static void widen_##type(void *dst, const void *src, int64_t step, int64_t count) \
+    {                                                                                 \
+        float *const d = dst;                                                         \
+        const uint16_t *const s = src;                                                \
+        int64_t i = 0;                                                                \
+        for (; step == 1 && i < count; i++)                                           \
+            d[i] = of_##type(s[i]);                                                   \
+        for (; i < count; i++)                                                        \
+            d[i] = of_##type(s[i * step]);                                            \
+    }
+#define NARROW_HALF(type)                                                              \
     static void narrow_##type(void *dst, int64_t step, const void *src, int64_t count) \
     {                                                                                  \
         uint16_t *const d = dst;                                                       \
@@ -69,8 +70,9 @@ INLINE uint16_t f16_of(float value)
         for (; i < count; i++)                                                         \
             d[i * step] = type##_of(s[i] + 0.0f);                                      \
     }
-HALF(bf16)
-HALF(f16)
+WIDEN(f16)
+NARROW_HALF(bf16)
+NARROW_HALF(f16)
 
 /*
  * Rows in whole vectors, whose number of elements is a constant, and a rest.  The order of finishes is that of float
@@ -95,13 +97,39 @@ enum { HALF_BLOCK = 16 };
                 d[i] = of_##type(s[i]);                                                                       \
         }                                                                                                     \
     }
-WIDEN_ROWS(bf16)
 WIDEN_ROWS(f16)
 
 #ifdef HALF_VECTORS /* compilers would take the block apart */
 enum { PUT_BLOCK = VW };
 typedef uint32_t bits_vec __attribute__((vector_size(sizeof(vec))));
 typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
+
+INLINE vec of_halves(half_vec halves) { return (vec)(__builtin_convertvector(halves, bits_vec) << 16); }
+
+static void widen_rows_bf16(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t rows, int64_t count)
+{
+    float *d = dst;
+    const uint16_t *s = src;
+    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
+        int64_t i = 0;
+        for (; i + VW <= count; i += VW) {
+            half_vec block;
+            memcpy(&block, s + i, sizeof block);
+            v_store(d + i, of_halves(block));
+        }
+        for (; i < count; i++)
+            d[i] = of_bf16(s[i]);
+    }
+}
+
+static void widen_bf16(void *dst, const void *src, int64_t step, int64_t count)
+{
+    if (step == 1)
+        widen_rows_bf16(dst, 0, src, 0, 1, count);
+    else
+        for (int64_t i = 0; i < count; i++)
+            ((float *)dst)[i] = of_bf16(((const uint16_t *)src)[i * step]);
+}
 
 /* bf16_of() of a vector. */
 INLINE half_vec half_bits(vec value)
@@ -132,12 +160,14 @@ INLINE void put_block(const enum base base, uint16_t *d, const float *s, const f
     half_vec half = {0};
     if (base == OLD) {
         move_halves(&half, d, left);
-        value = v_add((vec)(__builtin_convertvector(half, bits_vec) << 16), value);
+        value = v_add(of_halves(half), value);
     }
     half = half_bits(value);
     move_halves(d, &half, left);
 }
 #else
+WIDEN(bf16)
+WIDEN_ROWS(bf16)
 enum { PUT_BLOCK = HALF_BLOCK };
 INLINE void put_block(const enum base base, uint16_t *d, const float *s, const float *bias, float scale,
                       const int count)
