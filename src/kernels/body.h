@@ -32,12 +32,15 @@
 #if defined(__clang__)
 #define UNROLL_FOR _Pragma("clang loop unroll(full)") for
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #elif defined(__GNUC__)
 #define UNROLL_FOR _Pragma("GCC unroll 32") for
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #else
 #define UNROLL_FOR for
 #define INLINE static inline
+#define NOINLINE
 #endif
 /*
  * What compilers would not do by themselves: the condition of a loop that runs so long that registers are for what is

@@ -95,6 +95,20 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
     }
 }
 
+#ifndef TILE_ASKS
+#define TILE_ASKS
+/* Asks for all at once. */
+static NOINLINE void tile_asks(const struct cvg_terms *terms)
+{
+    const char *ahead = terms->ahead;
+    for (int64_t i = 0; i < terms->count; i++, ahead += terms->ahead_step)
+        __builtin_prefetch(ahead);
+#ifdef __GNUC__
+    __asm__ volatile(""); /* or compilers would find that nothing is done here */
+#endif
+}
+#endif
+
 /* tile_rows() for any rows; the tallest of some widths ask for memory as they go, others at once. */
 INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, const struct cvg_terms *terms,
                                 const real *a, const int64_t *row, const real *b, real *acc, const int64_t *place,
@@ -104,6 +118,8 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
 #ifdef FEW_TILES
     static const int64_t neighbours[14] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
     (void)most;
+    if (terms->ahead)
+        tile_asks(terms);
     const int64_t *const rows_at = row ? row : neighbours;
     TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, row ? 1 : tiles, terms, a, rows_at, b, acc, place, first);
 #else
@@ -114,8 +130,8 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
     for (int i = 2; even && i < rows; i++)
         even = row[i] - row[i - 1] == row[1] - row[0];
     const int asks = can && terms->ahead && (even || !evens || !row);
-    for (int64_t i = 0; !asks && terms->ahead && i < terms->count; i++)
-        __builtin_prefetch(terms->ahead + i * terms->ahead_step);
+    if (!asks && terms->ahead)
+        tile_asks(terms);
     if (!row && asks)
         TILE_NAME(tile_rows)(rows, vecs, NEAR, 1, tiles, terms, a, row, b, acc, place, first);
     else if (!row)

@@ -32,7 +32,8 @@ enum {
     WINDOW_POSITIONS = 256,  /* of a window of halves or of places */
     LEAST_CHANNELS = 32,
     GROUPS = 16,          /* of one job, at most */
-    FAR_SOURCE = 3 << 17, /* elements of a source that no near cache holds */
+    FAR_SOURCE = 3 << 17, /* elements of a source that no near cache holds, */
+    FAR_PAIRS = 11 << 17, /* or pairs, of which all of a tile are asked for at once */
     CLASS = 12,           /* destinations that a class must have, on average */
     TALL = 12,            /* rows of a tile that has not registers for as many addresses */
     SOON = 28,            /* destinations further on, the source is asked for */
@@ -55,8 +56,7 @@ struct cut {
     int clip[3];    /* border columns are classes of their own; else the window is padded */
     int64_t l_count;
     int pack_once;       /* the weight, for all regions */
-    int weight_in_place; /* of whole panels, whose lanes are neighbours: that few destinations read it does not repay
-                            packing */
+    int weight_in_place; /* whole panels, whose lanes are neighbours: so few destinations do not repay packing */
     int64_t weight_size; /* elements of one group's packed weight */
 };
 
@@ -128,8 +128,8 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.claims = CVG_FAST && cut.in_result && cvg_is_far(s, pass);
     cut.lanes = widens && last;
     cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
-    cut.ahead = CVG_FAST && cut.in_place && s->filter_size == 1 &&
-                (!last || cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size) >= FAR_SOURCE);
+    const int64_t read = cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size);
+    cut.ahead = CVG_FAST && cut.in_place && s->filter_size == 1 && (!last || read >= (stored ? FAR_PAIRS : FAR_SOURCE));
     cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
                           (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
                           cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
