@@ -7,11 +7,12 @@
 A network is one of ours (bench/networks.py) or, where torchvision is, any of its classifiers by name (r3d_18 for three
 dimensions).  Contiguous and channels_last, in PyTorch and through patch(); with --compile, torch.compile of PyTorch's better
 format, too.  With --apart each mode has processes of its own, in turn, so that none works in memory that another has made
-ready, as a user has it who trains in one mode.  For each: seconds, least and median of the rounds; the largest memory of the
+ready, as a user has it who trains in one mode.  With --autocast forward runs in bfloat16, where PyTorch's rules say so, and
+single layers are of bfloat16.  For each: seconds, least and median of the rounds; the largest memory of the
 process meanwhile (Linux); the share of convolutions in the step.  --json FILE adds a record for each mode, --chart FILE.svg
 draws them (matplotlib).
 
-Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  f32; weight packing included.
+Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  f32 but for that; weight packing included.
 """
 import argparse
 import contextlib
@@ -95,6 +96,7 @@ def main():
     parser.add_argument("--layers", action="store_true", help="of networks: each convolution, in channels_last")
     parser.add_argument("--compile", action="store_true", help="torch.compile, too; needs a C++ compiler")
     parser.add_argument("--apart", action="store_true", help="each mode of a network in a process of its own, in turn")
+    parser.add_argument("--autocast", action="store_true", help="networks in bfloat16 (torch.autocast)")
     parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)  # what such a process does
     parser.add_argument("--json", help="a file to which records of networks are added, one a line")
     parser.add_argument("--chart", help="a file for a chart of networks (.svg, .png); needs matplotlib")
@@ -108,7 +110,7 @@ def main():
     torch.manual_seed(1)
     if args.mode:
         model, shape = networks.network(args.what[0])
-        print(json.dumps(one_step(*in_mode(args.mode, model, shape, args.batch), share=True)))
+        print(json.dumps(one_step(*in_mode(args.mode, model, shape, args), share=True)))
         return
     records, ratios = [], []
     print(f"PyTorch {torch.__version__}, convgrad {convgrad.__version__}, {processor()}, {args.threads} threads")
@@ -188,10 +190,13 @@ def convolutions_share(model, images):
     return sum(event.cpu_time_total for event in profile.key_averages() if event.key in names) / 1e6 / seconds
 
 
-def in_mode(mode, model, shape, batch):
+def in_mode(mode, model, shape, args):
     """The door of a mode, a model and images in its format."""
     door, last = MODES[mode]
-    return door, in_formats(model.train(), last), in_format(torch.rand(batch, *shape) - 0.5, last)
+    made = in_formats(model.train(), last)
+    if args.autocast:
+        made.forward = torch.autocast("cpu", torch.bfloat16)(made.forward)
+    return door, made, in_format(torch.rand(args.batch, *shape) - 0.5, last)
 
 
 def one_step(door, model, images, share):
@@ -209,6 +214,7 @@ def one_step(door, model, images, share):
 def step_apart(name, mode, args):
     """The same in a process of its own."""
     command = [sys.executable, __file__, name, "--mode", mode, "--batch", str(args.batch), "--threads", str(args.threads)]
+    command += ["--autocast"] * args.autocast
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -217,7 +223,7 @@ def compare_network(name, model, shape, args):
     if args.apart:
         modes = {mode: lambda share, mode=mode: step_apart(name, mode, args) for mode in MODES}
     else:
-        made = {mode: in_mode(mode, model, shape, args.batch) for mode in MODES}
+        made = {mode: in_mode(mode, model, shape, args) for mode in MODES}
         if args.compile:
             best = min((mode for mode in made if mode.startswith("PyTorch")), key=lambda mode: [step(*made[mode][1:]) for _ in range(2)][1])
             made[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(made[best][1]), made[best][2])
@@ -227,13 +233,14 @@ def compare_network(name, model, shape, args):
         for mode, run in modes.items():
             seconds, peaks[mode], shares[mode] = run(n + 1 == args.rounds)
             times[mode].append(seconds)
-    print(f"{name}, batch {args.batch}, {args.threads} threads, forward + backward, ms: least (median), MiB at most, % in convolutions")
+    kind = ", autocast to bfloat16" * args.autocast
+    print(f"{name}, batch {args.batch}, {args.threads} threads{kind}, forward + backward, ms: least (median), MiB at most, % in convolutions")
     for mode, seconds in times.items():
         memory = "" if peaks[mode] is None else f"{peaks[mode]:.0f}"
         print(f"  {mode:32s} {min(seconds) * 1e3:8.0f} ({statistics.median(seconds) * 1e3:.0f}) {memory:>8s} {100 * shares[mode]:5.0f}")
     best = [min(min(seconds) for mode, seconds in times.items() if mode in (who, f"{who} channels_last")) for who in ("PyTorch", "patch()")]
     print(f"  {best[0] / best[1]:.2f} times as fast as PyTorch {torch.__version__} in its better format", flush=True)
-    return [{"network": name, "batch": args.batch, "threads": args.threads, "mode": mode, "seconds_min": min(seconds),
+    return [{"network": name, "batch": args.batch, "threads": args.threads, "autocast": args.autocast, "mode": mode, "seconds_min": min(seconds),
              "seconds_median": statistics.median(seconds), "peak_mib": peaks[mode], "convolutions": shares[mode],
              "ratio": best[0] / best[1], "torch": torch.__version__, "convgrad": convgrad.__version__, "processor": processor()}
             for mode, seconds in times.items()]
@@ -270,7 +277,8 @@ def network_layers(name, model, shape, args):
     lines, totals = [], [0.0, 0.0]
     others = torch.zeros(64 << 20)  # 256 MiB: of a whole network, a layer finds little of its tensors in the caches
     for (x_shape, w_shape, stride, padding, dilation, groups), times in found.items():
-        x, w = in_format(torch.rand(x_shape) - 0.5, True), in_format(torch.rand(w_shape) - 0.5, True)
+        kind = torch.bfloat16 if args.autocast else torch.float32
+        x, w = (in_format(torch.rand(s).to(kind) - 0.5, True) for s in (x_shape, w_shape))
         zeros = [0] * len(stride)
         y = torch.convolution(x, w, None, stride, padding, dilation, False, zeros, groups)
         backward = lambda mask: torch.ops.aten.convolution_backward(  # noqa: E731
