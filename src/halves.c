@@ -9,22 +9,25 @@ struct move {
     const struct cvg_kernels *kernels;
     struct cvg_view view;
     int64_t n, count;
-    int64_t pair; /* floats of a pair of positions, count pairs from pair n on; 0: of elements */
+    int64_t unit; /* floats of a pair of positions or a row of them, count from number n on; 0: of elements */
+    struct cvg_columns columns; /* of a row */
     float *floats;
     const struct cvg_finish *finish; /* NULL: they are read */
     int flushes;
 };
 
 /* Of one job. */
-static int64_t each_of(const struct move *m) { return m->pair ? cvg_max(1, BLOCK / m->pair) : BLOCK; }
+static int64_t each_of(const struct move *m) { return m->unit ? cvg_max(1, BLOCK / m->unit) : BLOCK; }
 
 static void move_job(void *context, int64_t job, int worker)
 {
     const struct move *m = context;
     const int64_t each = each_of(m), first = job * each, count = cvg_min(each, m->count - first);
     (void)worker;
-    if (m->pair) {
-        cvg_read_pairs(&m->view, m->kernels, m->n + first, count, m->floats + first * m->pair);
+    if (m->columns.count) {
+        cvg_read_rows(&m->view, m->kernels, &m->columns, m->n + first, count, m->floats + first * m->unit);
+    } else if (m->unit) {
+        cvg_read_pairs(&m->view, m->kernels, m->n + first, count, m->floats + first * m->unit);
     } else if (m->finish) {
         const uint64_t before = m->flushes ? cvg_flush(1, 0) : 0;
         cvg_write_elements(&m->view, m->kernels, m->n, first, count, m->floats + first, m->finish);
@@ -91,6 +94,34 @@ void cvg_run_reading(const struct cvg_plan *plan, cvg_pass pass, const struct cv
     run(plan, pass, &inner, workspace);
 }
 
+/* Brings units of a tensor that are made pairs, or a tensor's elements as floats. */
+static void bring(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, int of_output, int64_t n,
+                  int64_t units, float *floats)
+{
+    const struct cvg_shape *s = &plan->shape, *seen = cvg_plan_seen(plan, pass);
+    const int64_t channels = of_output ? s->K : s->C, *extent = of_output ? seen->out : seen->in;
+    struct move m = {.view = of_output ? cvg_view_out(task, task->grad_output) : cvg_view_in(task, task->input),
+                     .floats = floats};
+    if (plan->pass[pass].way != CVG_ZIPPED) {
+        m.n = n;
+        m.count = units * channels * (of_output ? s->out_size : s->in_size);
+    } else if (cvg_zips_pixels(s)) {
+        if (!of_output)
+            m.view = cvg_view_met(task, task->input);
+        m.n = n;
+        m.count = units;
+        m.unit = channels * extent[2];
+    } else {
+        const int64_t rows = extent[0] * extent[1];
+        m.n = n * rows;
+        m.count = units * rows;
+        m.unit = channels * extent[2];
+        m.columns = of_output ? (struct cvg_columns){0, extent[2], 2, 1}
+                              : (struct cvg_columns){-s->pad[2], extent[2], 1, s->stride[2]};
+    }
+    move(plan, pass, m);
+}
+
 void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_task *task, void *workspace,
                     cvg_run_fn *run)
 {
@@ -98,7 +129,9 @@ void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg
     const int zips = plan->pass[pass].way == CVG_ZIPPED;
     const struct cvg_stage *stage = zips ? &plan->zip : &plan->stage;
     const int64_t weights = s->K * s->taps;
-    const int64_t in = s->C * (zips ? seen->in[2] : s->in_size), out = s->K * (zips ? seen->out[2] : s->out_size);
+    const int rows = zips && !cvg_zips_pixels(s);
+    const int64_t in = s->C * (rows ? seen->in_size : zips ? seen->in[2] : s->in_size);
+    const int64_t out = s->K * (rows ? seen->out_size : zips ? seen->out[2] : s->out_size);
     float *const floats = cvg_work_last(&plan->pass[pass].work, workspace, stage->all * (int64_t)sizeof(float));
     struct cvg_task inner = *task;
     inner.shape = &plan->inner;
@@ -126,19 +159,9 @@ void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg
         const int64_t units = cvg_min(stage->each, stage->units - n);
         inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;
         if (task->input)
-            move(plan, pass,
-                 (struct move){.view = zips ? cvg_view_met(task, task->input) : cvg_view_in(task, task->input),
-                               .n = n,
-                               .count = zips ? units : units * in,
-                               .pair = zips ? in : 0,
-                               .floats = floats});
+            bring(plan, pass, task, 0, n, units, floats);
         if (task->grad_output)
-            move(plan, pass,
-                 (struct move){.view = cvg_view_out(task, task->grad_output),
-                               .n = n,
-                               .count = zips ? units : units * out,
-                               .pair = zips ? out : 0,
-                               .floats = floats + stage->out});
+            bring(plan, pass, task, 1, n, units, floats + stage->out);
         if (pass == CVG_GRAD_WEIGHT && units < stage->each) { /* units that do not exist add zeros */
             memset(floats + units * in, 0, (size_t)((stage->each - units) * in) * sizeof(float));
             memset(floats + stage->out + units * out, 0, (size_t)((stage->each - units) * out) * sizeof(float));

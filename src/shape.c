@@ -303,22 +303,39 @@ int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *
     return even;
 }
 
-int cvg_shape_zip(const struct cvg_shape *s, int64_t pairs, int stored, struct cvg_shape *zipped)
+int cvg_zips_pixels(const struct cvg_shape *s)
 {
-    struct cvg_shape pixels = *s;
-    int fits = s->type == CVG_BF16 && s->layout == CVG_CHANNELS_LAST && s->filter_size == 1;
-    for (int i = 0; i < 3; i++) {
-        fits &= s->pad[i] == 0 && s->pad_end[i] == 0;
-        pixels.in[i] = pixels.stride[i] = 1;
-    }
-    pixels.in[1] = pairs;
-    pixels.in[2] = stored ? 1 : 2;
-    memcpy(pixels.out, pixels.in, sizeof pixels.out);
-    pixels.in_size = pixels.out_size = pixels.in[1] * pixels.in[2];
-    pixels.pairs = stored ? CVG_PAIRS_STORED : CVG_PAIRS_SWAPPED;
-    cvg_shape_dense(&pixels, 1, zipped);
-    zipped->N = 1;
-    return fits;
+    int padding = 0;
+    for (int i = 0; i < 3; i++)
+        padding |= s->pad[i] || s->pad_end[i];
+    return s->filter_size == 1 && !padding;
+}
+
+int cvg_shape_zip(const struct cvg_shape *s, int64_t units, int stored, struct cvg_shape *zipped)
+{
+    const int64_t most = (int64_t)1 << 40; /* elements, with padding as wide as rows: so sizes fit in 64 bits */
+    const int64_t reach = (s->filter[2] - 1) * s->dilation[2];
+    const int pixels = cvg_zips_pixels(s), wide = s->pad[2] > s->in[2] || s->pad_end[2] > s->in[2];
+    struct cvg_shape z = *s;
+    if (s->type != CVG_BF16 || s->layout != CVG_CHANNELS_LAST || s->C * s->in_size > most ||
+        s->K * s->out_size > most || (!pixels && (s->out[2] % 2 || wide)))
+        return 0;
+    for (int i = 0; pixels && i < 3; i++)
+        z.in[i] = z.out[i] = z.stride[i] = 1;
+    if (pixels)
+        z.in[1] = z.out[1] = units;
+    else
+        z.stride[2] *= stored ? 2 : 1;
+    z.out[2] = pixels ? 2 : s->out[2];
+    z.out[2] /= stored ? 2 : 1;
+    z.in[2] = (z.out[2] - 1) * z.stride[2] + reach + 1; /* with padding */
+    z.pad[2] = z.pad_end[2] = 0;
+    z.in_size = z.in[0] * z.in[1] * z.in[2];
+    z.out_size = z.out[0] * z.out[1] * z.out[2];
+    z.pairs = stored ? CVG_PAIRS_STORED : CVG_PAIRS_SWAPPED;
+    cvg_shape_dense(&z, pixels ? 1 : units, zipped);
+    zipped->N = pixels ? 1 : units;
+    return 1;
 }
 
 int cvg_shape_flat(const struct cvg_shape *s, struct cvg_shape *flat)

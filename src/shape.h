@@ -62,10 +62,13 @@ void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_s
 int cvg_shape_pairs(const struct cvg_shape *shape, cvg_pass pass, struct cvg_shape *paired);
 
 /*
- * Whether grad_weight sums over pairs of positions, one after the other in an image, which is so for filters of one
- * tap, channels last: fills in the problem of so many pairs, stored as such or as floats, in one image.
+ * Whether grad_weight sums over pairs of positions, channels last: fills in the problem whose elements are pairs, or
+ * floats.  With filters of one tap without padding they are neighbours in an image (pixels), and units pairs are one
+ * image.  Else they are neighbours in a row, of an even number of them; then units are images, and rows have their
+ * padding.  Element x of a row of the input is a pair of what two neighbours of a row of the output meet.
  */
-int cvg_shape_zip(const struct cvg_shape *shape, int64_t pairs, int stored, struct cvg_shape *zipped);
+int cvg_zips_pixels(const struct cvg_shape *shape);
+int cvg_shape_zip(const struct cvg_shape *shape, int64_t units, int stored, struct cvg_shape *zipped);
 
 /*
  * Whether every filter covers its whole image, once, and both lie alike: then the problem is a matrix product, of

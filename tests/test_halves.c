@@ -49,25 +49,33 @@ static cvg_conv draw_conv(struct random *random)
     }
 }
 
-/* Filters of one tap, channels last: grad_weight sums over pairs of positions, in several rounds if there are many. */
-static cvg_conv draw_pixels(struct random *random)
+/* Channels last and some: grad_weight sums over pairs of positions, in several rounds if there are many. */
+static cvg_conv draw_pairs(struct random *random)
 {
-    cvg_conv conv = CVG_CONV_INIT;
-    conv.type = CVG_BF16;
-    conv.layout = CVG_CHANNELS_LAST;
-    conv.weight_layout = (cvg_weight_layout)draw(random, 0, 2);
-    conv.grad_type = draw(random, 0, 1) ? CVG_F32 : CVG_SAME_TYPE;
-    conv.spatial_dims = (int)draw(random, 1, 3);
-    conv.groups = draw(random, 0, 3) ? 1 : 2;
-    conv.batch = draw(random, 1, 5);
-    conv.in_channels = conv.groups * draw(random, 5, 40);
-    conv.out_channels = conv.groups * draw(random, 5, 40);
-    for (int i = 0; i < conv.spatial_dims; i++) {
-        conv.in[i] = draw(random, 1, conv.spatial_dims == 1 ? 1000 : conv.spatial_dims == 2 ? 40 : 11);
-        conv.stride[i] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);
-        conv.filter[i] = 1;
+    for (;;) {
+        cvg_conv conv = CVG_CONV_INIT;
+        int64_t out[3];
+        const int one_tap = (int)draw(random, 0, 1);
+        conv.type = CVG_BF16;
+        conv.layout = CVG_CHANNELS_LAST;
+        conv.weight_layout = (cvg_weight_layout)draw(random, 0, 2);
+        conv.grad_type = draw(random, 0, 1) ? CVG_F32 : CVG_SAME_TYPE;
+        conv.spatial_dims = (int)draw(random, 1, 3);
+        conv.groups = draw(random, 0, 3) ? 1 : 2;
+        conv.batch = draw(random, 1, 5);
+        conv.in_channels = conv.groups * draw(random, 5, 40);
+        conv.out_channels = conv.groups * draw(random, 5, 40);
+        for (int i = 0; i < conv.spatial_dims; i++) {
+            conv.in[i] = draw(random, 1, conv.spatial_dims == 1 ? 1000 : conv.spatial_dims == 2 ? 40 : 9);
+            conv.stride[i] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);
+            conv.filter[i] = one_tap ? 1 : draw(random, 1, 3);
+            conv.dilation[i] = draw(random, 0, 3) ? 1 : 2;
+            conv.pad_begin[i] = one_tap ? 0 : draw(random, 0, 2);
+            conv.pad_end[i] = one_tap ? 0 : draw(random, 0, 2);
+        }
+        if (cvg_output_size(&conv, out, NULL) == CVG_OK)
+            return conv;
     }
-    return conv;
 }
 
 static struct array new_array(cvg_type type, int64_t count)
@@ -121,12 +129,12 @@ static void free_results(struct results *r)
 /* One problem by every set, pinned to an algorithm: the bits of the first. */
 static long check_bits(int problem, struct random *random)
 {
-    const int pixels = problem % 4 == 3;
-    const cvg_conv conv = pixels ? draw_pixels(random) : draw_conv(random);
+    const int pairs = problem % 4 == 3;
+    const cvg_conv conv = pairs ? draw_pairs(random) : draw_conv(random);
     const struct sizes z = problem_sizes(&conv);
     const int kind = (int)draw(random, 0, 2);
     const cvg_algo algo =
-        pixels || draw(random, 0, 2) ? CVG_DIRECT : (cvg_algo)draw(random, CVG_REFERENCE, CVG_WINOGRAD8);
+        pairs || draw(random, 0, 2) ? CVG_DIRECT : (cvg_algo)draw(random, CVG_REFERENCE, CVG_WINOGRAD8);
     struct array operand[4] = {new_array(conv.type, z.input), new_array(conv.type, z.weight),
                                new_array(conv.bias_type == CVG_F32 ? CVG_F32 : conv.type, z.bias),
                                new_array(conv.type, z.output)};
@@ -177,7 +185,7 @@ static long check_bits(int problem, struct random *random)
 /* One problem, perhaps with gaps, against the definition. */
 static void check_results(int problem, struct random *random)
 {
-    cvg_conv conv = draw_conv(random);
+    cvg_conv conv = problem % 8 == 7 ? draw_pairs(random) : draw_conv(random);
     cvg_options options = CVG_OPTIONS_INIT;
     cvg_plan *plan;
     cvg_report report;

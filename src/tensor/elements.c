@@ -85,6 +85,50 @@ void cvg_read_pairs(const struct cvg_view *v, const struct cvg_kernels *kernels,
     }
 }
 
+/* A pair of columns, of which some may be outside. */
+static void read_pair(const struct cvg_view *v, const struct cvg_kernels *kernels, const char *row, int64_t first,
+                      int64_t second, float *to)
+{
+    const int there[2] = {first >= 0 && first < v->extent[2], second >= 0 && second < v->extent[2]};
+    const char *const at[2] = {row + first * v->step[2] * v->size, row + second * v->step[2] * v->size};
+    if (there[0])
+        kernels->pair(to, at[0], there[1] ? at[1] : NULL, 0, 1, v->channels);
+    else if (there[1])
+        for (int64_t c = 0; c < v->channels; c++) {
+            memset(to + c, 0, sizeof *to);
+            memcpy((char *)(to + c) + v->size, at[1] + c * v->size, (size_t)v->size);
+        }
+    else
+        memset(to, 0, (size_t)v->channels * sizeof *to);
+}
+
+void cvg_read_rows(const struct cvg_view *v, const struct cvg_kernels *kernels, const struct cvg_columns *columns,
+                   int64_t first, int64_t count, float *to)
+{
+    const int pairs = kernels->pair != NULL;
+    const int64_t step = pairs ? columns->step : 1, apart = pairs ? columns->apart : 0, width = v->extent[2];
+    for (; count > 0; count--, first++) {
+        const int64_t plane = first / v->extent[1];
+        const char *const row = cvg_view_at(v, plane / v->extent[0], 0, plane % v->extent[0], first % v->extent[1], 0);
+        for (int64_t i = 0, run; i < columns->count; i += run, to += run * v->channels) {
+            const int64_t x = columns->first + i * step;
+            const char *const at = row + x * v->step[2] * v->size;
+            const int inside = x >= 0 && x + apart < width;
+            run = inside && (pairs || v->step[2] == v->channels)
+                      ? cvg_min(columns->count - i, (width - 1 - apart - x) / step + 1)
+                      : 1;
+            if (pairs && inside)
+                kernels->pair(to, at, at + apart * v->step[2] * v->size, step * v->step[2], run, v->channels);
+            else if (pairs)
+                read_pair(v, kernels, row, x, x + apart, to);
+            else if (inside)
+                cvg_view_take(v, kernels, at, 1, run * v->channels, (char *)to);
+            else
+                memset(to, 0, (size_t)v->channels * sizeof *to);
+        }
+    }
+}
+
 void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t n, int64_t first,
                         int64_t count, const float *sums, const struct cvg_finish *finish)
 {

@@ -39,8 +39,12 @@ struct cvg_stage cvg_stage_of(const struct cvg_shape *s, struct cvg_shape *inner
 
 int cvg_stage_zip(const struct cvg_shape *s, int stored, struct cvg_shape *zipped, struct cvg_stage *stage)
 {
-    *stage = rounds_of(s, cvg_times(s->N, cvg_ceil_div(s->out_size, 2)), 2 * s->C, 2 * s->K);
-    const int fits = cvg_shape_zip(s, stage->each, stored, zipped);
-    lay_out(stage, s, s->C * zipped->in[2], s->K * zipped->out[2]);
-    return fits;
+    struct cvg_shape one; /* unit of floats */
+    if (!cvg_shape_zip(s, 1, 0, &one))
+        return 0;
+    *stage = rounds_of(s, cvg_zips_pixels(s) ? cvg_times(s->N, cvg_ceil_div(s->out_size, 2)) : s->N, s->C * one.in_size,
+                       s->K * one.out_size);
+    cvg_shape_zip(s, 1, stored, &one);
+    lay_out(stage, s, s->C * one.in_size, s->K * one.out_size);
+    return cvg_shape_zip(s, stage->each, stored, zipped);
 }

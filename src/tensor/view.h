@@ -121,6 +121,16 @@ void cvg_write_elements(const struct cvg_view *v, const struct cvg_kernels *kern
 void cvg_read_pairs(const struct cvg_view *v, const struct cvg_kernels *kernels, int64_t first, int64_t count,
                     float *to);
 
+/* Columns of rows, some of which may be outside: pairs of columns that lie apart, step apart; or as floats all columns.
+ */
+struct cvg_columns {
+    int64_t first, count, step, apart;
+};
+
+/* The same of rows, count from one on, numbered through all planes and images. */
+void cvg_read_rows(const struct cvg_view *v, const struct cvg_kernels *kernels, const struct cvg_columns *columns,
+                   int64_t first, int64_t count, float *to);
+
 /* An array of so many elements, one after the other, as a tensor of one image. */
 struct cvg_view cvg_view_array(cvg_type type, const void *data, int64_t count);
 

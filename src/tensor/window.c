@@ -8,15 +8,18 @@ enum {
 /* Splits extent into equal parts of at most most. */
 static int64_t even(int64_t extent, int64_t most) { return cvg_ceil_div(extent, cvg_ceil_div(extent, most)); }
 
-struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
+/* unit: columns that stay together; weight: positions that one counts for. */
+static struct cvg_regions regions_of(const struct cvg_shape *s, int gradient, int64_t positions, int64_t unit,
+                                     int64_t weight)
 {
     struct cvg_regions r = {.shape = s, .gradient = gradient};
     r.extent = gradient ? s->in : s->out;
     r.source_extent = gradient ? s->out : s->in;
     const int one_row = r.extent[0] == 1 && r.extent[1] == 1;
-    r.part[2] = even(r.extent[2], one_row ? positions : cvg_min(positions, REGION_COLUMNS));
-    r.part[1] = even(r.extent[1], cvg_max(1, positions / r.part[2]));
-    r.part[0] = even(r.extent[0], cvg_max(1, positions / (r.part[1] * r.part[2])));
+    const int64_t most = cvg_max(1, (one_row ? positions : cvg_min(positions, REGION_COLUMNS)) / (unit * weight));
+    r.part[2] = unit * even(r.extent[2] / unit, most);
+    r.part[1] = even(r.extent[1], cvg_max(1, positions / (weight * r.part[2])));
+    r.part[0] = even(r.extent[0], cvg_max(1, positions / (weight * r.part[1] * r.part[2])));
     r.images = r.most_images = 1;
     r.count = 1;
     for (int i = 0; i < 3; i++) {
@@ -24,11 +27,21 @@ struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64
         r.count = cvg_times(r.count, r.parts[i]);
     }
     if (r.count == 1) {
-        r.most_images = cvg_max(1, positions / (r.part[0] * r.part[1] * r.part[2]));
+        r.most_images = cvg_max(1, positions / (weight * r.part[0] * r.part[1] * r.part[2]));
         r.images = even(cvg_max(1, s->N), r.most_images);
     }
     r.count = cvg_times(r.count, cvg_ceil_div(s->N, r.images));
     return r;
+}
+
+struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
+{
+    return regions_of(s, gradient, positions, 1, 1);
+}
+
+struct cvg_regions cvg_weight_regions(const struct cvg_shape *s, int64_t positions)
+{
+    return regions_of(s, 0, positions, cvg_pairs_of(s) == CVG_PAIRS_SWAPPED ? 2 : 1, cvg_are_pairs(s) ? 2 : 1);
 }
 
 struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index)

@@ -83,7 +83,7 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
     cut.lanes = cut.lanes_of_c ? s->Cg : s->Kg;
     cut.rows = cut.lanes_of_c ? s->Kg : s->Cg;
-    cut.regions = cvg_regions_of(s, 0, POSITIONS / pair);
+    cut.regions = cvg_weight_regions(s, POSITIONS);
     cut.lane_count = cvg_max(LEAST_LANES, sums / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES);
     cut.lane_count = cvg_min(cvg_min(cut.lane_count, LANES), cut.lanes);
     cut.most_rows = cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
