@@ -332,7 +332,7 @@ int cvg_shape_zip(const struct cvg_shape *s, int64_t units, int stored, struct c
     z.pad[2] = z.pad_end[2] = 0;
     z.in_size = z.in[0] * z.in[1] * z.in[2];
     z.out_size = z.out[0] * z.out[1] * z.out[2];
-    z.pairs = stored ? CVG_PAIRS_STORED : CVG_PAIRS_SWAPPED;
+    z.pairs = stored ? CVG_PAIRS_ZIPPED : CVG_PAIRS_SWAPPED;
     cvg_shape_dense(&z, pixels ? 1 : units, zipped);
     zipped->N = pixels ? 1 : units;
     return 1;

@@ -33,15 +33,21 @@ struct cvg_shape {
 };
 
 /*
- * cvg_shape.pairs: channels are floats and listed so, or elements are pairs: of channels as they lie, or in grad_weight
- * of positions; or these are floats and listed so.
+ * cvg_shape.pairs: channels are floats and listed so, or the source's elements are pairs of channels as they lie.  In
+ * grad_weight elements are pairs of positions, or these are floats and listed so.
  */
-enum { CVG_PAIRS_LISTED = 1, CVG_PAIRS_STORED, CVG_PAIRS_SWAPPED };
+enum { CVG_PAIRS_LISTED = 1, CVG_PAIRS_STORED, CVG_PAIRS_ZIPPED, CVG_PAIRS_SWAPPED };
 
 static inline int cvg_pairs_of(const struct cvg_shape *shape) { return CVG_HALVES ? shape->pairs : 0; }
 
 /* Whether elements are pairs. */
-static inline int cvg_are_pairs(const struct cvg_shape *shape) { return cvg_pairs_of(shape) == CVG_PAIRS_STORED; }
+static inline int cvg_are_pairs(const struct cvg_shape *shape)
+{
+    return cvg_pairs_of(shape) == CVG_PAIRS_STORED || cvg_pairs_of(shape) == CVG_PAIRS_ZIPPED;
+}
+
+/* Whether pairs are of positions. */
+static inline int cvg_is_zipped(const struct cvg_shape *shape) { return cvg_pairs_of(shape) >= CVG_PAIRS_ZIPPED; }
 
 /* Whether what axis 0 or 1 counts follows each other without gaps, if that of the axes further in does. */
 static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int axis)

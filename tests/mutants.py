@@ -109,7 +109,7 @@ MUTANTS = [
     ("tensor/elements.c", "        if (p == pairs) {\n", "        if (0) {\n", "pairs of the next image are looked for in this one"),
     ("tensor/view.c", "        v.step[i] *= t->shape->stride[i];\n", "", "pairs of positions are of neighbours, whatever the stride"),
     ("algo/direct/weight_last.c", "        if (cvg_pairs_of(block->task->shape) == CVG_PAIRS_SWAPPED)", "        if (0)", "the first of a pair of positions is added first"),
-    ("algo/parts.c", "cvg_are_pairs(s) ? 2 : 1", "1", "processors that multiply pairs have other parts of a sum"),
+    ("algo/parts.c", "cvg_are_pairs(s) ? cvg_times(work, 2) : work", "work", "processors that multiply pairs have other parts of a sum"),
     ("halves.c", "inner.finish.accumulate = pass == CVG_GRAD_WEIGHT && n > 0;", "inner.finish.accumulate = 0;", "only the last images reach grad_weight"),
     ("shape.c", "s.grad_type = conv->grad_type == CVG_SAME_TYPE ? s.type : conv->grad_type;", "s.grad_type = s.type;", "grad_type is not looked at"),
     ("tensor/elements.c", "offset += first % counts[level] * steps[level];", ";", "gaps of halves are not seen"),

@@ -63,8 +63,8 @@ static cvg_conv draw_pairs(struct random *random)
         conv.spatial_dims = (int)draw(random, 1, 3);
         conv.groups = draw(random, 0, 3) ? 1 : 2;
         conv.batch = draw(random, 1, 5);
-        conv.in_channels = conv.groups * draw(random, 5, 40);
-        conv.out_channels = conv.groups * draw(random, 5, 40);
+        conv.in_channels = conv.groups * draw(random, 1, 40);
+        conv.out_channels = conv.groups * draw(random, 1, 40);
         for (int i = 0; i < conv.spatial_dims; i++) {
             conv.in[i] = draw(random, 1, conv.spatial_dims == 1 ? 1000 : conv.spatial_dims == 2 ? 40 : 9);
             conv.stride[i] = draw(random, 0, 1) ? 1 : draw(random, 1, 3);

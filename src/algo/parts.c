@@ -14,9 +14,8 @@ int64_t cvg_parts_most(const struct cvg_shape *s, int64_t jobs)
 
 int64_t cvg_parts(const struct cvg_shape *s, int64_t jobs, int64_t units)
 {
-    const int64_t positions = cvg_times(s->out_size, cvg_are_pairs(s) ? 2 : 1);
-    const int64_t work = cvg_times(cvg_times(s->N, s->K * s->taps), positions);
-    const int64_t worth = 1 + work / LEAST_WORK;
+    const int64_t work = cvg_times(cvg_times(s->N, s->K * s->taps), s->out_size);
+    const int64_t worth = 1 + (cvg_are_pairs(s) ? cvg_times(work, 2) : work) / LEAST_WORK;
     return cvg_max(1, cvg_min(cvg_min(cvg_parts_most(s, jobs), worth), units));
 }
 

@@ -49,6 +49,10 @@ static void pair_up(void *dst, const void *first, const void *second, int64_t st
     const __m512i low = _mm512_loadu_si512(order), high = _mm512_add_epi16(low, _mm512_set1_epi16(HALF));
     const int16_t *a = first, *b = second;
     int32_t *to = dst;
+    if (step == count) { /* one line */
+        count *= pairs;
+        pairs = 1;
+    }
     for (; pairs > 0; pairs--, a += step, b = b ? b + step : b, to += count)
         for (int64_t i = 0; i < count; i += ALL) {
             const __mmask32 mask = count - i < ALL ? ((__mmask32)1 << (count - i)) - 1 : ~(__mmask32)0;

@@ -118,7 +118,7 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
 #ifdef FEW_TILES
     static const int64_t neighbours[14] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
     (void)most;
-    if (terms->ahead)
+    if (CVG_FAST && terms->ahead)
         tile_asks(terms);
     const int64_t *const rows_at = row ? row : neighbours;
     TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, row ? 1 : tiles, terms, a, rows_at, b, acc, place, first);

@@ -8,11 +8,12 @@ enum {
 /* Splits extent into equal parts of at most most. */
 static int64_t even(int64_t extent, int64_t most) { return cvg_ceil_div(extent, cvg_ceil_div(extent, most)); }
 
-/* unit: columns that stay together; weight: positions that one counts for. */
-static struct cvg_regions regions_of(const struct cvg_shape *s, int gradient, int64_t positions, int64_t unit,
-                                     int64_t weight)
+struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
 {
     struct cvg_regions r = {.shape = s, .gradient = gradient};
+    /* The columns of a pair stay together; stored, it is one that counts for two. */
+    const int64_t unit = cvg_pairs_of(s) == CVG_PAIRS_SWAPPED ? 2 : 1;
+    const int64_t weight = cvg_pairs_of(s) == CVG_PAIRS_ZIPPED ? 2 : 1;
     r.extent = gradient ? s->in : s->out;
     r.source_extent = gradient ? s->out : s->in;
     const int one_row = r.extent[0] == 1 && r.extent[1] == 1;
@@ -32,16 +33,6 @@ static struct cvg_regions regions_of(const struct cvg_shape *s, int gradient, in
     }
     r.count = cvg_times(r.count, cvg_ceil_div(s->N, r.images));
     return r;
-}
-
-struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64_t positions)
-{
-    return regions_of(s, gradient, positions, 1, 1);
-}
-
-struct cvg_regions cvg_weight_regions(const struct cvg_shape *s, int64_t positions)
-{
-    return regions_of(s, 0, positions, cvg_pairs_of(s) == CVG_PAIRS_SWAPPED ? 2 : 1, cvg_are_pairs(s) ? 2 : 1);
 }
 
 struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index)

@@ -29,9 +29,6 @@ struct cvg_region {
 /* Regions of at most about positions destinations. */
 struct cvg_regions cvg_regions_of(const struct cvg_shape *shape, int gradient, int64_t positions);
 
-/* The same of grad_weight's output, where pairs of positions are two, stored or not, and stay together. */
-struct cvg_regions cvg_weight_regions(const struct cvg_shape *shape, int64_t positions);
-
 struct cvg_region cvg_region_at(const struct cvg_regions *regions, int64_t index);
 
 /* The walk over runs of one axis of a region. */

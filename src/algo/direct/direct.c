@@ -30,8 +30,10 @@ static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form,
 static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass, const struct cvg_kernels *kernels)
 {
     const struct cvg_form *const *form = forms;
-    if (cvg_pairs_of(s) > CVG_PAIRS_LISTED) /* see pairs() */
-        return pass == CVG_GRAD_WEIGHT ? &cvg_direct_weight_last : &cvg_direct_channels;
+    if (cvg_are_pairs(s) || cvg_is_zipped(s)) /* see pairs() */
+        return pass != CVG_GRAD_WEIGHT ? &cvg_direct_channels
+               : s->Cg > CVG_FEW_ROWS  ? &cvg_direct_weight_last
+                                       : &cvg_direct_weight;
     while (!(*form)->fits(s, pass) || (cvg_is_half(s->type) && !(*form)->reads) ||
            (CVG_FAST && kernels && lacks(kernels, *form, s, pass)))
         form++;
@@ -40,7 +42,8 @@ static const struct cvg_form *form_of(const struct cvg_shape *s, cvg_pass pass, 
 
 static int pairs(const struct cvg_shape *s, cvg_pass pass)
 {
-    return form_of(s, pass, NULL) == (pass == CVG_GRAD_WEIGHT ? &cvg_direct_weight_last : &cvg_direct_channels);
+    const struct cvg_form *const form = form_of(s, pass, NULL);
+    return form == &cvg_direct_channels || form == &cvg_direct_weight_last || form == &cvg_direct_weight;
 }
 
 static int reads(const struct cvg_shape *s, cvg_pass pass)

@@ -295,8 +295,10 @@ static void add_region(const struct block *block, int64_t index)
             x->place[rows] = c * block->taps + i;
         }
     }
-    add_rows(block, &region, cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b), &w,
-             rows);
+    const int64_t positions = cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b);
+    if (cvg_pairs_of(s) == CVG_PAIRS_SWAPPED)
+        cvg_terms_swap(x->a, x->b, positions);
+    add_rows(block, &region, positions, &w, rows);
 }
 
 /* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
@@ -407,6 +409,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
     work->parts = cvg_parts(&cut->shape, cut->jobs, cut->regions.count);
     cvg_work_phase(work, work->parts * cut->jobs, weight_job);
     cvg_parts_phase(s, work);
+    work->flushes |= cvg_is_zipped(s);
     cvg_work_describe(work, describe);
 }
 

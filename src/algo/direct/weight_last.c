@@ -77,18 +77,18 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
 
 static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers, int64_t *parts)
 {
-    const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size, pair = cvg_are_pairs(s) ? 2 : 1;
+    const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size, elements = cvg_times(s->N, s->out_size);
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
     const int64_t of_c = suits(s->Cg, s->weight_c == 1), of_k = suits(s->Kg, s->weight_k == 1);
     cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
     cut.lanes = cut.lanes_of_c ? s->Cg : s->Kg;
     cut.rows = cut.lanes_of_c ? s->Kg : s->Cg;
-    cut.regions = cvg_weight_regions(s, POSITIONS);
+    cut.regions = cvg_regions_of(s, 0, POSITIONS);
     cut.lane_count = cvg_max(LEAST_LANES, sums / (LEAST_ROWS * cut.taps) / LEAST_LANES * LEAST_LANES);
     cut.lane_count = cvg_min(cvg_min(cut.lane_count, LANES), cut.lanes);
     cut.most_rows = cut.row_count = cvg_min(cut.rows, sums / (cut.lane_count * cut.taps));
     cut.fewest_jobs = jobs(s, &cut);
-    const int64_t long_parts = cvg_max(1, cvg_times(cvg_times(s->N, s->out_size), pair) / LONG_PART);
+    const int64_t long_parts = cvg_max(1, (cvg_are_pairs(s) ? cvg_times(elements, 2) : elements) / LONG_PART);
     while (jobs(s, &cut) < ENOUGH_JOBS / long_parts && cut.row_count > LEAST_ROWS &&
            cut.row_count * cut.lane_count * cut.taps > LEAST_SUMS)
         cut.row_count = cvg_max(LEAST_ROWS, cut.row_count / 2);
@@ -212,15 +212,16 @@ static void steps_copied(const struct steps *w, int64_t to_step, int64_t *step)
 /* Lists all positions, unless they are listed. */
 static struct cvg_terms terms_of(const struct block *block, const struct steps *w)
 {
-    struct cvg_terms terms = {.count = positions_of(w), .a = block->a, .b = block->b, .claims = block->in_result};
+    struct cvg_terms terms = {.a = block->a, .b = block->b, .claims = block->in_result};
     if (memcmp(w, block->listed, sizeof *w)) {
         *block->listed = *w;
         block->a[0] = block->b[0] = 0;
         for (int64_t i = w->levels - 1, count = 1; i >= 0; i--)
             count = cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
         if (cvg_pairs_of(block->task->shape) == CVG_PAIRS_SWAPPED)
-            cvg_terms_swap(block->a, block->b, terms.count);
+            cvg_terms_swap(block->a, block->b, positions_of(w));
     }
+    terms.count = positions_of(w);
     return terms;
 }
 
@@ -282,7 +283,9 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
     const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
                         (cut->lanes_of_c ? input : output) * size;
     const int asks = CVG_FAST && cut->ahead && tap + 1 == block->taps;
-    struct ahead ahead = asks ? ahead_of(block, &in_place, rows, lanes) : (struct ahead){.each = 0};
+    struct ahead ahead = {.each = 0};
+    if (asks)
+        ahead = ahead_of(block, &in_place, rows, lanes);
     if (cut->rows_copied) {
         const int64_t step = block->row_count + APART;
         copy_positions(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
@@ -440,7 +443,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
         cut->groups /= 2;
     cvg_work_phase(work, work->parts * cut->jobs / s->G * cvg_ceil_div(s->G, cut->groups), weight_job);
     cvg_parts_phase(s, work);
-    work->flushes = cvg_pairs_of(s) > CVG_PAIRS_LISTED;
+    work->flushes |= cvg_is_zipped(s);
     cvg_work_describe(work, describe);
 }
 
