@@ -44,10 +44,15 @@ def format_of(x, w):
     return (x.dim() > 3 and _is_last(x)) or _is_last(w)
 
 
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}  # by number of axes; these need no views of tensors
+
+
 def empty(like, shape, last):
     """Memory for a result, in channels_last or contiguous."""
     if not last:
         return like.new_empty(shape)
+    if len(shape) in _FORMATS:
+        return torch.empty(tuple(shape), dtype=like.dtype, device=like.device, memory_format=_FORMATS[len(shape)])
     made = like.new_empty(placed(shape, LAYOUTS[last]))
     return made.permute(tuple(channels_second(range(made.dim()), LAYOUTS[last])))
 
@@ -72,6 +77,8 @@ def _result(like, shape, last):
 
 def images(tensor, last):
     """Images in a format, the same memory where that can be read, and the strides of a view with gaps, or None."""
+    if last and tensor.dim() in _FORMATS and tensor.is_contiguous(memory_format=_FORMATS[tensor.dim()]):
+        return tensor, None
     seen = tensor.permute(tuple(placed(range(tensor.dim()), LAYOUTS[last]))) if last else tensor
     if seen.is_contiguous():
         return seen, None
@@ -89,7 +96,9 @@ def _filter_axes(layout, dims):
 
 def filters(tensor):
     """A weight as it lies in memory, or a copy, and its layout."""
-    for layout in WEIGHT_LAYOUTS:
+    if tensor.is_contiguous():
+        return tensor, WEIGHT_LAYOUTS[0]
+    for layout in WEIGHT_LAYOUTS[1:]:
         seen = tensor.permute(_filter_axes(layout, tensor.dim()))
         if seen.is_contiguous():
             return seen, layout
