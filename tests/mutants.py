@@ -117,6 +117,7 @@ MUTANTS = [
     ("shape.c", "s.grad_type = conv->grad_type == CVG_SAME_TYPE ? s.type : conv->grad_type;", "s.grad_type = s.type;", "grad_type is not looked at"),
     ("tensor/elements.c", "offset += first % counts[level] * steps[level];", ";", "gaps of halves are not seen"),
     ("tensor/elements.c", "    finish->scale = 1;\n", "", "float gradients of halves are scaled twice"),
+    ("algo/direct/groups.c", "(back ? last : 0)", "0", "grad_input of copied planes begins at their first row"),
     ("algo/direct/groups.c", "cut.turned = halves || (turned", "cut.turned = (turned", "results of depthwise halves are written as floats"),
     # Method 2
     ("algo/im2col.c", "cvg_inside(w, step, count, s->in[2], &run.low, &run.high);", "cvg_inside(w, 1, count, s->in[2], &run.low, &run.high);", "im2col takes what a stride passes for what is read"),

@@ -354,7 +354,7 @@ static void grad_weight_job(const struct cvg_job *job, int64_t index)
 
 /* ---- the contract ---- */
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "a column matrix of %" PRId64 " taps x %" PRId64 " pixels at a time, %" PRId64 " channels a job",

@@ -177,13 +177,13 @@ INLINE void put_block(const enum base base, uint16_t *d, const float *s, const f
     for (int l = 0; l < count; l++)
         value[l] = (base == BIAS ? bias[l] + scale * s[l] : scale * s[l]) + 0.0f;
     if (base == OLD) {
-        memcpy(half, d, (size_t)count * sizeof *half);
+        memcpy(half, d, (unsigned)count * sizeof *half);
         for (int l = 0; l < count; l++)
             value[l] = of_bf16(half[l]) + value[l];
     }
     for (int l = 0; l < count; l++)
         half[l] = bf16_of(value[l]);
-    memcpy(d, half, (size_t)count * sizeof *half);
+    memcpy(d, half, (unsigned)count * sizeof *half);
 }
 #endif
 

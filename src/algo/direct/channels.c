@@ -424,7 +424,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
            CVG_CHANNELS_PACKED * weights + (x.steps > 0 ? x.steps : CVG_CHANNELS_WRITTEN * x.result);
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w,

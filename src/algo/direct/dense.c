@@ -406,7 +406,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     return cvg_amounts_of(s, pass).products / CVG_DENSE_SHARE;
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w,

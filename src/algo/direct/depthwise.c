@@ -181,7 +181,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
            CVG_DEPTHWISE_WRITTEN * x.result + x.steps;
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "filters along rows, for each has one channel: %" PRId64 " planes a job, parts of %" PRId64 " places",

@@ -92,6 +92,8 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     const int nine = cut.weight && !cut.copied && cvg_are_nine(s, 2);
     cut.nine = nine && CVG_FAST && kernels->weigh_nine;
     cut.asks = CVG_FAST && cvg_times(s->N, s->C * (s->in_size + s->out_size)) >= FAR && s->in_steps.axis[2] % MEET;
+    if (CVG_FAST && kernels->weigh_squares) /* these have filter_squares(), too, and are not slower by it */
+        cut.squares = halves && !cut.weight && !many && cut.channels % line == 0 && cvg_are_nine(s, 1);
     const int64_t positions = halves       ? widened_positions(s, gradient)
                               : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
@@ -145,10 +147,34 @@ static void filter_plane(const struct cvg_groups_block *b, const struct cvg_grou
                                  at->step, &finish);
 }
 
+/* The copy of an image's source, which has its padding, is like a plane; grad_input: from its end on, mirrored. */
+static void filter_copies(const struct cvg_groups_block *b)
+{
+    const struct cvg_task *t = b->job->task;
+    const struct cvg_groups *cut = b->cut;
+    const struct cvg_window *w = &b->window;
+    const int64_t *const count = b->region.count, size = b->source.view.size;
+    const int back = cut->regions.gradient, sign = back ? -1 : 1;
+    const struct cvg_frame frame = {.extent = {w->count[1], w->count[2]},
+                                    .row = sign * w->step[1],
+                                    .column = sign * w->step[2],
+                                    .weight_step = {3 * cut->row, cut->row},
+                                    .weight_next = 9 * cut->row};
+    const int64_t last = w->count[1] * w->step[1] - w->step[2], plane = count[1] * count[2] * cut->lanes;
+    for (int64_t d = 0; d < count[0]; d++)
+        t->kernels->filter_squares(&frame, count[1], count[2], b->width, 1, cvg_at(t, b->job->base, b->channel),
+                                   b->source.view.base + (d * w->step[0] + (back ? last : 0)) * size,
+                                   b->destination.view.base + (d * plane + (back ? plane - cut->lanes : 0)) * size,
+                                   sign * count[2] * cut->lanes, sign * cut->lanes, &cvg_plain);
+}
+
 static void filter_images(const struct cvg_groups_block *b)
 {
     const struct cvg_task *t = b->job->task;
-    cvg_groups_each(b, filter_plane);
+    if (CVG_FAST && b->cut->squares)
+        filter_copies(b);
+    else
+        cvg_groups_each(b, filter_plane);
     if (b->cut->turned) {
         const int lanes = (int)b->cut->lanes;
         const int64_t *const count = b->region.count;
@@ -254,7 +280,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     return pass == CVG_GRAD_WEIGHT ? cvg_direct_dots.cost(s, pass) : cvg_direct_depthwise.cost(s, pass);
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cvg_groups *cut = cvg_state_of(work);
     cvg_write(w, "lanes of channels of many groups: %" PRId64 " channels and %" PRId64 " places a job, %s",

@@ -328,7 +328,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     return x.all / (many ? CVG_PIXELS_STRIDED : CVG_PIXELS_SHARE + taps) + CVG_PIXELS_WRITTEN * x.result + x.steps;
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w,

@@ -109,7 +109,7 @@ static void planes_job(const struct cvg_job *job, int64_t index)
 
 static double cost(const struct cvg_shape *s, cvg_pass pass) { return cvg_direct_depthwise.cost(s, pass); }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w, "planes as they lie, for each has one channel: %" PRId64 " planes a job, %" PRId64 " rows of each",

@@ -98,7 +98,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
     return x.products / CVG_SQUARES_SHARE + CVG_SQUARES_WRITTEN * x.result;
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cvg_groups *cut = cvg_state_of(work);
     const int64_t *part = cut->regions.part;
@@ -138,7 +138,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                              group, cvg_parts_finish(job));
 }
 
-static void describe_weight(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe_weight(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct weight_cut *cut = cvg_state_of(work);
     cvg_write(w, "planes of groups of few channels as they lie: %" PRId64 " channels a job, parts of the sum: %" PRId64,

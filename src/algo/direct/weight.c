@@ -387,7 +387,7 @@ static double cost(const struct cvg_shape *s, cvg_pass pass)
            CVG_WEIGHT_TURNED * (x.read + x.written);
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *w)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
     const struct cut *cut = cvg_state_of(work);
     cvg_write(w,

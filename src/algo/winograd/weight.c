@@ -332,7 +332,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
             finish(&p, c, lane);
 }
 
-static void describe(const struct cvg_work *work, struct cvg_text *text)
+static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *text)
 {
     const struct cut *cut = &((const struct state *)cvg_state_of(work))->cut;
     cvg_write(text,
