@@ -105,7 +105,7 @@ static void bring(const struct cvg_plan *plan, cvg_pass pass, const struct cvg_t
     if (plan->pass[pass].way != CVG_ZIPPED) {
         m.n = n;
         m.count = units * channels * (of_output ? s->out_size : s->in_size);
-    } else if (cvg_zips_pixels(s)) {
+    } else if (cvg_one_tap(s)) {
         if (!of_output)
             m.view = cvg_view_met(task, task->input);
         m.n = n;
@@ -129,9 +129,7 @@ void cvg_run_halves(const struct cvg_plan *plan, cvg_pass pass, const struct cvg
     const int zips = plan->pass[pass].way == CVG_ZIPPED;
     const struct cvg_stage *stage = zips ? &plan->zip : &plan->stage;
     const int64_t weights = s->K * s->taps;
-    const int rows = zips && !cvg_zips_pixels(s);
-    const int64_t in = s->C * (rows ? seen->in_size : zips ? seen->in[2] : s->in_size);
-    const int64_t out = s->K * (rows ? seen->out_size : zips ? seen->out[2] : s->out_size);
+    const int64_t in = stage->in_unit, out = stage->out_unit;
     float *const floats = cvg_work_last(&plan->pass[pass].work, workspace, stage->all * (int64_t)sizeof(float));
     struct cvg_task inner = *task;
     inner.shape = &plan->inner;

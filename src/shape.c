@@ -303,22 +303,14 @@ int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *
     return even;
 }
 
-int cvg_zips_pixels(const struct cvg_shape *s)
-{
-    int padding = 0;
-    for (int i = 0; i < 3; i++)
-        padding |= s->pad[i] || s->pad_end[i];
-    return s->filter_size == 1 && !padding;
-}
-
 int cvg_shape_zip(const struct cvg_shape *s, int64_t units, int stored, struct cvg_shape *zipped)
 {
     const int64_t most = (int64_t)1 << 40; /* elements, with padding as wide as rows: so sizes fit in 64 bits */
     const int64_t reach = (s->filter[2] - 1) * s->dilation[2];
-    const int pixels = cvg_zips_pixels(s), wide = s->pad[2] > s->in[2] || s->pad_end[2] > s->in[2];
+    const int pixels = cvg_one_tap(s), wide = s->pad[2] > s->in[2] || s->pad_end[2] > s->in[2];
     struct cvg_shape z = *s;
     if (s->type != CVG_BF16 || s->layout != CVG_CHANNELS_LAST || s->C * s->in_size > most ||
-        s->K * s->out_size > most || (!pixels && (s->out[2] % 2 || wide)))
+        s->K * s->out_size > most || s->K * s->taps > most || (!pixels && (s->out[2] % 2 || wide)))
         return 0;
     for (int i = 0; pixels && i < 3; i++)
         z.in[i] = z.out[i] = z.stride[i] = 1;

@@ -58,6 +58,15 @@ static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int 
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
 
+/* Whether each destination is a sum over the channels of one element of the source, and none of padding. */
+static inline int cvg_one_tap(const struct cvg_shape *s)
+{
+    int one = s->filter_size == 1;
+    for (int i = 0; i < 3; i++)
+        one &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
+    return one;
+}
+
 /* The same problem of so many images, of floats without gaps. */
 void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_shape *dense);
 
@@ -69,11 +78,10 @@ int cvg_shape_pairs(const struct cvg_shape *shape, cvg_pass pass, struct cvg_sha
 
 /*
  * Whether grad_weight sums over pairs of positions, channels last: fills in the problem whose elements are pairs, or
- * floats.  With filters of one tap without padding they are neighbours in an image (pixels), and units pairs are one
+ * floats.  With filters of one tap (cvg_one_tap) they are neighbours in an image (pixels), and units pairs are one
  * image.  Else they are neighbours in a row, of an even number of them; then units are images, and rows have their
  * padding.  Element x of a row of the input is a pair of what two neighbours of a row of the output meet.
  */
-int cvg_zips_pixels(const struct cvg_shape *shape);
 int cvg_shape_zip(const struct cvg_shape *shape, int64_t units, int stored, struct cvg_shape *zipped);
 
 /*

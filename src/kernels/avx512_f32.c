@@ -8,6 +8,15 @@ typedef float real;
 TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #include "simd_avx512.h"
 
+typedef uint16_t f16_vec __attribute__((vector_size(32)));
+
+static inline vec vec_of_f16(f16_vec v) { return (vec)_mm512_cvtph_ps((__m256i)v); }
+
+static inline f16_vec f16_of_vec(vec v)
+{
+    return (f16_vec)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
 #define KERNELS cvg_kernels_avx512_f32
 #define KERNELS_ISA "avx512"
 #define KERNELS_TYPE CVG_F32
@@ -16,6 +25,8 @@ TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define NARROW_KERNELS cvg_kernels_avx2_f32
 #define HALVES
 #define HALF_VECTORS
+#define F16_VECTORS
+#define HALVES_PART(p, left) (f16_vec) _mm256_maskz_loadu_epi16((__mmask16)((1u << (left)) - 1), p)
 #define FRAMES
 #include "body.h"
 TARGET_END

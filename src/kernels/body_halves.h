@@ -1,5 +1,90 @@
 /* The kernels that widen and narrow halves; a part of body.h, which says what it needs. */
 
+#ifdef HALF_VECTORS
+typedef uint32_t bits_vec __attribute__((vector_size(sizeof(vec))));
+typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
+
+INLINE vec vec_of_bf16(half_vec halves) { return (vec)(__builtin_convertvector(halves, bits_vec) << 16); }
+
+/* bf16_of() of a vector. */
+INLINE half_vec bf16_of_vec(vec value)
+{
+    const bits_vec bits = (bits_vec)value, nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000);
+    const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return __builtin_convertvector((nan & (bits >> 16 | 0x40)) | (~nan & rounded), half_vec);
+}
+
+/* Of a vector of halves left exist, which lie some steps apart, or as neighbours. */
+INLINE half_vec halves_apart(const uint16_t *s, int64_t step, int64_t left)
+{
+    uint16_t block[VW];
+    half_vec halves;
+    for (int i = 0; i < VW && i < left; i++, s += step) {
+        block[i] = *s;
+        ONE_ADDRESS(s); /* one by one: they are few */
+    }
+    memcpy(&halves, block, sizeof halves);
+    return halves;
+}
+
+INLINE half_vec halves_load(const uint16_t *s, const int64_t left)
+{
+    half_vec halves;
+    if (left < VW)
+        return HALVES_PART(s, left);
+    memcpy(&halves, s, sizeof halves);
+    return halves;
+}
+
+INLINE void halves_store(uint16_t *d, int64_t step, half_vec halves, const int64_t left)
+{
+    uint16_t block[VW];
+    if (left >= VW && step == 1) {
+        memcpy(d, &halves, sizeof halves);
+        return;
+    }
+    if (left == VW / 2 && step == 1) {
+        memcpy(d, &halves, sizeof halves / 2);
+        return;
+    }
+    memcpy(block, &halves, sizeof halves);
+    for (int i = 0; i < VW && i < left; i++, d += step) {
+        *d = block[i];
+        ONE_ADDRESS(d);
+    }
+}
+
+#define HALF(name) name##_bf16
+#define WIDEN_VEC(v) vec_of_bf16(v)
+#define NARROW_VEC(v) bf16_of_vec(v)
+#include "body_half_vectors.h"
+
+#ifndef F16_VECTORS
+/* of_f16() and f16_of() of vectors. */
+INLINE vec vec_of_f16(half_vec halves)
+{
+    const bits_vec half = __builtin_convertvector(halves, bits_vec), rest = (half & 0x7fff) << 13;
+    const bits_vec value = (bits_vec)v_mul((vec)rest, v_splat(0x1p112f)), high = (bits_vec)(rest >= 0x0f800000);
+    return (vec)((half & 0x8000) << 16 | (high & (rest | 0x7f800000)) | (~high & value));
+}
+
+INLINE half_vec f16_of_vec(vec value)
+{
+    const bits_vec bits = (bits_vec)value, sign = bits >> 16 & 0x8000, rest = bits & 0x7fffffff;
+    const bits_vec normal = (rest - 0x38000000 + 0xfff + (rest >> 13 & 1)) >> 13;
+    const bits_vec subnormal = (bits_vec)v_add((vec)rest, v_splat(0.5f)) - 0x3f000000;
+    const bits_vec nan = (bits_vec)(rest > 0x7f800000), high = (bits_vec)(rest >= 0x477ff000);
+    const bits_vec low = (bits_vec)(rest < 0x38800000), finite = (low & subnormal) | (~low & normal);
+    const bits_vec other = 0x7c00 | (nan & (0x200 | (rest >> 13 & 0x3ff)));
+    return __builtin_convertvector(sign | (high & other) | (~high & finite), half_vec);
+}
+#endif
+
+#define HALF(name) name##_f16
+#define WIDEN_VEC(v) vec_of_f16(v)
+#define NARROW_VEC(v) f16_of_vec(v)
+#include "body_half_vectors.h"
+#else
 INLINE float bits_float(uint32_t bits)
 {
     float value;
@@ -99,73 +184,6 @@ enum { HALF_BLOCK = 16 };
     }
 WIDEN_ROWS(f16)
 
-#ifdef HALF_VECTORS /* compilers would take the block apart */
-enum { PUT_BLOCK = VW };
-typedef uint32_t bits_vec __attribute__((vector_size(sizeof(vec))));
-typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
-
-INLINE vec of_halves(half_vec halves) { return (vec)(__builtin_convertvector(halves, bits_vec) << 16); }
-
-static void widen_rows_bf16(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t rows, int64_t count)
-{
-    float *d = dst;
-    const uint16_t *s = src;
-    for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
-        int64_t i = 0;
-        for (; i + VW <= count; i += VW) {
-            half_vec block;
-            memcpy(&block, s + i, sizeof block);
-            v_store(d + i, of_halves(block));
-        }
-        for (; i < count; i++)
-            d[i] = of_bf16(s[i]);
-    }
-}
-
-static void widen_bf16(void *dst, const void *src, int64_t step, int64_t count)
-{
-    if (step == 1)
-        widen_rows_bf16(dst, 0, src, 0, 1, count);
-    else
-        for (int64_t i = 0; i < count; i++)
-            ((float *)dst)[i] = of_bf16(((const uint16_t *)src)[i * step]);
-}
-
-/* bf16_of() of a vector. */
-INLINE half_vec half_bits(vec value)
-{
-    const bits_vec bits = (bits_vec)value, nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000);
-    const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return __builtin_convertvector((nan & (bits >> 16 | 0x40)) | (~nan & rounded), half_vec);
-}
-
-/* So many halves; of most that are not a vector there are half as many. */
-INLINE void move_halves(void *to, const void *from, int left)
-{
-    uint16_t *const d = to;
-    const uint16_t *const s = from;
-    if (left == PUT_BLOCK)
-        memcpy(to, from, PUT_BLOCK * sizeof *d);
-    else if (left == PUT_BLOCK / 2)
-        memcpy(to, from, PUT_BLOCK / 2 * sizeof *d);
-    else
-        for (int i = 0; i < left; i++)
-            d[i] = s[i];
-}
-
-INLINE void put_block(const enum base base, uint16_t *d, const float *s, const float *bias, float scale, const int left)
-{
-    vec value = v_mul(v_splat(scale), lanes_load(s, left));
-    value = v_add(base == BIAS ? v_add(lanes_load(bias, left), value) : value, v_zero());
-    half_vec half = {0};
-    if (base == OLD) {
-        move_halves(&half, d, left);
-        value = v_add(of_halves(half), value);
-    }
-    half = half_bits(value);
-    move_halves(d, &half, left);
-}
-#else
 WIDEN(bf16)
 WIDEN_ROWS(bf16)
 enum { PUT_BLOCK = HALF_BLOCK };
@@ -185,7 +203,6 @@ INLINE void put_block(const enum base base, uint16_t *d, const float *s, const f
         half[l] = bf16_of(value[l]);
     memcpy(d, half, (unsigned)count * sizeof *half);
 }
-#endif
 
 INLINE void put_halves(const enum base base, uint16_t *d, int64_t dst_step, const float *s, int64_t src_step, int width,
                        int64_t count, float scale, const float *bias)
@@ -225,3 +242,4 @@ static void put_lanes_f16(void *dst, int64_t dst_step, const void *src, int64_t 
             narrow_f16(d, 1, finish->accumulate ? old : value, now);
         }
 }
+#endif

@@ -21,6 +21,8 @@ static struct cvg_stage rounds_of(const struct cvg_shape *s, int64_t units, int6
 /* Where tensors begin, of units of so many floats. */
 static void lay_out(struct cvg_stage *stage, const struct cvg_shape *s, int64_t in, int64_t out)
 {
+    stage->in_unit = in;
+    stage->out_unit = out;
     stage->out = lines(cvg_times(stage->each, in));
     stage->weight = cvg_plus(stage->out, lines(cvg_times(stage->each, out)));
     stage->bias = cvg_plus(stage->weight, lines(s->K * s->taps));
@@ -42,7 +44,7 @@ int cvg_stage_zip(const struct cvg_shape *s, int stored, struct cvg_shape *zippe
     struct cvg_shape one; /* unit of floats */
     if (!cvg_shape_zip(s, 1, 0, &one))
         return 0;
-    *stage = rounds_of(s, cvg_zips_pixels(s) ? cvg_times(s->N, cvg_ceil_div(s->out_size, 2)) : s->N, s->C * one.in_size,
+    *stage = rounds_of(s, cvg_one_tap(s) ? cvg_times(s->N, cvg_ceil_div(s->out_size, 2)) : s->N, s->C * one.in_size,
                        s->K * one.out_size);
     cvg_shape_zip(s, 1, stored, &one);
     lay_out(stage, s, s->C * one.in_size, s->K * one.out_size);

@@ -10,6 +10,7 @@
 
 struct cvg_stage {
     int64_t units, each, rounds;    /* images or pairs; of one round, the last may have fewer */
+    int64_t in_unit, out_unit;      /* floats of one, of the input and of the output */
     int64_t out, weight, bias, all; /* where tensors begin in it, in floats; the input is the first */
 };
 

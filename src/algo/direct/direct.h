@@ -30,15 +30,6 @@ static inline int64_t cvg_enough_jobs(int workers) { return workers == 1 ? 1 : 8
 /* Whether so many jobs, all alike, keep workers busy; where a cut does not change bits. */
 static inline int cvg_busy(int64_t jobs, int workers) { return jobs % workers == 0 || jobs >= 4 * (int64_t)workers; }
 
-/* Whether each destination is a sum over the channels of one element of the source, and none of padding. */
-static inline int cvg_one_tap(const struct cvg_shape *s)
-{
-    int one = s->filter_size == 1;
-    for (int i = 0; i < 3; i++)
-        one &= s->pad[i] == 0 && (s->out[i] - 1) * s->stride[i] < s->in[i];
-    return one;
-}
-
 /* Whether taps are squares of 3x3 that meet at most a row and a column outside at either side; step: at most. */
 static inline int cvg_are_nine(const struct cvg_shape *s, int64_t step)
 {
