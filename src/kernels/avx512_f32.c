@@ -8,13 +8,29 @@ typedef float real;
 TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #include "simd_avx512.h"
 
-typedef uint16_t f16_vec __attribute__((vector_size(32)));
+/* Halves: a vector of them, the first ones of it, as integers and back, and float16. */
+typedef uint16_t half_vec __attribute__((vector_size(32)));
+typedef uint32_t bits_vec __attribute__((vector_size(64)));
 
-static inline vec vec_of_f16(f16_vec v) { return (vec)_mm512_cvtph_ps((__m256i)v); }
-
-static inline f16_vec f16_of_vec(vec v)
+static inline half_vec halves_part(const uint16_t *p, int64_t left)
 {
-    return (f16_vec)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return (half_vec)_mm256_maskz_loadu_epi16((__mmask16)((1u << left) - 1), p);
+}
+
+static inline bits_vec bits_of_halves(half_vec v) { return (bits_vec)_mm512_cvtepu16_epi32((__m256i)v); }
+
+static inline half_vec halves_of_bits(bits_vec v)
+{
+    __m256i halves = _mm512_cvtepi32_epi16((__m512i)v);
+    IN_REGISTER(halves); /* straight to memory takes longer */
+    return (half_vec)halves;
+}
+
+static inline vec vec_of_f16(half_vec v) { return (vec)_mm512_cvtph_ps((__m256i)v); }
+
+static inline half_vec f16_of_vec(vec v)
+{
+    return (half_vec)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
 #define KERNELS cvg_kernels_avx512_f32
@@ -26,7 +42,6 @@ static inline f16_vec f16_of_vec(vec v)
 #define HALVES
 #define HALF_VECTORS
 #define F16_VECTORS
-#define HALVES_PART(p, left) (f16_vec) _mm256_maskz_loadu_epi16((__mmask16)((1u << (left)) - 1), p)
 #define FRAMES
 #include "body.h"
 TARGET_END

@@ -33,33 +33,30 @@ static void HALF(narrow)(void *dst, int64_t step, const void *src, int64_t count
                      NARROW_VEC(v_add(lanes_load((const float *)src + i, count - i), v_zero())), count - i);
 }
 
-INLINE void HALF(put_vec)(const enum base base, uint16_t *d, const float *s, float scale, const float *bias,
-                          const int64_t left)
+INLINE void HALF(put_vec)(const struct cvg_finish *f, uint16_t *d, const float *s, int64_t l, const int64_t left)
 {
-    vec value = v_mul(v_splat(scale), lanes_load(s, left));
-    value = v_add(base == BIAS ? v_add(lanes_load(bias, left), value) : value, v_zero());
-    if (base == OLD)
-        value = v_add(WIDEN_VEC(halves_load(d, left)), value);
-    halves_store(d, 1, NARROW_VEC(value), left);
-}
-
-INLINE void HALF(put_row)(const enum base base, uint16_t *d, const float *s, int64_t width, float scale,
-                          const float *bias)
-{
-    int64_t l = 0;
-    for (; l + VW <= width; l += VW)
-        HALF(put_vec)(base, d + l, s + l, scale, base == BIAS ? bias + l : NULL, VW);
-    if (l < width)
-        HALF(put_vec)(base, d + l, s + l, scale, base == BIAS ? bias + l : NULL, width - l);
+    vec value = v_mul(v_splat((float)f->scale), lanes_load(s + l, left));
+    if (f->bias)
+        value = v_add(lanes_load((const float *)f->bias + l, left), value);
+    value = v_add(value, v_zero());
+    if (f->accumulate && !f->bias)
+        value = v_add(WIDEN_VEC(halves_load(d + l, left)), value);
+    halves_store(d + l, 1, NARROW_VEC(value), left);
 }
 
 static void HALF(put_lanes)(void *dst, int64_t dst_step, const void *src, int64_t src_step, int width, int64_t count,
                             const struct cvg_finish *finish)
 {
-    const float scale = (float)finish->scale, *const bias = finish->bias, *s = src;
+    const struct cvg_finish own = *finish;
+    const float *s = src;
     uint16_t *d = dst;
-    for (int64_t i = 0; i < count; i++, d += dst_step, s += src_step)
-        BY_BASE(bias, finish->accumulate, HALF(put_row)(base, d, s, width, scale, bias));
+    for (int64_t i = 0; i < count; i++, d += dst_step, s += src_step) {
+        int64_t l = 0;
+        for (; l + VW <= width; l += VW)
+            HALF(put_vec)(&own, d, s, l, VW);
+        if (l < width)
+            HALF(put_vec)(&own, d, s, l, width - l);
+    }
 }
 
 #undef HALF

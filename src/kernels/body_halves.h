@@ -1,17 +1,14 @@
 /* The kernels that widen and narrow halves; a part of body.h, which says what it needs. */
 
 #ifdef HALF_VECTORS
-typedef uint32_t bits_vec __attribute__((vector_size(sizeof(vec))));
-typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
-
-INLINE vec vec_of_bf16(half_vec halves) { return (vec)(__builtin_convertvector(halves, bits_vec) << 16); }
+INLINE vec vec_of_bf16(half_vec halves) { return (vec)(bits_of_halves(halves) << 16); }
 
 /* bf16_of() of a vector. */
 INLINE half_vec bf16_of_vec(vec value)
 {
     const bits_vec bits = (bits_vec)value, nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000);
     const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return __builtin_convertvector((nan & (bits >> 16 | 0x40)) | (~nan & rounded), half_vec);
+    return halves_of_bits((nan & (bits >> 16 | 0x40)) | (~nan & rounded));
 }
 
 /* Of a vector of halves left exist, which lie some steps apart, or as neighbours. */
@@ -31,7 +28,7 @@ INLINE half_vec halves_load(const uint16_t *s, const int64_t left)
 {
     half_vec halves;
     if (left < VW)
-        return HALVES_PART(s, left);
+        return halves_part(s, left);
     memcpy(&halves, s, sizeof halves);
     return halves;
 }
@@ -63,7 +60,7 @@ INLINE void halves_store(uint16_t *d, int64_t step, half_vec halves, const int64
 /* of_f16() and f16_of() of vectors. */
 INLINE vec vec_of_f16(half_vec halves)
 {
-    const bits_vec half = __builtin_convertvector(halves, bits_vec), rest = (half & 0x7fff) << 13;
+    const bits_vec half = bits_of_halves(halves), rest = (half & 0x7fff) << 13;
     const bits_vec value = (bits_vec)v_mul((vec)rest, v_splat(0x1p112f)), high = (bits_vec)(rest >= 0x0f800000);
     return (vec)((half & 0x8000) << 16 | (high & (rest | 0x7f800000)) | (~high & value));
 }
@@ -76,7 +73,7 @@ INLINE half_vec f16_of_vec(vec value)
     const bits_vec nan = (bits_vec)(rest > 0x7f800000), high = (bits_vec)(rest >= 0x477ff000);
     const bits_vec low = (bits_vec)(rest < 0x38800000), finite = (low & subnormal) | (~low & normal);
     const bits_vec other = 0x7c00 | (nan & (0x200 | (rest >> 13 & 0x3ff)));
-    return __builtin_convertvector(sign | (high & other) | (~high & finite), half_vec);
+    return halves_of_bits(sign | (high & other) | (~high & finite));
 }
 #endif
 
@@ -84,6 +81,8 @@ INLINE half_vec f16_of_vec(vec value)
 #define WIDEN_VEC(v) vec_of_f16(v)
 #define NARROW_VEC(v) f16_of_vec(v)
 #include "body_half_vectors.h"
+
+#include "body_half_nine.h"
 #else
 INLINE float bits_float(uint32_t bits)
 {

@@ -71,6 +71,10 @@ const struct cvg_kernels KERNELS = {
     .half = {{widen_bf16, widen_rows_bf16, narrow_bf16, put_lanes_bf16},
              {widen_f16, widen_rows_f16, narrow_f16, put_lanes_f16}},
 #endif
+#ifdef HALF_VECTORS
+    .filter_halves = filter_halves,
+    .weigh_halves = weigh_halves,
+#endif
 #ifdef PAIRS
     .pairs = PAIRS,
     .pair = pair_up,

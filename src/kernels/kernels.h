@@ -333,6 +333,18 @@ struct cvg_kernels {
     } half[2];
 
     /*
+     * filter_squares() and weigh_nine() of groups of one channel whose tensors are bfloat16, their weight, bias and
+     * sums floats: width is a multiple of 16, steps are 1 or 2, and what is outside is multiplied as 0.  NULL in most
+     * sets.
+     */
+    void (*filter_halves)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *weight,
+                          const void *src, void *dst, int64_t dst_row, int64_t dst_step,
+                          const struct cvg_finish *finish);
+    void (*weigh_halves)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *src,
+                         const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums,
+                         int64_t sums_tap);
+
+    /*
      * The same kernels, but for tiles: their elements of a and b are pairs of bfloat16, of which the products of the
      * second numbers are added first.  NULL: there are none.
      */

@@ -22,8 +22,10 @@ static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form,
                  cvg_pass pass)
 {
     return (form == &cvg_direct_planes && !kernels->filter_frame) ||
-           (form == &cvg_direct_squares && !(pass == CVG_GRAD_WEIGHT || s->Cg == 1 ? kernels->weigh_squares != NULL
-                                                                                   : kernels->filter_squares != NULL));
+           (form == &cvg_direct_squares &&
+            !(cvg_is_half(s->type)                    ? kernels->filter_halves != NULL
+              : pass == CVG_GRAD_WEIGHT || s->Cg == 1 ? kernels->weigh_squares != NULL
+                                                      : kernels->filter_squares != NULL));
 }
 
 /* The form of a pass, by the shape alone; or that of some kernels. */

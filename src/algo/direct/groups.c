@@ -92,14 +92,17 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
     const int nine = cut.weight && !cut.copied && cvg_are_nine(s, 2);
     cut.nine = nine && CVG_FAST && kernels->weigh_nine;
     cut.asks = CVG_FAST && cvg_times(s->N, s->C * (s->in_size + s->out_size)) >= FAR && s->in_steps.axis[2] % MEET;
-    if (CVG_FAST && kernels->weigh_squares) /* these have filter_squares(), too, and are not slower by it */
-        cut.squares = halves && !cut.weight && !many && cut.channels % line == 0 && cvg_are_nine(s, 1);
     const int64_t positions = halves       ? widened_positions(s, gradient)
                               : nine       ? cvg_min(s->out[2], ROW)
                               : cut.copied ? MOST_POSITIONS
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
-    const int64_t *part = cut.regions.part;
+    const int64_t *part = cut.regions.part, last = cut.regions.extent[2] - (cut.regions.parts[2] - 1) * part[2];
+    if (CVG_FAST && kernels->weigh_halves && s->type == CVG_BF16 && halves && cut.weight && !many &&
+        cut.channels % line == 0 && cvg_are_nine(s, 2) && part[1] <= last) { /* or copies are summed by columns */
+        cut.halves = 1;
+        cut.copied = cut.turned = 0;
+    }
     int64_t most = CHANNELS;
     if (many)
         most = COPIED_ELEMENTS / cvg_times(cut.view.L, cvg_window_size(&cut.regions, 1));
@@ -147,34 +150,10 @@ static void filter_plane(const struct cvg_groups_block *b, const struct cvg_grou
                                  at->step, &finish);
 }
 
-/* The copy of an image's source, which has its padding, is like a plane; grad_input: from its end on, mirrored. */
-static void filter_copies(const struct cvg_groups_block *b)
-{
-    const struct cvg_task *t = b->job->task;
-    const struct cvg_groups *cut = b->cut;
-    const struct cvg_window *w = &b->window;
-    const int64_t *const count = b->region.count, size = b->source.view.size;
-    const int back = cut->regions.gradient, sign = back ? -1 : 1;
-    const struct cvg_frame frame = {.extent = {w->count[1], w->count[2]},
-                                    .row = sign * w->step[1],
-                                    .column = sign * w->step[2],
-                                    .weight_step = {3 * cut->row, cut->row},
-                                    .weight_next = 9 * cut->row};
-    const int64_t last = w->count[1] * w->step[1] - w->step[2], plane = count[1] * count[2] * cut->lanes;
-    for (int64_t d = 0; d < count[0]; d++)
-        t->kernels->filter_squares(&frame, count[1], count[2], b->width, 1, cvg_at(t, b->job->base, b->channel),
-                                   b->source.view.base + (d * w->step[0] + (back ? last : 0)) * size,
-                                   b->destination.view.base + (d * plane + (back ? plane - cut->lanes : 0)) * size,
-                                   sign * count[2] * cut->lanes, sign * cut->lanes, &cvg_plain);
-}
-
 static void filter_images(const struct cvg_groups_block *b)
 {
     const struct cvg_task *t = b->job->task;
-    if (CVG_FAST && b->cut->squares)
-        filter_copies(b);
-    else
-        cvg_groups_each(b, filter_plane);
+    cvg_groups_each(b, filter_plane);
     if (b->cut->turned) {
         const int lanes = (int)b->cut->lanes;
         const int64_t *const count = b->region.count;
@@ -225,6 +204,24 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
     return rows;
 }
 
+/* Adds products of a region of halves as it lies. */
+static int64_t weigh_halves(const struct cvg_job *job, int64_t channel, int64_t width, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_groups *cut = cvg_state(job);
+    const struct cvg_region r = cvg_region_at(&cut->regions, index);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, r.begin[1], r.begin[2]);
+    frame.asks = cut->asks;
+    for (int64_t i = 0; i < r.images * r.count[0]; i++) {
+        const int64_t n = r.n + i / r.count[0], plane = r.begin[0] + i % r.count[0];
+        t->kernels->weigh_halves(&frame, r.count[1], r.count[2], width, cvg_view_at(&input, n, channel, plane, 0, 0),
+                                 cvg_view_at(&gradient, n, channel, plane, r.begin[1], r.begin[2]), gradient.step[1],
+                                 gradient.step[2], cvg_own_piece(job, CVG_GROUPS_SUMS), cut->c_count);
+    }
+    return 1;
+}
+
 /* Job: a block of channels and a part of the sum. */
 static void weight_job(const struct cvg_job *job, int64_t index)
 {
@@ -240,6 +237,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     for (int64_t i = part * each, done = 1; i < end; i += done)
         if (CVG_FAST && cut->nine)
             done = weigh_nine(job, first, width, i, end);
+        else if (CVG_FAST && cut->halves)
+            done = weigh_halves(job, first, width, i);
         else
             cvg_groups_run(job, channels, i, weigh_images);
     const struct cvg_filters to = cvg_parts_filters(job, part);

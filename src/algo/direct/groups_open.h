@@ -16,7 +16,7 @@ struct cvg_groups {
     int many;                  /* channels in or out of a group */
     int nine;                  /* rows of grad_weight are read as they lie, by a kernel of its own, */
     int asks;                  /* and are asked for before they are read */
-    int squares;               /* copies are read as planes, by a kernel of its own */
+    int halves;                /* the same of halves */
     int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
     int clip[3];               /* in place, borders are classes of their own */
     int64_t channels;          /* of the destination */

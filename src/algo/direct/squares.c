@@ -58,30 +58,38 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_finish finish = cvg_finish_of(t, channel);
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
+                              .step = {s->stride[1], s->stride[2]},
                               .weight_step = {3 * cut->row, cut->row},
                               .weight_next = 9 * cut->row};
     int64_t from[2], to[2];
     for (int i = 0; i < 2; i++) {
         const int64_t begin = r.begin[i + 1], end = begin + r.count[i + 1], pad = s->pad[i + 1];
         frame.extent[i] = source.extent[i + 1];
-        frame.first[i] = back ? s->out[i + 1] - end - pad : begin - pad;
+        frame.first[i] = back ? s->out[i + 1] - end - pad : begin * frame.step[i] - pad;
         from[i] = back ? frame.extent[i] - 1 : 0;
         to[i] = back ? end - 1 : begin;
     }
     for (int64_t i = 0; i < r.images * r.count[0]; i++) {
         const int64_t n = r.n + i / r.count[0], plane = r.begin[0] + i % r.count[0];
-        t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, cvg_at(t, job->base, channel),
-                                   cvg_view_at(&source, n, channel, plane, from[0], from[1]),
-                                   cvg_view_at(&result, n, channel, plane, to[0], to[1]), sign * result.step[1],
-                                   sign * result.step[2], &finish);
+        const char *const src = cvg_view_at(&source, n, channel, plane, from[0], from[1]);
+        char *const dst = cvg_view_at(&result, n, channel, plane, to[0], to[1]);
+        const int64_t row = sign * result.step[1], step = sign * result.step[2];
+        if (s->type == CVG_F32)
+            t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, cvg_at(t, job->base, channel), src,
+                                       dst, row, step, &finish);
+        else
+            t->kernels->filter_halves(&frame, r.count[1], r.count[2], width, cvg_at(t, job->base, channel), src, dst,
+                                      row, step, &finish);
     }
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const int weight = pass == CVG_GRAD_WEIGHT;
-    int fit =
-        s->type == CVG_F32 && !cvg_pairs_of(s) && s->layout == CVG_CHANNELS_LAST && cvg_are_nine(s, weight ? 2 : 1);
+    const int halves = s->type == CVG_BF16 && !weight && s->Cg == 1 && s->C % LINE == 0 &&
+                       (pass == CVG_FORWARD || s->grad_type == s->type);
+    int fit = (halves || (s->type == CVG_F32 && !cvg_pairs_of(s))) && s->layout == CVG_CHANNELS_LAST &&
+              cvg_are_nine(s, weight || (halves && pass == CVG_FORWARD) ? 2 : 1);
     for (int i = 1; i < 3; i++)
         fit &= s->out[i] > 1 && (pass != CVG_GRAD_INPUT || cvg_min(s->pad[i], s->pad_end[i]) == 1);
     fit &= s->Cg <= MOST_GROUP && (!weight || s->Cg == MOST_GROUP);
