@@ -78,7 +78,7 @@ static cvg_conv draw_pairs(struct random *random)
     }
 }
 
-/* 3x3 filters of one channel each, whole vectors of them, channels last: some sets read planes as they lie. */
+/* 3x3 to 7x7 filters of one channel each, whole vectors, channels last: some sets read planes as they lie. */
 static cvg_conv draw_nine(struct random *random)
 {
     for (;;) {
@@ -90,12 +90,13 @@ static cvg_conv draw_nine(struct random *random)
         conv.grad_type = draw(random, 0, 2) ? CVG_SAME_TYPE : CVG_F32;
         conv.batch = draw(random, 1, 3);
         conv.groups = conv.in_channels = conv.out_channels = 16 * draw(random, 1, draw(random, 0, 3) ? 3 : 10);
+        const int64_t half = draw(random, 0, 1) ? 1 : draw(random, 2, 3), stride = draw(random, 1, 2);
         for (int i = 0; i < 2; i++) {
-            conv.in[i] = draw(random, 2, draw(random, 0, 3) ? 20 : 70);
-            conv.filter[i] = 3;
-            conv.stride[i] = draw(random, 1, 2);
-            conv.pad_begin[i] = draw(random, 0, 1);
-            conv.pad_end[i] = draw(random, 0, 1);
+            conv.in[i] = draw(random, half + 1, draw(random, 0, 3) ? 20 : 70);
+            conv.filter[i] = 2 * half + 1;
+            conv.stride[i] = draw(random, 0, 7) ? stride : draw(random, 1, 2);
+            conv.pad_begin[i] = draw(random, 0, 2) ? half : draw(random, 0, half);
+            conv.pad_end[i] = draw(random, 0, 2) ? half : draw(random, 0, half);
         }
         if (cvg_output_size(&conv, out, NULL) == CVG_OK)
             return conv;

@@ -571,15 +571,17 @@ static void check_frames(struct space *s, struct random *random)
     }
 }
 
-/* A plane channels last, of which at most a row and a column at either side are outside; size: destinations. */
-static struct cvg_frame draw_last(struct random *random, int64_t width, int64_t most_step, int64_t size[2])
+/* A plane channels last; for each destination half of the taps, or one more, are inside; size: destinations. */
+static struct cvg_frame draw_last(struct random *random, int64_t width, int64_t taps, int64_t most_step,
+                                  int64_t size[2])
 {
-    struct cvg_frame f = {.column = width + random_below(random, 3), .tap_step = {1, 1}, .taps = {3, 3}};
+    struct cvg_frame f = {.column = width + random_below(random, 3), .tap_step = {1, 1}, .taps = {taps, taps}};
+    const int64_t half = taps / 2;
     for (int i = 0; i < 2; i++) {
-        f.extent[i] = 2 + random_below(random, 8);
-        f.first[i] = -random_below(random, 2);
+        f.extent[i] = half + 1 + random_below(random, 8);
+        f.first[i] = -random_below(random, half + 1);
         f.step[i] = 1 + random_below(random, most_step);
-        size[i] = 1 + random_below(random, (f.extent[i] - 2 - f.first[i]) / f.step[i] + 1);
+        size[i] = 1 + random_below(random, (f.extent[i] - half - 1 - f.first[i]) / f.step[i] + 1);
     }
     f.row = f.extent[1] * f.column + random_below(random, 3);
     return f;
@@ -614,7 +616,7 @@ static void check_nine(struct space *s, struct random *random)
         const int64_t step = width + random_below(random, 3);
         const int64_t tap = width + random_below(random, 3);
         int64_t size[2];
-        const struct cvg_frame f = draw_last(random, width, 2, size);
+        const struct cvg_frame f = draw_last(random, width, 3, 2, size);
         const int64_t line = size[1] * step + random_below(random, 3);
         fill(&s->a, random);
         fill(&s->b, random);
@@ -644,42 +646,51 @@ static void check_nine(struct space *s, struct random *random)
     }
 }
 
-/* filter_squares on integers. */
+/* filter_squares on integers, or filter_depth. */
 static void check_squares(struct space *s, struct random *random)
 {
     const struct cvg_kernels *k = s->k;
-    for (int n = 0; n < 2000 && k->filter_squares; n++) {
-        const int64_t width = 8 * (1 + random_below(random, 5)), group = 2 << random_below(random, 3);
+    for (int n = 0; n < 4000 && k->filter_squares; n++) {
+        const int deep = n % 2, leaves = k->weigh_squares != NULL; /* 3x3 without steps to filter_squares */
+        const int64_t width = 8 * (1 + random_below(random, 5)), group = deep ? 1 : 2 << random_below(random, 3);
         const int64_t step = width + random_below(random, 3), tap = width + random_below(random, 3);
+        const int64_t wide = deep ? 3 + 2 * random_below(random, 3) : 3, taps = wide * wide;
         const int base = n % 3;
         int64_t size[2];
-        struct cvg_frame f = draw_last(random, width, 1, size);
+        struct cvg_frame f = draw_last(random, width, wide, deep && wide < 7 ? 2 : 1, size);
         const int64_t line = size[1] * step + random_below(random, 3);
-        f.weight_step[0] = 3 * tap;
+        if (deep && leaves && wide == 3 && f.step[1] == 1)
+            continue;
+        f.weight_step[0] = wide * tap;
         f.weight_step[1] = tap;
-        f.weight_next = 9 * tap;
+        f.weight_next = taps * tap;
         fill(&s->a, random);
         fill(&s->b, random);
         fill(&s->acc, random);
         surround_last(s, &f, width);
-        k->filter_squares(&f, size[0], size[1], width, group, s->a.data, (char *)s->b.data + PLANE_FROM * k->size,
-                          s->acc.data, line, step, finish_of((char *)s->a.data + 7 * k->size, base));
+        const char *const source = (char *)s->b.data + PLANE_FROM * k->size;
+        const struct cvg_finish *const finish = finish_of((char *)s->a.data + 7 * k->size, base);
+        if (deep)
+            k->filter_depth(&f, size[0], size[1], width, s->a.data, source, s->acc.data, line, step, finish);
+        else
+            k->filter_squares(&f, size[0], size[1], width, group, s->a.data, source, s->acc.data, line, step, finish);
         for (int64_t at = 0; at < size[0] * size[1] * width; at++) {
             const int64_t l = at % width, i = at / width % size[1], r = at / width / size[1];
             const int64_t to = r * line + i * step + l;
             double sum = 0;
-            for (int64_t t = 0; t < 9 * group; t++) {
-                const int64_t from = met_last(&f, r, i, t % 9 / 3, t % 3);
+            for (int64_t t = 0; t < taps * group; t++) {
+                const int64_t from = met_last(&f, r, i, t % taps / wide, t % wide);
                 if (from >= 0)
-                    sum += array_get(&s->a, t * tap + l) * array_get(&s->b, from + l / group * group + t / 9);
+                    sum += array_get(&s->a, t * tap + l) * array_get(&s->b, from + l / group * group + t / taps);
             }
             array_set(&s->old, to,
                       0.5 * sum + (base == 1   ? array_get(&s->a, 7 + l)
                                    : base == 2 ? array_get(&s->old, to)
                                                : 0));
         }
-        check(!memcmp(s->acc.data, s->old.data, MOST * k->size), "%s %s: squares of %d channels, %d a group, %d x %d",
-              k->isa, type_name(k->type), (int)width, (int)group, (int)size[0], (int)size[1]);
+        check(!memcmp(s->acc.data, s->old.data, MOST * k->size),
+              "%s %s: squares of %d x %d taps of %d channels, %d a group, %d x %d", k->isa, type_name(k->type),
+              (int)wide, (int)wide, (int)width, (int)group, (int)size[0], (int)size[1]);
     }
 }
 

@@ -111,6 +111,25 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #define WEIGH_SQUARES
 #endif
 #include "body_squares.h"
+
+enum {
+    DEPTH_RESULTS = 7,     /* neighbours that share what is loaded */
+    DEPTH_TAPS = 7,        /* of a line, at most */
+    DEPTH_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
+    DEPTH_CHANNELS = 128,  /* of so many channels: of most sources a row finds what the one before has read */
+    DEPTH_LINE = 64,       /* bytes of a line of the cache */
+    DEPTH_MEET = 1024,     /* bytes: columns that lie multiples of them apart meet in few sets of it */
+};
+#ifdef WEIGH_SQUARES /* of 3x3 taps without steps filter_squares() is faster */
+#define SQUARES_ARE_DEEP(type) (sizeof(type) == sizeof(real))
+#else
+#define SQUARES_ARE_DEEP(type) 0
+#endif
+#define DEPTH(name) depth_##name
+#define ELEMENT real
+#define ELEMENT_LOAD(p) v_load(p)
+#define ELEMENT_STORE(p, v) v_store(p, v)
+#include "body_depth.h"
 #endif
 #endif
 #ifdef SMALL /* its loops have no constant ends */

@@ -1,17 +1,15 @@
 /*
- * Filters of 3x3 taps of one channel each, and the gradient of their weights, of bfloat16, channels last, as planes
- * lie; a part of body.h, which says what it needs.
+ * The gradient of 3x3 weights of one channel each, of bfloat16, channels last, as planes lie; a part of body.h, which
+ * says what it needs.
  *
  * Halves are widened as they are loaded, each once for all the columns that it meets.  What is outside is multiplied
  * as 0.
  */
 
 enum {
-    HALF_RESULTS = 7,    /* neighbours that share what is widened */
-    HALF_CHANNELS = 128, /* that go through all rows before the next, and all columns of a row, */
-    HALF_COLUMNS = 14,   /* or about so many, in the gradient */
-    HALF_MEET = 512,     /* columns that lie multiples of so many apart meet in few sets of the cache, */
-    WEIGHED_MEET = 128,  /* and of two tensors of so many */
+    HALF_CHANNELS = 128, /* go through all rows before the next; */
+    HALF_COLUMNS = 14,   /* columns of the source, about, are read for all of them before the next */
+    HALF_MEET = 128,     /* columns of two tensors that lie multiples of so many apart meet in few sets of the cache */
 };
 
 /* Three lines of the source, those outside of zeros; elements between neighbours. */
@@ -36,89 +34,6 @@ INLINE struct half_lines half_lines_of(const struct cvg_frame *f, const uint16_t
 }
 
 INLINE vec half_load(const uint16_t *p) { return vec_of_bf16(halves_load(p, VW)); }
-
-/* results neighbours of channels; begins, ends: the first one and the last one meet a column outside. */
-INLINE void half_block(const int results, const int step, int64_t ahead, const struct half_lines *lines, int begins,
-                       int ends, const struct cvg_frame *f, const float *weight, uint16_t *dst, int64_t dst_step,
-                       const float *bias, const struct finish *finish)
-{
-    const int last = (results - 1) * step + 2;
-    vec sum[HALF_RESULTS];
-    UNROLL_FOR (int i = 0; i < results; i++)
-        sum[i] = v_zero();
-    if (ahead)
-        UNROLL_FOR (int j = 0; j <= last; j++)
-            UNROLL_FOR (int y = 0; y < step; y++)
-                __builtin_prefetch(lines->at[1] + ahead + y * f->row + j * f->column);
-    for (int y = 0; y < 3; y++, weight += f->weight_step[0]) {
-        const uint16_t *s = lines->at[y];
-        vec tap[3];
-        UNROLL_FOR (int x = 0; x < 3; x++)
-            tap[x] = v_load(weight + x * f->weight_step[1]);
-        UNROLL_FOR (int j = 0; j <= last; j++) {
-            const vec v = half_load((j == 0 && begins) || (j == last && ends) ? half_zeros : s);
-            s += lines->column[y];
-            ONE_ADDRESS(s); /* added up as it goes: there are no registers for all */
-            UNROLL_FOR (int i = 0; i < results; i++)
-                if (j >= i * step && j <= i * step + 2)
-                    sum[i] = v_fma(tap[j - i * step], v, sum[i]);
-        }
-    }
-    const vec scale = v_splat(finish->scale);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        sum[i] = v_mul(scale, sum[i]);
-    if (finish->biased)
-        UNROLL_FOR (int i = 0; i < results; i++)
-            sum[i] = v_add(v_load(bias), sum[i]);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        sum[i] = v_add(sum[i], v_zero());
-    if (finish->accumulate)
-        UNROLL_FOR (int i = 0; i < results; i++)
-            sum[i] = v_add(half_load(dst + i * dst_step), sum[i]);
-    UNROLL_FOR (int i = 0; i < results; i++)
-        halves_store(dst + i * dst_step, 1, bf16_of_vec(sum[i]), VW);
-}
-
-#define HALF_BLOCKS(results, step, ahead) \
-    half_block(results, step, ahead, &lines, begins, ends, f, w + l, d + l, dst_step, bias + l, finish)
-
-/* A row of some channels. */
-INLINE void half_row(const struct cvg_frame *f, int64_t r, int64_t count, int64_t width, const float *w,
-                     const uint16_t *src, uint16_t *d, int64_t dst_step, const float *bias, const struct finish *finish)
-{
-    const int64_t step = f->step[1];
-    const int64_t inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
-    const int64_t ahead = f->column % HALF_MEET ? 2 * f->row : 0;         /* lines that the next row reads first */
-    for (int64_t i = 0, now; i < count; i += now, d += now * dst_step) {
-        now = count - i >= HALF_RESULTS ? HALF_RESULTS : count - i >= 3 && step == 1 ? 3 : 1;
-        const int begins = i == 0 && (f->first[1] < 0), ends = i + now > inner;
-        struct half_lines lines = half_lines_of(f, src, r, i);
-        for (int64_t l = 0; l < width; l += VW) {
-            if (now == 1)
-                HALF_BLOCKS(1, 1, 0);
-            else if (now == 3)
-                HALF_BLOCKS(3, 1, 0);
-            else if (step == 1)
-                HALF_BLOCKS(HALF_RESULTS, 1, l % (2 * VW) ? 0 : ahead);
-            else
-                HALF_BLOCKS(HALF_RESULTS, 2, l % (2 * VW) ? 0 : ahead);
-            for (int y = 0; y < 3; y++)
-                lines.at[y] += lines.column[y] ? VW : 0;
-        }
-    }
-}
-
-static void filter_halves(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *weight,
-                          const void *src, void *dst, int64_t dst_row, int64_t dst_step,
-                          const struct cvg_finish *finish)
-{
-    const struct finish own = finish_of(finish, 0);
-    const float *const bias = finish->bias ? finish->bias : weight; /* which is not looked at */
-    for (int64_t l = 0; l < width; l += HALF_CHANNELS)
-        for (int64_t r = 0; r < rows; r++)
-            half_row(f, r, count, width - l < HALF_CHANNELS ? width - l : HALF_CHANNELS, (const float *)weight + l,
-                     (const uint16_t *)src + l, (uint16_t *)dst + r * dst_row + l, dst_step, bias + l, &own);
-}
 
 /* Adds the products of one row of the gradient to the sums of a vector of channels. */
 INLINE void half_weigh(const int step, int64_t ahead, int64_t g_ahead, struct half_lines lines, int begins, int ends,
@@ -162,8 +77,8 @@ static void weigh_halves(const struct cvg_frame *f, int64_t rows, int64_t count,
                          int64_t sums_tap)
 {
     const int64_t step = f->step[1], most = HALF_COLUMNS / step;
-    const int64_t inner = (f->extent[1] - 3 - f->first[1] + step) / step;     /* before what is outside */
-    const int asks = f->asks || (step == 1 && f->column % WEIGHED_MEET != 0); /* for what the next row reads first */
+    const int64_t inner = (f->extent[1] - 3 - f->first[1] + step) / step;  /* before what is outside */
+    const int asks = f->asks || (step == 1 && f->column % HALF_MEET != 0); /* for what the next row reads first */
     for (int64_t begin = 0, end; begin < width; begin = end) {
         end = begin + HALF_CHANNELS < width ? begin + HALF_CHANNELS : width;
         for (int64_t r = 0; r < rows; r++)

@@ -83,6 +83,12 @@ INLINE half_vec f16_of_vec(vec value)
 #include "body_half_vectors.h"
 
 #include "body_half_nine.h"
+
+#define DEPTH(name) half_##name
+#define ELEMENT uint16_t
+#define ELEMENT_LOAD(p) half_load(p)
+#define ELEMENT_STORE(p, v) halves_store(p, 1, bf16_of_vec(v), VW)
+#include "body_depth.h"
 #else
 INLINE float bits_float(uint32_t bits)
 {

@@ -61,6 +61,7 @@ const struct cvg_kernels KERNELS = {
 #endif
 #ifdef SQUARES_PICK
     .filter_squares = filter_squares,
+    .filter_depth = depth_filter,
 #endif
 #ifdef WEIGH_SQUARES
     .weigh_squares = weigh_squares,
@@ -72,7 +73,7 @@ const struct cvg_kernels KERNELS = {
              {widen_f16, widen_rows_f16, narrow_f16, put_lanes_f16}},
 #endif
 #ifdef HALF_VECTORS
-    .filter_halves = filter_halves,
+    .filter_halves = half_filter,
     .weigh_halves = weigh_halves,
 #endif
 #ifdef PAIRS

@@ -333,13 +333,20 @@ struct cvg_kernels {
     } half[2];
 
     /*
-     * filter_squares() and weigh_nine() of groups of one channel whose tensors are bfloat16, their weight, bias and
-     * sums floats: width is a multiple of 16, steps are 1 or 2, and what is outside is multiplied as 0.  NULL in most
-     * sets.
+     * The same of groups of one channel, and of 5x5 and 7x7 taps, too, that are given by taps[]; with steps of 1, or of
+     * 2 but for 7x7; sets that have weigh_squares() leave 3x3 without steps to filter_squares().  And of planes of bfloat16, whose weight and bias are floats; width is a multiple of 16.
      */
+    void (*filter_depth)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *weight,
+                         const void *src, void *dst, int64_t dst_row, int64_t dst_step,
+                         const struct cvg_finish *finish);
     void (*filter_halves)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *weight,
                           const void *src, void *dst, int64_t dst_row, int64_t dst_step,
                           const struct cvg_finish *finish);
+
+    /*
+     * weigh_nine() of bfloat16; sums are floats, width is a multiple of 16, and what is outside is multiplied as 0.
+     * NULL in most sets.
+     */
     void (*weigh_halves)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *src,
                          const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums,
                          int64_t sums_tap);

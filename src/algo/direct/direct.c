@@ -14,18 +14,15 @@ static const struct cvg_form *const forms[] = {
     &cvg_direct_pixels,    &cvg_direct_channels,
 };
 
-/*
- * Whether kernels do not have what a form needs, or are not faster by it: squares of one channel pay where a vector is
- * a line of the cache.  The next form that fits has the same bits.
- */
+/* Whether kernels do not have what a form needs.  The next form that fits has the same bits. */
 static int lacks(const struct cvg_kernels *kernels, const struct cvg_form *form, const struct cvg_shape *s,
                  cvg_pass pass)
 {
     return (form == &cvg_direct_planes && !kernels->filter_frame) ||
-           (form == &cvg_direct_squares &&
-            !(cvg_is_half(s->type)                    ? kernels->filter_halves != NULL
-              : pass == CVG_GRAD_WEIGHT || s->Cg == 1 ? kernels->weigh_squares != NULL
-                                                      : kernels->filter_squares != NULL));
+           (form == &cvg_direct_squares && !(cvg_is_half(s->type)      ? kernels->filter_halves != NULL
+                                             : pass == CVG_GRAD_WEIGHT ? kernels->weigh_squares != NULL
+                                             : s->Cg == 1              ? kernels->filter_depth != NULL
+                                                                       : kernels->filter_squares != NULL));
 }
 
 /* The form of a pass, by the shape alone; or that of some kernels. */

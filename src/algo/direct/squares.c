@@ -1,6 +1,6 @@
 /*
- * 3x3 filters of groups of few channels, or one, channels last (direct.h): planes are read as they lie (filter_squares
- * and weigh_squares of kernels.h).
+ * 3x3 filters of groups of few channels, and of one also larger ones, channels last (direct.h): planes are read as they
+ * lie (filter_squares, filter_depth and weigh_squares of kernels.h).
  *
  * Lanes are the channels of many groups.  Nothing is copied but the weight.
  */
@@ -56,10 +56,16 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const int back = cut->regions.gradient, sign = back ? -1 : 1;
     const struct cvg_view source = cvg_view_source(t, back), result = cvg_view_result(t, back);
     const struct cvg_finish finish = cvg_finish_of(t, channel);
+    const int square =
+        s->Cg > 1 || (s->type == CVG_F32 && s->filter[2] == 3 && s->stride[2] == 1 && t->kernels->weigh_squares);
+    void (*const filter)(const struct cvg_frame *, int64_t, int64_t, int64_t, const void *, const void *, void *,
+                         int64_t, int64_t, const struct cvg_finish *) =
+        s->type == CVG_F32 ? t->kernels->filter_depth : t->kernels->filter_halves;
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
                               .step = {s->stride[1], s->stride[2]},
-                              .weight_step = {3 * cut->row, cut->row},
+                              .taps = {s->filter[1], s->filter[2]},
+                              .weight_step = {s->filter[2] * cut->row, cut->row},
                               .weight_next = 9 * cut->row};
     int64_t from[2], to[2];
     for (int i = 0; i < 2; i++) {
@@ -74,26 +80,43 @@ static void region_job(const struct cvg_job *job, int64_t index)
         const char *const src = cvg_view_at(&source, n, channel, plane, from[0], from[1]);
         char *const dst = cvg_view_at(&result, n, channel, plane, to[0], to[1]);
         const int64_t row = sign * result.step[1], step = sign * result.step[2];
-        if (s->type == CVG_F32)
-            t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, cvg_at(t, job->base, channel), src,
-                                       dst, row, step, &finish);
+        const char *const weight = cvg_at(t, job->base, channel);
+        if (square)
+            t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, weight, src, dst, row, step,
+                                       &finish);
         else
-            t->kernels->filter_halves(&frame, r.count[1], r.count[2], width, cvg_at(t, job->base, channel), src, dst,
-                                      row, step, &finish);
+            filter(&frame, r.count[1], r.count[2], width, weight, src, dst, row, step, &finish);
     }
+}
+
+/*
+ * Filters of one channel of 3x3 to 7x7 taps, of which half meet what is outside, at most: with steps in forward, and
+ * without in grad_input, if nothing is left out at an end.
+ */
+static int are_deep(const struct cvg_shape *s, cvg_pass pass)
+{
+    const int64_t taps = s->filter[2];
+    int deep = s->Cg == 1 && s->filter[0] == 1 && s->stride[0] == 1 && s->in[0] == s->out[0] && taps >= 3 &&
+               taps <= 7 && taps % 2 == 1 && s->filter[1] == taps && pass != CVG_GRAD_WEIGHT;
+    for (int i = 1; i < 3; i++) {
+        const int64_t least = cvg_min(s->pad[i], s->pad_end[i]), most = cvg_max(s->pad[i], s->pad_end[i]);
+        deep &= s->dilation[i] == 1 && s->stride[i] == s->stride[2] && most <= taps / 2 &&
+                (pass == CVG_FORWARD || least == taps / 2);
+    }
+    return deep && s->stride[2] <= (pass == CVG_FORWARD && taps < 7 ? 2 : 1);
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)
 {
-    const int weight = pass == CVG_GRAD_WEIGHT;
-    const int halves = s->type == CVG_BF16 && !weight && s->Cg == 1 && s->C % LINE == 0 &&
-                       (pass == CVG_FORWARD || s->grad_type == s->type);
-    int fit = (halves || (s->type == CVG_F32 && !cvg_pairs_of(s))) && s->layout == CVG_CHANNELS_LAST &&
-              cvg_are_nine(s, weight || (halves && pass == CVG_FORWARD) ? 2 : 1);
+    const int weight = pass == CVG_GRAD_WEIGHT, deep = are_deep(s, pass);
+    const int halves = s->type == CVG_BF16 && s->C % LINE == 0 && (pass == CVG_FORWARD || s->grad_type == s->type);
+    int fit = s->layout == CVG_CHANNELS_LAST && s->G > 1 && s->Cg == s->Kg && s->C % 8 == 0;
+    if (deep)
+        return fit && (halves || s->type == CVG_F32);
     for (int i = 1; i < 3; i++)
         fit &= s->out[i] > 1 && (pass != CVG_GRAD_INPUT || cvg_min(s->pad[i], s->pad_end[i]) == 1);
-    fit &= s->Cg <= MOST_GROUP && (!weight || s->Cg == MOST_GROUP);
-    return fit && s->G > 1 && s->Cg == s->Kg && (s->Cg & (s->Cg - 1)) == 0 && s->C % 8 == 0;
+    return fit && s->type == CVG_F32 && !cvg_pairs_of(s) && cvg_are_nine(s, weight ? 2 : 1) && s->Cg <= MOST_GROUP &&
+           s->Cg > 1 && (!weight || s->Cg == MOST_GROUP) && (s->Cg & (s->Cg - 1)) == 0;
 }
 
 static double cost(const struct cvg_shape *s, cvg_pass pass)
@@ -177,7 +200,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
         return;
     }
     *cut = cut_of(s, pass, workers);
-    cvg_work_share(work, s->Kg * 9 * cut->row, kernels->size);
+    cvg_work_share(work, s->Kg * s->filter_size * cut->row, kernels->size);
     cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);
     cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
     cvg_work_describe(work, describe);
