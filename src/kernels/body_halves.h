@@ -54,7 +54,7 @@ INLINE void halves_store(uint16_t *d, int64_t step, half_vec halves, const int64
 #define HALF(name) name##_bf16
 #define WIDEN_VEC(v) vec_of_bf16(v)
 #define NARROW_VEC(v) bf16_of_vec(v)
-#include "body_half_vectors.h"
+#include "body_kind.h"
 
 #ifndef F16_VECTORS
 /* of_f16() and f16_of() of vectors. */
@@ -80,9 +80,9 @@ INLINE half_vec f16_of_vec(vec value)
 #define HALF(name) name##_f16
 #define WIDEN_VEC(v) vec_of_f16(v)
 #define NARROW_VEC(v) f16_of_vec(v)
-#include "body_half_vectors.h"
+#include "body_kind.h"
 
-#include "body_half_nine.h"
+#include "body_halfnine.h"
 
 #define DEPTH(name) half_##name
 #define ELEMENT uint16_t

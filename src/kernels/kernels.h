@@ -334,7 +334,8 @@ struct cvg_kernels {
 
     /*
      * The same of groups of one channel, and of 5x5 and 7x7 taps, too, that are given by taps[]; with steps of 1, or of
-     * 2 but for 7x7; sets that have weigh_squares() leave 3x3 without steps to filter_squares().  And of planes of bfloat16, whose weight and bias are floats; width is a multiple of 16.
+     * 2 but for 7x7; sets that have weigh_squares() leave 3x3 without steps to filter_squares().  And of planes of
+     * bfloat16, whose weight and bias are floats; width is a multiple of 16.
      */
     void (*filter_depth)(const struct cvg_frame *frame, int64_t rows, int64_t count, int64_t width, const void *weight,
                          const void *src, void *dst, int64_t dst_row, int64_t dst_step,
