@@ -1,20 +1,19 @@
 /*
  * forward and grad_input with lanes of destination channels m (direct.h).
  *
- * Tile rows are destinations; the microkernel reads the source one element at a
- * time, so any stride, phase or order of destinations will do.  The weight is
- * packed once for the whole call, to panels of [l][tap][lane].
+ * Tile rows are destinations; the microkernel reads the source one element at a time, so any stride, phase or order of
+ * destinations will do.  The weight is packed once for the whole call, to panels of [l][tap][lane].
  *
- * A job owns a region of the destination (some images, or a part of one) for one block of channels m.  Its
- * destinations fall into classes that sum the same taps (runs of each axis, box.h): so no padding is ever multiplied,
- * nor the zeros of a stuffed gradient.  The source is read in place, or, for the caches' sake, from a window: a copy of
- * the rows that the region meets.
+ * A job owns a region of the destination (some images, or a part of one) for some channels m.  Its destinations fall
+ * into classes that sum the same taps (runs of each axis, box.h): so no padding is multiplied, nor the zeros of a
+ * stuffed gradient.  The source is read in place, or from a window: a copy of the rows that the region meets.
  */
 #include "../../tensor/window.h"
 #include "../../text.h"
 #include "direct.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     NARROW = 32,     /* channels: fewer leave vectors unused */
@@ -42,6 +41,7 @@ enum {
 /* One pass, cut into jobs, which does not change the order of the sums. */
 struct cut {
     struct cvg_gather view;
+    struct cvg_shape line; /* the problem, each image one line, if it can be */
     struct cvg_regions regions;
     int64_t m_count, m_blocks;
     int64_t groups; /* of one job: they share lists of destinations */
@@ -97,54 +97,56 @@ static struct cvg_regions regions_of(const struct cvg_shape *s, const struct cvg
 
 static int64_t most_channels(const struct cvg_regions *regions) { return regions->places ? PLACED_CHANNELS : CHANNELS; }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
+static void cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers,
+                   struct cut *cut)
 {
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
     const int stored = cvg_are_pairs(s), widens = widened(s);
-    struct cut cut = {.view = cvg_gather_of(s, pass),
-                      .groups = 1,
-                      .clip = {1, 1, 1},
-                      .widest = last ? kernels->spread : kernels->main};
-    cut.regions = regions_of(s, &cut.view, POSITIONS);
-    cut.m_count = cvg_min(cut.view.M, most_channels(&cut.regions));
-    while (cut.m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, &cut), workers))
-        cut.m_count = cvg_max(LEAST_CHANNELS, cut.m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
-    cut.m_blocks = cvg_ceil_div(cut.view.M, cut.m_count);
-    const int64_t lanes = kernels->tile[cut.widest].lanes; /* blocks are as even as whole tiles can be */
-    cut.m_count = cvg_min(cut.m_count, cvg_ceil_div(cvg_ceil_div(cut.view.M, cut.m_blocks), lanes) * lanes);
-    if (!cvg_busy(jobs(s, &cut), workers))
-        cut.regions = regions_of(s, &cut.view, LEAST_POSITIONS);
-    cut.groups = cut.m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;
-    while (cut.groups > 1 && !cvg_busy(jobs(s, &cut), workers))
-        cut.groups /= 2;
+    *cut = (struct cut){.view = cvg_gather_of(s, pass),
+                        .line = widens ? *s : cvg_shape_line(s), /* views of what is copied know its rows */
+                        .groups = 1,
+                        .clip = {1, 1, 1},
+                        .widest = last ? kernels->spread : kernels->main};
+    cut->regions = regions_of(&cut->line, &cut->view, POSITIONS);
+    cut->m_count = cvg_min(cut->view.M, most_channels(&cut->regions));
+    while (cut->m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, cut), workers))
+        cut->m_count = cvg_max(LEAST_CHANNELS, cut->m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
+    cut->m_blocks = cvg_ceil_div(cut->view.M, cut->m_count);
+    const int64_t lanes = kernels->tile[cut->widest].lanes; /* blocks are as even as whole tiles can be */
+    cut->m_count = cvg_min(cut->m_count, cvg_ceil_div(cvg_ceil_div(cut->view.M, cut->m_blocks), lanes) * lanes);
+    if (!cvg_busy(jobs(s, cut), workers))
+        cut->regions = regions_of(&cut->line, &cut->view, LEAST_POSITIONS);
+    cut->groups = cut->m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;
+    while (cut->groups > 1 && !cvg_busy(jobs(s, cut), workers))
+        cut->groups /= 2;
 
-    cut.padded = cvg_axis_padded(&cut.regions, 2);
-    const int copied = last && copies(s, &cut.view);
-    for (int i = 0; i < 3 && copied; i++)
-        cut.clip[i] = 0;
-    if (!copied)
-        cut.clip[2] = last || !cut.padded || cvg_classes_are_large(&cut.regions, CLASS);
-    cut.in_result = last && !cvg_is_half(s->type);
-    cut.claims = CVG_FAST && cut.in_result && cvg_is_far(s, pass);
-    cut.lanes = widens && last;
-    cut.in_place = !widens && !cut.regions.places && ((last && !copied) || (cut.clip[2] && s->filter_size == 1));
-    const int64_t read = cvg_times(s->N, cut.view.gradient ? s->K * s->out_size : s->C * s->in_size);
-    cut.ahead = CVG_FAST && cut.in_place && s->filter_size == 1 && (!last || read >= (stored ? FAR_PAIRS : FAR_SOURCE));
-    cut.weight_in_place = !stored && s->filter_size == 1 && (cut.view.gradient ? s->weight_c : s->weight_k) == 1 &&
-                          (cut.view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
-                          cvg_times(s->N, cut.view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
-    const int64_t terms = panel_terms(s, kernels, cut.weight_in_place);
-    cut.l_count = cvg_min(cut.view.L, cvg_max(1, terms / s->filter_size));
-    if (!cut.in_place)
-        cut.l_count =
-            cvg_min(cut.l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut.regions, cut.regions.images)));
-    cut.l_count = cvg_ceil_div(cut.view.L, cvg_ceil_div(cut.view.L, cut.l_count));
+    cut->padded = cvg_axis_padded(&cut->regions, 2);
+    const int copied = last && copies(s, &cut->view);
+    if (copied)
+        memset(cut->clip, 0, sizeof cut->clip);
+    else
+        cut->clip[2] = last || !cut->padded || cvg_classes_are_large(&cut->regions, CLASS);
+    cut->in_result = last && !cvg_is_half(s->type);
+    cut->claims = CVG_FAST && cut->in_result && cvg_is_far(s, pass);
+    cut->lanes = widens && last;
+    cut->in_place = !widens && !cut->regions.places && ((last && !copied) || (cut->clip[2] && s->filter_size == 1));
+    const int64_t read = cvg_times(s->N, cut->view.gradient ? s->K * s->out_size : s->C * s->in_size);
+    cut->ahead =
+        CVG_FAST && cut->in_place && s->filter_size == 1 && (!last || read >= (stored ? FAR_PAIRS : FAR_SOURCE));
+    cut->weight_in_place = !stored && s->filter_size == 1 && (cut->view.gradient ? s->weight_c : s->weight_k) == 1 &&
+                           (cut->view.gradient ? s->weight_k : s->weight_c) <= NEAR_ROWS &&
+                           cvg_times(s->N, cut->view.gradient ? s->in_size : s->out_size) <= FEW_POSITIONS;
+    const int64_t terms = panel_terms(s, kernels, cut->weight_in_place);
+    cut->l_count = cvg_min(cut->view.L, cvg_max(1, terms / s->filter_size));
+    if (!cut->in_place)
+        cut->l_count =
+            cvg_min(cut->l_count, cvg_max(1, WINDOW_ELEMENTS / cvg_window_size(&cut->regions, cut->regions.images)));
+    cut->l_count = cvg_ceil_div(cut->view.L, cvg_ceil_div(cut->view.L, cut->l_count));
     if (cvg_pairs_of(s) == CVG_PAIRS_LISTED)
-        cut.l_count = cvg_min(cut.view.L, cvg_max(2, cut.l_count / 2 * 2));
-    cut.in_result |= last && stored && cut.l_count == cut.view.L;
-    cut.pack_once = cut.regions.count >= FEW_REGIONS && !cut.weight_in_place;
-    cut.weight_size = cvg_times(cvg_panel_lanes(kernels, cut.view.M), cvg_times(cut.view.L, s->filter_size));
-    return cut;
+        cut->l_count = cvg_min(cut->view.L, cvg_max(2, cut->l_count / 2 * 2));
+    cut->in_result |= last && stored && cut->l_count == cut->view.L;
+    cut->pack_once = cut->regions.count >= FEW_REGIONS && !cut->weight_in_place;
+    cut->weight_size = cvg_times(cvg_panel_lanes(kernels, cut->view.M), cvg_times(cut->view.L, s->filter_size));
 }
 
 /* Pieces of a worker's scratch. */
@@ -168,7 +170,7 @@ static struct scratch scratch_of(const struct cvg_job *job)
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const struct cvg_regions largest = regions_of(s, &cut->view, POSITIONS);
+    const struct cvg_regions largest = regions_of(&cut->line, &cut->view, POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, most_channels(&largest)));
     const int64_t least =
@@ -190,10 +192,7 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, terms, sizeof(int64_t));
 }
 
-/*
- * Packs channels l of m in [begin, end) to panels of [l][tap][lane], one after the other; but those that are read where
- * they lie.
- */
+/* Packs channels l of m in [begin, end) to panels of [l][tap][lane]; but those that are read where they lie. */
 static void pack_panels(const struct cvg_task *t, const struct cut *cut, int64_t g, int64_t begin, int64_t end,
                         int64_t l, int64_t l_count, char *to)
 {
@@ -438,7 +437,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
                              struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    *cut = cut_of(s, kernels, pass, workers);
+    cut_of(s, kernels, pass, workers, cut);
     lay_out(s, kernels, cut, work);
     work->flushes = cvg_pairs_of(s) != 0;
     if (cut->pack_once)
