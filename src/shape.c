@@ -303,15 +303,17 @@ int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *
     return even;
 }
 
-struct cvg_shape cvg_shape_line(const struct cvg_shape *s)
+const struct cvg_shape *cvg_shape_line(const struct cvg_shape *s, struct cvg_shape *line)
 {
-    struct cvg_shape line = *s;
     int one = s->layout == CVG_CHANNELS_LAST && cvg_one_tap(s) && s->in_size == s->out_size;
     for (int i = 0; i < 2; i++)
         one &= cvg_joins(s->in, s->in_steps.axis, i) && cvg_joins(s->out, s->out_steps.axis, i);
-    for (int i = 0; i < 3 && one; i++) {
-        line.in[i] = line.out[i] = i < 2 ? 1 : s->in_size;
-        line.stride[i] = 1;
+    if (!one)
+        return s;
+    *line = *s;
+    for (int i = 0; i < 3; i++) {
+        line->in[i] = line->out[i] = i < 2 ? 1 : s->in_size;
+        line->stride[i] = 1;
     }
     return line;
 }

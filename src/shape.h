@@ -68,10 +68,10 @@ static inline int cvg_one_tap(const struct cvg_shape *s)
 }
 
 /*
- * The same problem with the pixels of each image in one line, if they lie so, channels last, and each destination is a
- * sum over the channels of the pixel that lies as it does; else as it is.
+ * The same problem with the pixels of each image in one line, which is filled in, if they lie so, channels last, and
+ * each destination is a sum over the channels of the pixel that lies as it does; else the problem.
  */
-struct cvg_shape cvg_shape_line(const struct cvg_shape *shape);
+const struct cvg_shape *cvg_shape_line(const struct cvg_shape *shape, struct cvg_shape *line);
 
 /* The same problem of so many images, of floats without gaps. */
 void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_shape *dense);

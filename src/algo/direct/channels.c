@@ -103,11 +103,12 @@ static void cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels,
     const int last = s->layout == CVG_CHANNELS_LAST; /* read in place: channels are neighbours, and borders classes */
     const int stored = cvg_are_pairs(s), widens = widened(s);
     *cut = (struct cut){.view = cvg_gather_of(s, pass),
-                        .line = widens ? *s : cvg_shape_line(s), /* views of what is copied know its rows */
                         .groups = 1,
                         .clip = {1, 1, 1},
                         .widest = last ? kernels->spread : kernels->main};
-    cut->regions = regions_of(&cut->line, &cut->view, POSITIONS);
+    /* Views of what is copied know its rows. */
+    const struct cvg_shape *const lines = CVG_FAST && !widens ? cvg_shape_line(s, &cut->line) : s;
+    cut->regions = regions_of(lines, &cut->view, POSITIONS);
     cut->m_count = cvg_min(cut->view.M, most_channels(&cut->regions));
     while (cut->m_count > LEAST_CHANNELS && !cvg_busy(jobs(s, cut), workers))
         cut->m_count = cvg_max(LEAST_CHANNELS, cut->m_count / 2 / LEAST_CHANNELS * LEAST_CHANNELS);
@@ -115,7 +116,7 @@ static void cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels,
     const int64_t lanes = kernels->tile[cut->widest].lanes; /* blocks are as even as whole tiles can be */
     cut->m_count = cvg_min(cut->m_count, cvg_ceil_div(cvg_ceil_div(cut->view.M, cut->m_blocks), lanes) * lanes);
     if (!cvg_busy(jobs(s, cut), workers))
-        cut->regions = regions_of(&cut->line, &cut->view, LEAST_POSITIONS);
+        cut->regions = regions_of(lines, &cut->view, LEAST_POSITIONS);
     cut->groups = cut->m_blocks == 1 ? cvg_min(s->G, GROUPS) : 1;
     while (cut->groups > 1 && !cvg_busy(jobs(s, cut), workers))
         cut->groups /= 2;
@@ -170,7 +171,7 @@ static struct scratch scratch_of(const struct cvg_job *job)
 static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels, const struct cut *cut,
                     struct cvg_work *work)
 {
-    const struct cvg_regions largest = regions_of(&cut->line, &cut->view, POSITIONS);
+    const struct cvg_regions largest = regions_of(cut->regions.shape, &cut->view, POSITIONS);
     const int64_t positions = cvg_most_positions(&largest), channel = cvg_window_size(&largest, largest.most_images);
     const int64_t lanes = cvg_panel_lanes(kernels, cvg_min(cut->view.M, most_channels(&largest)));
     const int64_t least =
