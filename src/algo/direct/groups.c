@@ -98,7 +98,7 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, const struct cvg_kern
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
     const int64_t *part = cut.regions.part, last = cut.regions.extent[2] - (cut.regions.parts[2] - 1) * part[2];
-    if (CVG_FAST && kernels->weigh_halves && s->type == CVG_BF16 && halves && cut.weight && !many &&
+    if (CVG_FAST && kernels->weigh_halves && halves && s->type == CVG_BF16 && cut.weight && !many &&
         cut.channels % line == 0 && cvg_are_nine(s, 2) && part[1] <= last) { /* or copies are summed by columns */
         cut.halves = 1;
         cut.copied = cut.turned = 0;
@@ -205,7 +205,7 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
 }
 
 /* Adds products of a region of halves as it lies. */
-static int64_t weigh_halves(const struct cvg_job *job, int64_t channel, int64_t width, int64_t index)
+static void weigh_halves(const struct cvg_job *job, int64_t channel, int64_t width, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
@@ -219,7 +219,6 @@ static int64_t weigh_halves(const struct cvg_job *job, int64_t channel, int64_t 
                                  cvg_view_at(&gradient, n, channel, plane, r.begin[1], r.begin[2]), gradient.step[1],
                                  gradient.step[2], cvg_own_piece(job, CVG_GROUPS_SUMS), cut->c_count);
     }
-    return 1;
 }
 
 /* Job: a block of channels and a part of the sum. */
@@ -238,7 +237,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
         if (CVG_FAST && cut->nine)
             done = weigh_nine(job, first, width, i, end);
         else if (CVG_FAST && cut->halves)
-            done = weigh_halves(job, first, width, i);
+            weigh_halves(job, first, width, i);
         else
             cvg_groups_run(job, channels, i, weigh_images);
     const struct cvg_filters to = cvg_parts_filters(job, part);
