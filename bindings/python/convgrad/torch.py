@@ -28,7 +28,7 @@ from torch.autograd import Function, forward_ad
 
 from . import _torch as passes
 from ._geometry import LAYOUTS, Axes, Padding, one, padding_of, per_axis, transposed
-from ._plan import options_of
+from ._plan import Plan, options_of
 from ._torch import Counts, counting
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Counts", "conv1d", "conv2d",
@@ -603,6 +603,8 @@ class patch(contextlib.ContextDecorator):
         asked = {"exact": _flag(exact) or None, "error_growth": error_growth, "algorithm": algo, "threads": threads}
         words = {name: value for name, value in asked.items() if value is not None}
         options = options_of({**words, **({} if layout is None else {"layout": layout})})  # or says what is wrong
+        values = {name: words[name] for name in ("error_growth", "threads") if name in words}
+        Plan((1, 1, 1), (1, 1, 1), **values)  # or this does
         self.options = {name: getattr(options, name) for name in words}
         self.last = None if layout is None else layout == LAYOUTS[True]
 

@@ -403,7 +403,9 @@ def test_patch_in_a_format():
         with convgrad.torch.patch(layout="channels_first"):
             assert F.conv2d(last, w).is_contiguous()
     for words, error in (({"layout": "nchw"}, ValueError), ({"algo": "fft"}, ValueError), ({"threads": "2"}, TypeError),
-                         ({"exact": 1}, TypeError), ({"exact": True, "error_growth": 3}, ValueError)):
+                         ({"exact": 1}, TypeError), ({"exact": True, "error_growth": 3}, ValueError), ({"threads": -3}, ValueError),
+                         ({"threads": 10**9}, ValueError), ({"error_growth": 0.5}, ValueError),
+                         ({"error_growth": numpy.nan}, ValueError)):
         with pytest.raises(error):
             convgrad.torch.patch(**words)
 
