@@ -95,6 +95,7 @@ static void pair_up(void *dst, const void *first, const void *second, int64_t st
 #undef TILE_FMA
 #undef TILE_SPLAT
 #define TILE_NARROW(p, v) pair_narrow(p, v)
+#define PAIR pair_up
 #define TILE_NAME(name) pair_##name
 #define TILE_FMA(a, b, sum) pair_fma(a, b, sum)
 #define TILE_SPLAT(p) pair_splat(p)

@@ -78,6 +78,8 @@ const struct cvg_kernels KERNELS = {
 #endif
 #ifdef PAIRS
     .pairs = PAIRS,
-    .pair = pair_up,
+#endif
+#ifdef PAIR
+    .pair = PAIR,
 #endif
 };

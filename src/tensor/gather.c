@@ -58,10 +58,11 @@ void cvg_pack_pairs(const struct cvg_task *t, const struct cvg_gather *view, int
         return;
     }
     if (w.m == 1) { /* lanes do */
+        if (width < lanes)
+            memset(to, 0, (size_t)(terms * lanes) * sizeof *pairs);
         for (int64_t i = 0; i < terms; i++) {
-            const uint16_t *const low = from + i / taps * 2 * w.l + i % taps * w.tap, *const high = low + w.l;
-            for (int lane = 0; lane < lanes; lane++)
-                pairs[i * lanes + lane] = lane < width ? low[lane] | (uint32_t)high[lane] << 16 : 0;
+            const uint16_t *const low = from + i / taps * 2 * w.l + i % taps * w.tap;
+            t->kernels->pair(pairs + i * lanes, low, low + w.l, 0, 1, width);
         }
         return;
     }
