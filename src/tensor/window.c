@@ -298,6 +298,18 @@ void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, i
     *end += begin;
 }
 
+int cvg_taps_meet(const struct cvg_shape *s, const struct cvg_region *region)
+{
+    int all = 1;
+    for (int i = 0; i < 3; i++) {
+        int64_t first[2], end[2];
+        for (int last = 0; last < 2; last++)
+            cvg_tap_meets(s, region, i, last * (s->filter[i] - 1), 1, &first[last], &end[last]);
+        all &= cvg_max(first[0], first[1]) < cvg_min(end[0], end[1]);
+    }
+    return all;
+}
+
 int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region, const struct cvg_window *w,
                           const int clip[3], const int64_t tap[3], int64_t *input, int64_t *output)
 {

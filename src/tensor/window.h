@@ -113,6 +113,9 @@ int64_t cvg_class_terms(const struct cvg_shape *shape, const struct cvg_class *c
 void cvg_tap_meets(const struct cvg_shape *shape, const struct cvg_region *region, int axis, int64_t tap, int clip,
                    int64_t *first, int64_t *end);
 
+/* Whether all taps meet the input in a region: the outermost of each axis do so at one place. */
+int cvg_taps_meet(const struct cvg_shape *shape, const struct cvg_region *region);
+
 /*
  * Lists the positions of a region at which a tap meets the input: where that lies in the window,
  * and the number of the position in the region.  Returns how many there are.

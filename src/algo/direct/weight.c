@@ -156,19 +156,6 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     cvg_work_piece(work, rows, sizeof(int64_t));
 }
 
-/* Lists where the positions of a region lie in grad_output, from its first image on. */
-static void list_gradient(const struct cvg_view *gradient, const struct cvg_region *region, int64_t *there)
-{
-    for (int64_t n = 0; n < region->images; n++)
-        for (int64_t o = region->begin[0]; o < region->begin[0] + region->count[0]; o++)
-            for (int64_t p = region->begin[1]; p < region->begin[1] + region->count[1]; p++) {
-                int64_t at = n * gradient->image + o * gradient->step[0] + p * gradient->step[1] +
-                             region->begin[2] * gradient->step[2];
-                for (int64_t q = 0; q < region->count[2]; q++, at += gradient->step[2])
-                    *there++ = at;
-            }
-}
-
 /* grad_output of k_count channels in a region, turned to panels of [position][lane]; in place, only a rest of lanes. */
 static void turn_gradient(const struct cvg_task *t, const struct cvg_region *region, int in_place, int64_t channel,
                           int64_t k_count, char *lanes)
@@ -189,12 +176,20 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     }
 }
 
+/* What the lists of a region are for; another region may need the same. */
+struct listed {
+    int64_t images, count[3], image, channel, step[3], first[3];
+    int64_t positions, rows;
+    int64_t lanes; /* of b_scaled, or 0: as it lies in grad_output; -1: of none */
+};
+
 /* One job: blocks of group, k, c and taps, and what it works on. */
 struct block {
     const struct cvg_task *task;
     const struct cut *cut;
     int64_t g, k, k_count, c, c_count, tap, taps;
     struct scratch x;
+    struct listed *listed;
     struct cvg_filters to; /* the result, or partial sums of it */
     const struct cvg_finish *finish;
     int first; /* there are no sums yet */
@@ -213,15 +208,15 @@ static int64_t neighbours(const int64_t *row, int64_t count)
  * Adds listed positions to the sums of rows tile rows, whose places count lanes: of a panel w
  * lanes wide the sums of (c, tap) begin at (c*taps + tap) * w.
  */
-static void add_rows(const struct block *block, const struct cvg_region *region, int64_t positions,
-                     const struct cvg_window *w, int64_t rows)
+static void add_rows(const struct block *block, const struct cvg_region *region, const struct cvg_window *w)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const int64_t size = (int64_t)kernels->size;
     const struct scratch *x = &block->x;
+    const int64_t positions = block->listed->positions, rows = block->listed->rows;
     const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
     const int near = neighbours(x->row, rows) >= LEAST_NEAR; /* one address serves as many */
-    int lanes = -1;                                          /* for which b is scaled; 0: as it lies in grad_output */
+    int64_t *const lanes = &block->listed->lanes;
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled};
@@ -229,10 +224,11 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
         const int want = in_place ? 0 : tile->lanes;
         const char *b = x->lanes + k * region->positions * size;
         if (in_place)
-            b = cvg_view_at(&gradient, region->n, block->g * block->task->shape->Kg + block->k + k, 0, 0, 0);
-        for (int64_t j = 0; lanes != want && j < positions; j++)
+            b = cvg_view_at(&gradient, region->n, block->g * block->task->shape->Kg + block->k + k, region->begin[0],
+                            region->begin[1], region->begin[2]);
+        for (int64_t j = 0; *lanes != want && j < positions; j++)
             x->b_scaled[j] = in_place ? x->there[x->b[j]] : x->b[j] * tile->lanes;
-        lanes = want;
+        *lanes = want;
         for (int64_t done = 0, end = 0; done < rows;) {
             if (done == end)
                 end = near ? done + neighbours(x->row + done, rows - done) : rows;
@@ -249,6 +245,60 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     }
 }
 
+/* Lists where the positions of a region lie in grad_output, from its first one on, if they are read there. */
+static void list_gradient(const struct block *block, const struct cvg_region *region)
+{
+    const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
+    int64_t *there = block->x.there;
+    for (int64_t n = 0; block->cut->lanes_in_place && n < region->images; n++)
+        for (int64_t o = 0; o < region->count[0]; o++)
+            for (int64_t p = 0; p < region->count[1]; p++) {
+                int64_t at = n * gradient.image + o * gradient.step[0] + p * gradient.step[1];
+                for (int64_t q = 0; q < region->count[2]; q++, at += gradient.step[2])
+                    *there++ = at;
+            }
+}
+
+/* Lists positions and tile rows (c, tap) of a region of few channels, unless they are listed. */
+static void list_few(const struct block *block, const struct cvg_region *region, const struct cvg_window *w)
+{
+    const struct cvg_shape *s = block->task->shape;
+    const struct cut *cut = block->cut;
+    const struct scratch *x = &block->x;
+    struct listed *const is = block->listed;
+    int64_t tap[3];
+    struct listed wanted = {.images = region->images, .image = w->image, .channel = w->channel};
+    for (int axis = 0; axis < 3; axis++) {
+        wanted.count[axis] = region->count[axis];
+        wanted.step[axis] = w->step[axis];
+        wanted.first[axis] = w->first[axis] - region->begin[axis] * s->stride[axis];
+    }
+    wanted.positions = region->positions, wanted.rows = block->c_count * block->taps, wanted.lanes = is->lanes;
+    if (!cut->in_place && cvg_taps_meet(s, region) && !memcmp(is, &wanted, sizeof wanted))
+        return;
+    *is = wanted;
+    is->lanes = -1;
+    is->rows = 0;
+    list_gradient(block, region);
+    for (int64_t i = 0; i < block->taps; i++) {
+        int meets = 1; /* a tap that nowhere meets the input has no place in the window */
+        cvg_split(block->tap + i, s->filter, tap);
+        for (int axis = 0; axis < 3; axis++) {
+            int64_t first, end;
+            cvg_tap_meets(s, region, axis, tap[axis], 1, &first, &end);
+            meets &= first < end;
+        }
+        for (int64_t c = 0; meets && c < block->c_count; c++, is->rows++) {
+            x->row[is->rows] = c * w->channel + tap[0] * s->dilation[0] * w->step[0] +
+                               tap[1] * s->dilation[1] * w->step[1] + tap[2] * s->dilation[2] * w->step[2];
+            x->place[is->rows] = c * block->taps + i;
+        }
+    }
+    cvg_tap_positions(s, region, w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b);
+    if (cvg_pairs_of(s) == CVG_PAIRS_SWAPPED)
+        cvg_terms_swap(x->a, x->b, is->positions);
+}
+
 /* Adds the products of one region. */
 static void add_region(const struct block *block, int64_t index)
 {
@@ -260,45 +310,28 @@ static void add_region(const struct block *block, int64_t index)
     const struct cvg_view input = cvg_view_in(t, t->input);
     struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place, &input);
     const int64_t channel = block->g * s->Cg + block->c;
-    int64_t tap[3], rows = 0;
-
-    if (cut->lanes_in_place) {
-        const struct cvg_view gradient = cvg_view_out(t, t->grad_output);
-        list_gradient(&gradient, &region, x->there);
-    }
+    int64_t tap[3];
     if (few_last(cut))
         cvg_window_lanes(&w, block->c_count);
     turn_gradient(t, &region, cut->lanes_in_place, block->g * s->Kg + block->k, block->k_count, x->lanes);
     cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
-    if (!cut->few) {
-        for (int64_t i = 0; i < block->taps; i++) {
-            for (int64_t c = 0; c < block->c_count; c++) {
-                x->row[c] = c * w.channel;
-                x->place[c] = c * block->taps + i;
-            }
-            cvg_split(block->tap + i, s->filter, tap);
-            add_rows(block, &region, cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b), &w, block->c_count);
-        }
+    if (cut->few) {
+        list_few(block, &region, &w);
+        add_rows(block, &region, &w);
         return;
     }
+    list_gradient(block, &region);
     for (int64_t i = 0; i < block->taps; i++) {
-        int meets = 1; /* a tap that nowhere meets the input has no place in the window */
+        for (int64_t c = 0; c < block->c_count; c++) {
+            x->row[c] = c * w.channel;
+            x->place[c] = c * block->taps + i;
+        }
         cvg_split(block->tap + i, s->filter, tap);
-        for (int axis = 0; axis < 3; axis++) {
-            int64_t first, end;
-            cvg_tap_meets(s, &region, axis, tap[axis], 1, &first, &end);
-            meets &= first < end;
-        }
-        for (int64_t c = 0; meets && c < block->c_count; c++, rows++) {
-            x->row[rows] = c * w.channel + tap[0] * s->dilation[0] * w.step[0] + tap[1] * s->dilation[1] * w.step[1] +
-                           tap[2] * s->dilation[2] * w.step[2];
-            x->place[rows] = c * block->taps + i;
-        }
+        *block->listed = (struct listed){.positions = cvg_tap_positions(s, &region, &w, cut->clip, tap, x->a, x->b),
+                                         .rows = block->c_count,
+                                         .lanes = -1};
+        add_rows(block, &region, &w);
     }
-    const int64_t positions = cvg_tap_positions(s, &region, &w, cut->clip, (const int64_t[3]){0, 0, 0}, x->a, x->b);
-    if (cvg_pairs_of(s) == CVG_PAIRS_SWAPPED)
-        cvg_terms_swap(x->a, x->b, positions);
-    add_rows(block, &region, positions, &w, rows);
 }
 
 /* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
@@ -337,7 +370,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const struct cvg_shape *s = &cut->shape;
     struct cvg_task task = *job->task;
-    struct block b = {.task = &task, .cut = cut, .x = scratch_of(job)};
+    struct listed listed = {.images = 0};
+    struct block b = {.task = &task, .cut = cut, .x = scratch_of(job), .listed = &listed};
 
     task.shape = s;
     if (cut->swap) {
