@@ -26,6 +26,18 @@ static inline half_vec halves_of_bits(bits_vec v)
     return (half_vec)halves;
 }
 
+/* bf16_of() of a vector. */
+static inline half_vec bf16_of_vec(vec v)
+{
+    static const uint16_t high[32] = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31};
+    const __m512i bits = (__m512i)v, up = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff));
+    const __mmask16 odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+    const __mmask16 nan = _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q);
+    __m512i rounded = _mm512_mask_add_epi32(up, odd, up, _mm512_set1_epi32(1));
+    rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+    return (half_vec)_mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_loadu_si512(high), rounded));
+}
+
 static inline vec vec_of_f16(half_vec v) { return (vec)_mm512_cvtph_ps((__m256i)v); }
 
 static inline half_vec f16_of_vec(vec v)
@@ -42,6 +54,7 @@ static inline half_vec f16_of_vec(vec v)
 #define HALVES
 #define HALF_VECTORS
 #define F16_VECTORS
+#define BF16_VECTORS
 #define FRAMES
 #include "body.h"
 TARGET_END

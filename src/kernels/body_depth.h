@@ -6,6 +6,7 @@
  *   ELEMENT                 what they are, and
  *   ELEMENT_LOAD(p)         a vector of them
  *   ELEMENT_STORE(p, v)     back
+ *   ELEMENT_PHASES          also filters of one or two taps of a line, as phases of grad_input are
  *
  * Each element is loaded once for all the results of a line that it meets.  Half of the taps, or one more, are inside
  * for each result; of halves, columns that are outside are multiplied as 0.
@@ -89,15 +90,15 @@ INLINE void DEPTH(line)(const int taps, const struct DEPTH(row) * w, int64_t cou
     for (int64_t i = 0, now; i < count; i += now, src += now * step * f->column, dst += now * w->dst_step) {
         const int64_t rest = count - i, low = -f->first[1] - i * step, high = low + f->extent[1];
         now = rest >= DEPTH_RESULTS ? DEPTH_RESULTS : 1;
-        if (taps < DEPTH_TAPS && step == 1 && rest >= 5 && (rest < 7 || (rest % 5 == 0 && rest % 7)))
+        if (taps > 2 && taps < DEPTH_TAPS && step == 1 && rest >= 5 && (rest < 7 || (rest % 5 == 0 && rest % 7)))
             now = 5;
         if (now == 1)
             DEPTH_BLOCKS(1, 1, taps);
-        else if (taps < DEPTH_TAPS && step > 1)
+        else if (taps > 2 && taps < DEPTH_TAPS && step > 1)
             DEPTH_BLOCKS(DEPTH_RESULTS, 2, taps);
         else if (taps == 3 && SQUARES_ARE_DEEP(ELEMENT))
             CVG_BROKEN();
-        else if (taps < DEPTH_TAPS && now == 5)
+        else if (taps > 2 && taps < DEPTH_TAPS && now == 5)
             DEPTH_BLOCKS(5, 1, taps);
         else
             DEPTH_BLOCKS(DEPTH_RESULTS, 1, taps);
@@ -111,6 +112,10 @@ INLINE void DEPTH(line)(const int taps, const struct DEPTH(row) * w, int64_t cou
     {                                                                                                               \
         DEPTH(line)(taps, w, count, width, weight, src, dst, bias);                                                 \
     }
+#ifdef ELEMENT_PHASES
+DEPTH_LINE_OF(1)
+DEPTH_LINE_OF(2)
+#endif
 DEPTH_LINE_OF(3)
 DEPTH_LINE_OF(5)
 DEPTH_LINE_OF(7)
@@ -134,7 +139,13 @@ static void DEPTH(filter)(const struct cvg_frame *f, int64_t rows, int64_t count
             const ELEMENT *const s = (const ELEMENT *)src + row * f->row + f->first[1] * f->column + l;
             ELEMENT *const d = (ELEMENT *)dst + r * dst_row + l;
             w.y = row < 0 ? -row : 0;
-            w.end = row + taps < f->extent[0] ? taps : f->extent[0] - row;
+            w.end = row + f->taps[0] < f->extent[0] ? f->taps[0] : f->extent[0] - row;
+#ifdef ELEMENT_PHASES
+            if (taps < 3) {
+                (taps == 1 ? DEPTH(line_1) : DEPTH(line_2))(&w, count, channels, weights, s, d, bias);
+                continue;
+            }
+#endif
             if (taps == 3)
                 DEPTH(line_3)(&w, count, channels, weights, s, d, bias);
             else if (taps == 5)
@@ -157,3 +168,4 @@ static void DEPTH(filter)(const struct cvg_frame *f, int64_t rows, int64_t count
 #undef ELEMENT
 #undef ELEMENT_LOAD
 #undef ELEMENT_STORE
+#undef ELEMENT_PHASES

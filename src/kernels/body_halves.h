@@ -3,13 +3,15 @@
 #ifdef HALF_VECTORS
 INLINE vec vec_of_bf16(half_vec halves) { return (vec)(bits_of_halves(halves) << 16); }
 
+#ifndef BF16_VECTORS
 /* bf16_of() of a vector. */
 INLINE half_vec bf16_of_vec(vec value)
 {
-    const bits_vec bits = (bits_vec)value, nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000);
+    const bits_vec bits = (bits_vec)value, nan = (bits_vec)(value != value);
     const bits_vec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     return halves_of_bits((nan & (bits >> 16 | 0x40)) | (~nan & rounded));
 }
+#endif
 
 /* Of a vector of halves left exist, which lie some steps apart, or as neighbours. */
 INLINE half_vec halves_apart(const uint16_t *s, int64_t step, int64_t left)
@@ -86,6 +88,7 @@ INLINE half_vec f16_of_vec(vec value)
 
 #define DEPTH(name) half_##name
 #define ELEMENT uint16_t
+#define ELEMENT_PHASES
 #define ELEMENT_LOAD(p) half_load(p)
 #define ELEMENT_STORE(p, v) halves_store(p, 1, bf16_of_vec(v), VW)
 #include "body_depth.h"

@@ -298,6 +298,7 @@ void cvg_tap_meets(const struct cvg_shape *s, const struct cvg_region *region, i
     *end += begin;
 }
 
+#ifndef __OPTIMIZE_SIZE__
 int cvg_taps_meet(const struct cvg_shape *s, const struct cvg_region *region)
 {
     int all = 1;
@@ -309,6 +310,7 @@ int cvg_taps_meet(const struct cvg_shape *s, const struct cvg_region *region)
     }
     return all;
 }
+#endif
 
 int64_t cvg_tap_positions(const struct cvg_shape *s, const struct cvg_region *region, const struct cvg_window *w,
                           const int clip[3], const int64_t tap[3], int64_t *input, int64_t *output)

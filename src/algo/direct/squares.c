@@ -43,9 +43,32 @@ static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int wo
 }
 
 /*
- * Job: a region of some channels.  What grad_input sums is mirrored: seen from the last row and column, it is like
- * forward.
+ * Along an axis, the results from one on that sum the same taps, each step apart: those that lie evenly in the source.
+ * What grad_input sums is mirrored: seen from the last row and column, it is like forward.
  */
+struct phase {
+    int64_t step;        /* of the results, */
+    int64_t count;       /* of which there are so many; */
+    int64_t tap, taps;   /* the first tap of every step, and how many; */
+    int64_t first;       /* where it reads, of the first result */
+    int64_t source_step; /* and of the next */
+};
+
+static struct phase phase_of(const struct cvg_shape *s, int back, int axis, int64_t begin, int64_t end, int64_t index)
+{
+    const int64_t stride = s->stride[axis], pad = s->pad[axis];
+    if (!back)
+        return (struct phase){1, end - begin, 0, s->filter[axis], begin * stride - pad, stride};
+    struct phase p = {.step = stride, .source_step = 1};
+    const int64_t at = s->in[axis] - end + index, before = pad + s->in[axis] - 1 - stride * (s->out[axis] - 1);
+    p.count = cvg_ceil_div(end - begin - index, stride);
+    p.tap = ((before - at) % stride + stride) % stride;
+    p.taps = cvg_ceil_div(s->filter[axis] - p.tap, stride);
+    p.first = (at + p.tap - before) / stride;
+    return p;
+}
+
+/* Job: a region of some channels. */
 static void region_job(const struct cvg_job *job, int64_t index)
 {
     const struct cvg_task *t = job->task;
@@ -63,47 +86,59 @@ static void region_job(const struct cvg_job *job, int64_t index)
         s->type == CVG_F32 ? t->kernels->filter_depth : t->kernels->filter_halves;
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
-                              .step = {s->stride[1], s->stride[2]},
-                              .taps = {s->filter[1], s->filter[2]},
-                              .weight_step = {s->filter[2] * cut->row, cut->row},
+                              .extent = {source.extent[1], source.extent[2]},
                               .weight_next = 9 * cut->row};
-    int64_t from[2], to[2];
-    for (int i = 0; i < 2; i++) {
-        const int64_t begin = r.begin[i + 1], end = begin + r.count[i + 1], pad = s->pad[i + 1];
-        frame.extent[i] = source.extent[i + 1];
-        frame.first[i] = back ? s->out[i + 1] - end - pad : begin * frame.step[i] - pad;
-        from[i] = back ? frame.extent[i] - 1 : 0;
-        to[i] = back ? end - 1 : begin;
-    }
-    for (int64_t i = 0; i < r.images * r.count[0]; i++) {
-        const int64_t n = r.n + i / r.count[0], plane = r.begin[0] + i % r.count[0];
+    const int64_t phases = back ? s->stride[2] : 1;
+    for (int64_t i = 0; i < r.images * r.count[0] * phases * phases; i++) {
+        const int64_t p = i / (phases * phases), n = r.n + p / r.count[0], plane = r.begin[0] + p % r.count[0];
+        const char *weight = cvg_at(t, job->base, channel);
+        int64_t from[2], to[2];
+        struct phase phase[2];
+        for (int j = 0; j < 2; j++) {
+            const int64_t begin = r.begin[j + 1], end = begin + r.count[j + 1];
+            const int64_t shift = (j ? i : i / phases) % phases, tap_step = j ? cut->row : s->filter[2] * cut->row;
+            phase[j] = phase_of(s, back, j + 1, begin, end, shift);
+            frame.first[j] = phase[j].first;
+            frame.step[j] = phase[j].source_step;
+            frame.taps[j] = phase[j].taps;
+            frame.weight_step[j] = phase[j].step * tap_step;
+            weight += phase[j].tap * tap_step * (int64_t)t->kernels->size;
+            from[j] = back ? frame.extent[j] - 1 : 0;
+            to[j] = back ? end - 1 - shift : begin;
+        }
         const char *const src = cvg_view_at(&source, n, channel, plane, from[0], from[1]);
         char *const dst = cvg_view_at(&result, n, channel, plane, to[0], to[1]);
-        const int64_t row = sign * result.step[1], step = sign * result.step[2];
-        const char *const weight = cvg_at(t, job->base, channel);
+        const int64_t row = sign * phase[0].step * result.step[1], step = sign * phase[1].step * result.step[2];
         if (square)
-            t->kernels->filter_squares(&frame, r.count[1], r.count[2], width, s->Kg, weight, src, dst, row, step,
-                                       &finish);
+            t->kernels->filter_squares(&frame, phase[0].count, phase[1].count, width, s->Kg, weight, src, dst, row,
+                                       step, &finish);
         else
-            filter(&frame, r.count[1], r.count[2], width, weight, src, dst, row, step, &finish);
+            filter(&frame, phase[0].count, phase[1].count, width, weight, src, dst, row, step, &finish);
     }
 }
 
-/*
- * Filters of one channel of 3x3 to 7x7 taps, of which half meet what is outside, at most: with steps in forward, and
- * without in grad_input, if nothing is left out at an end.
- */
+/* Whether for each result of grad_input half of the taps that its phase has, or one more, are inside. */
+static int are_inside(const struct cvg_shape *s, int axis)
+{
+    int all = 1;
+    for (int64_t i = 0; i < s->stride[axis]; i++) {
+        const struct phase p = phase_of(s, 1, axis, 0, s->in[axis], i);
+        all &= p.first >= -(p.taps / 2) && p.first + p.count - 1 + p.taps - p.taps / 2 <= s->out[axis];
+    }
+    return all;
+}
+
+/* Filters of one channel of 3x3 to 7x7 taps, of which half meet what is outside, at most. */
 static int are_deep(const struct cvg_shape *s, cvg_pass pass)
 {
-    const int64_t taps = s->filter[2];
+    const int64_t taps = s->filter[2], stride = s->stride[2];
     int deep = s->Cg == 1 && s->filter[0] == 1 && s->stride[0] == 1 && s->in[0] == s->out[0] && taps >= 3 &&
                taps <= 7 && taps % 2 == 1 && s->filter[1] == taps && pass != CVG_GRAD_WEIGHT;
-    for (int i = 1; i < 3; i++) {
-        const int64_t least = cvg_min(s->pad[i], s->pad_end[i]), most = cvg_max(s->pad[i], s->pad_end[i]);
-        deep &= s->dilation[i] == 1 && s->stride[i] == s->stride[2] && most <= taps / 2 &&
-                (pass == CVG_FORWARD || least == taps / 2);
-    }
-    return deep && s->stride[2] <= (pass == CVG_FORWARD && taps < 7 ? 2 : 1);
+    for (int i = 1; i < 3; i++)
+        deep &= s->dilation[i] == 1 && s->stride[i] == stride && cvg_max(s->pad[i], s->pad_end[i]) <= taps / 2;
+    if (pass == CVG_FORWARD || !deep)
+        return deep && stride <= (taps < 7 ? 2 : 1);
+    return stride <= (taps <= 5 && s->type == CVG_BF16 ? 2 : 1) && are_inside(s, 1) && are_inside(s, 2);
 }
 
 static int fits(const struct cvg_shape *s, cvg_pass pass)

@@ -111,7 +111,8 @@ static void make_cut(struct cut *cut)
     cut->k_blocks = cvg_ceil_div(s->Kg, cut->k_count);
     cut->tap_blocks = cvg_ceil_div(s->filter_size, cut->taps);
     cut->jobs = s->G * cut->k_blocks * cut->c_blocks * cut->tap_blocks;
-    cut->lanes_in_place = is_last(s) && (s->out_steps.axis[2] < FAR || cut->c_count * cut->taps < MANY_ROWS);
+    cut->lanes_in_place =
+        CVG_FAST && is_last(s) && (s->out_steps.axis[2] < FAR || cut->c_count * cut->taps < MANY_ROWS);
 }
 
 /* Pieces of a worker's scratch. */
@@ -164,7 +165,7 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     for (int64_t k = 0; k < k_count;) {
         const int width = panel_tile(t->kernels, k_count - k)->lanes;
         const int64_t image = region->positions / region->images * width * gradient.size;
-        if (in_place && width <= k_count - k) {
+        if (CVG_FAST && in_place && width <= k_count - k) {
             lanes += region->images * image;
             k += width;
             continue;
@@ -176,9 +177,9 @@ static void turn_gradient(const struct cvg_task *t, const struct cvg_region *reg
     }
 }
 
-/* What the lists of a region are for; another region may need the same. */
+/* What is listed, of a region and its window; another region may be alike. */
 struct listed {
-    int64_t images, count[3], image, channel, step[3], first[3];
+    int64_t alike[13];
     int64_t positions, rows;
     int64_t lanes; /* of b_scaled, or 0: as it lies in grad_output; -1: of none */
 };
@@ -220,7 +221,7 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
         const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled};
-        const int in_place = block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
+        const int in_place = CVG_FAST && block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
         const int want = in_place ? 0 : tile->lanes;
         const char *b = x->lanes + k * region->positions * size;
         if (in_place)
@@ -250,7 +251,7 @@ static void list_gradient(const struct block *block, const struct cvg_region *re
 {
     const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
     int64_t *there = block->x.there;
-    for (int64_t n = 0; block->cut->lanes_in_place && n < region->images; n++)
+    for (int64_t n = 0; CVG_FAST && block->cut->lanes_in_place && n < region->images; n++)
         for (int64_t o = 0; o < region->count[0]; o++)
             for (int64_t p = 0; p < region->count[1]; p++) {
                 int64_t at = n * gradient.image + o * gradient.step[0] + p * gradient.step[1];
@@ -266,25 +267,25 @@ static void list_few(const struct block *block, const struct cvg_region *region,
     const struct cut *cut = block->cut;
     const struct scratch *x = &block->x;
     struct listed *const is = block->listed;
-    int64_t tap[3];
-    struct listed wanted = {.images = region->images, .image = w->image, .channel = w->channel};
-    for (int axis = 0; axis < 3; axis++) {
-        wanted.count[axis] = region->count[axis];
-        wanted.step[axis] = w->step[axis];
-        wanted.first[axis] = w->first[axis] - region->begin[axis] * s->stride[axis];
+    int64_t tap[3], first, end;
+    if (CVG_FAST) {
+        int64_t alike[13] = {!cut->in_place && cvg_taps_meet(s, region), region->images, w->image, w->channel};
+        for (int axis = 0; axis < 3; axis++) {
+            alike[4 + axis] = region->count[axis];
+            alike[7 + axis] = w->step[axis];
+            alike[10 + axis] = w->first[axis] - region->begin[axis] * s->stride[axis];
+        }
+        if (alike[0] && !memcmp(is->alike, alike, sizeof alike))
+            return;
+        memcpy(is->alike, alike, sizeof alike);
     }
-    wanted.positions = region->positions, wanted.rows = block->c_count * block->taps, wanted.lanes = is->lanes;
-    if (!cut->in_place && cvg_taps_meet(s, region) && !memcmp(is, &wanted, sizeof wanted))
-        return;
-    *is = wanted;
-    is->lanes = -1;
-    is->rows = 0;
+    is->positions = region->positions;
+    is->lanes = -1, is->rows = 0;
     list_gradient(block, region);
     for (int64_t i = 0; i < block->taps; i++) {
         int meets = 1; /* a tap that nowhere meets the input has no place in the window */
         cvg_split(block->tap + i, s->filter, tap);
         for (int axis = 0; axis < 3; axis++) {
-            int64_t first, end;
             cvg_tap_meets(s, region, axis, tap[axis], 1, &first, &end);
             meets &= first < end;
         }
@@ -370,9 +371,8 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const struct cvg_shape *s = &cut->shape;
     struct cvg_task task = *job->task;
-    struct listed listed = {.images = 0};
+    struct listed listed = {.rows = 0};
     struct block b = {.task = &task, .cut = cut, .x = scratch_of(job), .listed = &listed};
-
     task.shape = s;
     if (cut->swap) {
         task.input = job->task->grad_output;
