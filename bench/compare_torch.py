@@ -7,10 +7,10 @@
 A network is one of ours (bench/networks.py) or, where torchvision is, any of its classifiers by name (r3d_18 for three
 dimensions).  Contiguous and channels_last, in PyTorch and through patch(); with --compile, torch.compile of PyTorch's better
 format, too.  With --apart each mode has processes of its own, in turn, so that none works in memory that another has made
-ready, as a user has it who trains in one mode.  With --autocast forward runs in bfloat16, where PyTorch's rules say so, and
-single layers are of bfloat16.  For each: seconds, least and median of the rounds; the largest memory of the
-process meanwhile (Linux); the share of convolutions in the step.  --json FILE adds a record for each mode, --chart FILE.svg
-draws them (matplotlib).
+ready, as a user has it who trains in one mode; each of them times four steps, after one that is not timed.  With --autocast
+forward runs in bfloat16, where PyTorch's rules say so, and single layers are of bfloat16.  For each: seconds, least and median
+of the steps; the largest memory of the process meanwhile (Linux); the share of convolutions in the step.  --json FILE adds a
+record for each mode, --chart FILE.svg draws them (matplotlib).
 
 Needs the Python package (pip install .) and PyTorch (Debian: python3-torch).  f32 but for that; weight packing included.
 """
@@ -34,6 +34,7 @@ import convgrad.torch
 import networks
 
 PASSES = ("forward", "grad_input", "grad_weight")
+STEPS_APART = 4
 MODES = {f"{who}{' channels_last' if last else ''}": (door, last)
          for last in (False, True) for who, door in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch))}
 
@@ -110,7 +111,7 @@ def main():
     torch.manual_seed(1)
     if args.mode:
         model, shape = networks.network(args.what[0])
-        print(json.dumps(one_step(*in_mode(args.mode, model, shape, args), share=True)))
+        print(json.dumps(steps(*in_mode(args.mode, model, shape, args), STEPS_APART, share=True)))
         return
     records, ratios = [], []
     print(f"PyTorch {torch.__version__}, convgrad {convgrad.__version__}, {processor()}, {args.threads} threads")
@@ -199,19 +200,19 @@ def in_mode(mode, model, shape, args):
     return door, made, in_format(torch.rand(args.batch, *shape) - 0.5, last)
 
 
-def one_step(door, model, images, share):
-    """Seconds of a step after another, as in a loop that trains, the largest memory and, if asked, the share of convolutions."""
+def steps(door, model, images, count, share):
+    """Seconds of steps after another, as in a loop that trains, the largest memory and, if asked, the share of convolutions."""
     with door():
         step(model, images)
         known = forget_peak()
-        seconds = step(model, images)
+        seconds = [step(model, images) for _ in range(count)]
         peak = peak_memory() if known else None
         made = seconds, peak, convolutions_share(model, images) if share else None
         model.zero_grad()  # so that the next mode has as much memory left
     return made
 
 
-def step_apart(name, mode, args):
+def steps_apart(name, mode, args):
     """The same in a process of its own."""
     command = [sys.executable, __file__, name, "--mode", mode, "--batch", str(args.batch), "--threads", str(args.threads)]
     command += ["--autocast"] * args.autocast
@@ -221,18 +222,18 @@ def step_apart(name, mode, args):
 def compare_network(name, model, shape, args):
     """Forward and backward of a whole network, all modes in turn; their records."""
     if args.apart:
-        modes = {mode: lambda share, mode=mode: step_apart(name, mode, args) for mode in MODES}
+        modes = {mode: lambda share, mode=mode: steps_apart(name, mode, args) for mode in MODES}
     else:
         made = {mode: in_mode(mode, model, shape, args) for mode in MODES}
         if args.compile:
             best = min((mode for mode in made if mode.startswith("PyTorch")), key=lambda mode: [step(*made[mode][1:]) for _ in range(2)][1])
             made[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(made[best][1]), made[best][2])
-        modes = {mode: lambda share, mode=mode: one_step(*made[mode], share) for mode in made}
+        modes = {mode: lambda share, mode=mode: steps(*made[mode], 1, share) for mode in made}
     times, peaks, shares = {mode: [] for mode in modes}, {}, {}
     for n in range(args.rounds):
         for mode, run in modes.items():
             seconds, peaks[mode], shares[mode] = run(n + 1 == args.rounds)
-            times[mode].append(seconds)
+            times[mode] += seconds
     kind = ", autocast to bfloat16" * args.autocast
     print(f"{name}, batch {args.batch}, {args.threads} threads{kind}, forward + backward, ms: least (median), MiB at most, % in convolutions")
     for mode, seconds in times.items():

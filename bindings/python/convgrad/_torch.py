@@ -76,23 +76,23 @@ def _result(like, shape, last):
 
 
 class _Heads(threading.local):
-    """Tensors of no elements, whose heads (some 100 bytes of malloc's) become those of parameters' gradients.
+    """Storages of no elements, whose heads (some 100 bytes of malloc's) become those of parameters' gradients.
 
     These live until the optimizer has stepped.  A head made among the results of a backward pass lies between two of them, and cuts
     the gap in two that they leave: the largest memory of a step grows by 5 to 15 % with glibc's malloc.  It gives out first what was
     freed last, so some of these are freed where heads are wanted: that of a convolution's parameter, and of the layer's before it.
     """
 
-    kept: List[torch.Tensor] = []
+    kept: List[Any] = []
 
     def keep(self):
         """Called before a result of the forward pass, when the gradients of the last step have just been freed."""
         if len(self.kept) < 1024:
-            self.kept = self.kept + _empties(1024 - len(self.kept))
+            self.kept = self.kept + _storages(1024 - len(self.kept))
 
     def give(self):
         """Frees some; returns what malloc would have given out first, to be kept until the gradient is made."""
-        first = _empties(4)
+        first = _storages(4)
         del self.kept[-4:]
         return first
 
@@ -100,8 +100,8 @@ class _Heads(threading.local):
 _heads = _Heads()
 
 
-def _empties(n):
-    return [torch.empty(0, device="cpu") for _ in range(n)]
+def _storages(n):
+    return [torch.UntypedStorage(0) for _ in range(n)]  # which no operator makes, that a profiler would see
 
 
 def images(tensor, last):
