@@ -319,6 +319,8 @@ class Plan:
         if measure is not None:
             if isinstance(measure, bool) or not isinstance(measure, numbers.Real):
                 raise TypeError(f"measure is {measure!r}; must be a number of seconds")
+            if not measure >= 0:
+                raise ValueError(f"measure is {measure!r}; must be at least 0 seconds")
             self._choose(measure=float(measure))
         mixing = [name for name, growth in self.error_growths.items() if exact and growth > 1]
         if mixing:

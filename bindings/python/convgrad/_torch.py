@@ -79,7 +79,7 @@ class _Heads(threading.local):
     """Storages of no elements, whose heads (some 100 bytes of malloc's) become those of parameters' gradients.
 
     These live until the optimizer has stepped.  A head made among the results of a backward pass lies between two of them, and cuts
-    the gap in two that they leave: the largest memory of a step grows by 5 to 15 % with glibc's malloc.  It gives out first what was
+    the gap in two that they leave: the largest memory of a step grows by 3 to 10 % with glibc's malloc.  It gives out first what was
     freed last, so some of these are freed where heads are wanted: that of a convolution's parameter, and of the layer's before it.
     """
 

@@ -479,7 +479,7 @@ def test_measured_and_exported_plans(tmp_path):
                                      (3, problem, TypeError, "text is a int")):
         with pytest.raises(error, match=why):
             convgrad.Plan.import_(wrong, *other, **words)
-    for measure, error, why in (("1", TypeError, "measure is '1'"), (-1, convgrad.Error, "seconds"), (float("nan"), convgrad.Error, "seconds")):
+    for measure, error, why in (("1", TypeError, "measure is '1'"), (-1, ValueError, "measure is -1"), (float("nan"), ValueError, "measure is nan")):
         with pytest.raises(error, match=why):
             convgrad.Plan(*problem, **words, measure=measure)
     with pytest.raises(ValueError, match="two ways"):
