@@ -84,14 +84,17 @@ class _Heads(threading.local):
     """
 
     kept: List[Any] = []
+    given = True  # since they were made
 
     def keep(self):
         """Called before a result of the forward pass, when the gradients of the last step have just been freed."""
-        if len(self.kept) < 1024:
+        if self.given:
             self.kept = self.kept + _storages(1024 - len(self.kept))
+            self.given = False
 
-    def give(self):
-        """Frees some; returns what malloc would have given out first, to be kept until the gradient is made."""
+    def give(self, gradient=True):
+        """Frees some; returns what malloc would have given out first, to be kept until the tensor is made."""
+        self.given = self.given or gradient
         first = _storages(4)
         del self.kept[-4:]
         return first
@@ -230,7 +233,9 @@ def forward(x, w, b, geometry, last, options=None):
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
     plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, options, strides)
     _heads.keep()
+    first = _heads.give(gradient=False) if x.dim() == 3 else None  # WaveNet's are as large as each other: its gaps could be filled
     y = _result(x, shape, last)
+    del first
     b = None if b is None else b.contiguous()
     plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
     count("forward")
