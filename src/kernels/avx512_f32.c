@@ -19,13 +19,6 @@ static inline half_vec halves_part(const uint16_t *p, int64_t left)
 
 static inline bits_vec bits_of_halves(half_vec v) { return (bits_vec)_mm512_cvtepu16_epi32((__m256i)v); }
 
-static inline half_vec halves_of_bits(bits_vec v)
-{
-    __m256i halves = _mm512_cvtepi32_epi16((__m512i)v);
-    IN_REGISTER(halves); /* straight to memory takes longer */
-    return (half_vec)halves;
-}
-
 /* bf16_of() of a vector. */
 static inline half_vec bf16_of_vec(vec v)
 {
