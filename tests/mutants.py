@@ -68,6 +68,7 @@ MUTANTS = [
     ("algo/direct/dots.c", "if (piece != *opened)", "if (*opened < 0)", "a box laid out for another piece"),
     ("algo/direct/weight.c", "b.k_count = cvg_min(cut->k_count, s->Kg - b.k);", "b.k_count = cut->k_count;", "the last block of k is as long as the others"),
     ("algo/direct/weight.c", "each = cvg_ceil_div(cut->regions.count, job->work->parts);", "each = cut->regions.count / job->work->parts;", "grad_weight leaves out the regions that no part is given"),
+    ("algo/direct/weight.c", "if (alike[0] && !memcmp(is->alike, alike, sizeof alike))", "if (alike[0] && is->rows)", "lists of the first region serve all of a job"),
     ("algo/direct/weight.c", "meets &= first < end;", "meets = first < end;", "a tap outside the input along one axis is added"),
     ("algo/direct/channels.c", "sums.base + n * image, &finish);", "sums.base + n * image, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
     ("algo/direct/pixels.c", "x[1].count, x[2].count, &finish);", "x[1].count, x[2].count, &(struct cvg_finish){finish.scale, finish.bias, 0});", "a missing accumulate"),
