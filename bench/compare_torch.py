@@ -7,7 +7,7 @@
 A network is one of ours (bench/networks.py) or, where torchvision is, any of its classifiers by name (r3d_18 for three
 dimensions).  Contiguous and channels_last, in PyTorch and through patch(); with --compile, torch.compile of PyTorch's better
 format, too.  With --apart each mode has processes of its own, in turn, so that none works in memory that another has made
-ready, as a user has it who trains in one mode; each of them times four steps, after one that is not timed.  With --autocast
+ready, as a user has it who trains in one mode; each of them times --steps, after one that is not timed.  With --autocast
 forward runs in bfloat16, where PyTorch's rules say so, and single layers are of bfloat16.  For each: seconds, least and median
 of the steps; the largest memory of the process meanwhile (Linux); the share of convolutions in the step.  --json FILE adds a
 record for each mode, --chart FILE.svg draws them (matplotlib).
@@ -34,7 +34,6 @@ import convgrad.torch
 import networks
 
 PASSES = ("forward", "grad_input", "grad_weight")
-STEPS_APART = 4
 MODES = {f"{who}{' channels_last' if last else ''}": (door, last)
          for last in (False, True) for who, door in (("PyTorch", contextlib.nullcontext), ("patch()", convgrad.torch.patch))}
 
@@ -94,6 +93,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="for each layer and pass")
     parser.add_argument("--batch", type=int, default=4, help="images of a network")
     parser.add_argument("--rounds", type=int, default=5, help="of a network")
+    parser.add_argument("--steps", type=int, help="of a network's mode, one after another; with --apart 4, else 1")
     parser.add_argument("--layers", action="store_true", help="of networks: each convolution, in channels_last")
     parser.add_argument("--compile", action="store_true", help="torch.compile, too; needs a C++ compiler")
     parser.add_argument("--apart", action="store_true", help="each mode of a network in a process of its own, in turn")
@@ -102,7 +102,9 @@ def main():
     parser.add_argument("--json", help="a file to which records of networks are added, one a line")
     parser.add_argument("--chart", help="a file for a chart of networks (.svg, .png); needs matplotlib")
     args = parser.parse_args()
-    for name in ("threads", "batch", "rounds"):
+    if args.steps is None:
+        args.steps = 4 if args.apart else 1
+    for name in ("threads", "batch", "rounds", "steps"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} is {getattr(args, name)}; must be at least 1")
     if args.apart and args.compile:
@@ -111,7 +113,7 @@ def main():
     torch.manual_seed(1)
     if args.mode:
         model, shape = networks.network(args.what[0])
-        print(json.dumps(steps(*in_mode(args.mode, model, shape, args), STEPS_APART, share=True)))
+        print(json.dumps(steps(*in_mode(args.mode, model, shape, args), args.steps, share=True)))
         return
     records, ratios = [], []
     print(f"PyTorch {torch.__version__}, convgrad {convgrad.__version__}, {processor()}, {args.threads} threads")
@@ -215,7 +217,7 @@ def steps(door, model, images, count, share):
 def steps_apart(name, mode, args):
     """The same in a process of its own."""
     command = [sys.executable, __file__, name, "--mode", mode, "--batch", str(args.batch), "--threads", str(args.threads)]
-    command += ["--autocast"] * args.autocast
+    command += ["--steps", str(args.steps)] + ["--autocast"] * args.autocast
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -228,7 +230,7 @@ def compare_network(name, model, shape, args):
         if args.compile:
             best = min((mode for mode in made if mode.startswith("PyTorch")), key=lambda mode: [step(*made[mode][1:]) for _ in range(2)][1])
             made[f"{best}, compiled"] = (contextlib.nullcontext, torch.compile(made[best][1]), made[best][2])
-        modes = {mode: lambda share, mode=mode: steps(*made[mode], 1, share) for mode in made}
+        modes = {mode: lambda share, mode=mode: steps(*made[mode], args.steps, share) for mode in made}
     times, peaks, shares = {mode: [] for mode in modes}, {}, {}
     for n in range(args.rounds):
         for mode, run in modes.items():

@@ -108,6 +108,8 @@ MUTANTS = [
     ("kernels/body_halves.h", "(bits_vec)(rest < 0x38800000)", "(bits_vec)(rest < 0x38000000)", "subnormal float16 of a vector are taken for normal"),
     ("kernels/body_depth.h", "j <= last - taps / 2)", "j <= last)", "a column behind the last one is read"),
     ("kernels/body_halfnine.h", "x == 2 && outside ? half_zeros", "0 ? half_zeros", "weights of halves see a column behind the last one"),
+    ("algo/direct/groups.c", "f->first[0] -= from;", "(void)from;", "copied rows of grad_weight are read from another one on"),
+    ("algo/direct/groups.c", "to = f->first[0] + (rows - 1) * f->step[0] + 3;", "to = f->first[0] + (rows - 1) * f->step[0] + 2;", "the last copied row of grad_weight is taken for one outside"),
     ("algo/direct/groups.c", "&& part[1] <= last)", ")", "weights of halves are summed by rows where others sum by columns"),
     ("algo/direct/squares.c", "s->filter[axis], begin * stride - pad, stride};", "s->filter[axis], begin * stride - pad, 1};", "depthwise layers with a stride read without"),
     ("halves.c", ".accumulate = task->finish.accumulate}", ".accumulate = 0}", "results of halves are not added up"),

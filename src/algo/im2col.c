@@ -403,7 +403,7 @@ static CVG_ONCE void prepare(const struct cvg_algorithm *self, const struct cvg_
 }
 
 /* Products, and a column element for each tap and pixel, as measured (docs/algorithms.md). */
-static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
     (void)self;
     const double columns = (double)s->N * (double)s->G * (double)s->taps * (double)s->out_size;

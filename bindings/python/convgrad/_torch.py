@@ -92,12 +92,14 @@ class _Heads(threading.local):
             self.kept = self.kept + _storages(1024 - len(self.kept))
             self.given = False
 
-    def give(self, gradient=True):
-        """Frees some; returns what malloc would have given out first, to be kept until the tensor is made."""
+    def make(self, tensor, *of, gradient=True):
+        """A tensor, made by this function of these arguments, whose head is one of them."""
         self.given = self.given or gradient
-        first = _storages(4)
+        first = _storages(4)  # what malloc would have given out first; until the tensor is made
         del self.kept[-4:]
-        return first
+        made = tensor(*of)
+        del first
+        return made
 
 
 _heads = _Heads()
@@ -233,9 +235,10 @@ def forward(x, w, b, geometry, last, options=None):
     (from_x, strides), (from_w, layout) = images(x, last), filters(w)
     plan, shape = _plan(x.shape, w.shape, geometry, x.dtype, last, layout, options, strides)
     _heads.keep()
-    first = _heads.give(gradient=False) if x.dim() == 3 else None  # WaveNet's are as large as each other: its gaps could be filled
-    y = _result(x, shape, last)
-    del first
+    if x.dim() == 3:  # WaveNet's results are as large as each other: its gaps could be filled
+        y = _heads.make(_result, x, shape, last, gradient=False)
+    else:
+        y = _result(x, shape, last)
     b = None if b is None else b.contiguous()
     plan.run_forward(from_x.data_ptr(), from_w.data_ptr(), _address(b), y.data_ptr())
     count("forward")
@@ -258,9 +261,7 @@ def grad_weight(x, g, weight_shape, geometry, last, options=None):
     (from_x, x_strides), (from_g, g_strides) = images(x, last), images(g, last)
     plan, shape = _plan(x.shape, tuple(weight_shape), geometry, x.dtype, last, WEIGHT_LAYOUTS[last], options, x_strides, g_strides)
     _fits("grad_output", g, shape)
-    first = _heads.give()
-    dw = _result(x, weight_shape, last)
-    del first
+    dw = _heads.make(_result, x, weight_shape, last)
     plan.run_grad_weight(from_x.data_ptr(), from_g.data_ptr(), dw.data_ptr())
     count("grad_weight")
     return dw
@@ -271,9 +272,7 @@ def grad_bias(g, last):
     from_g, strides = images(g, last)
     threads = tuple(word for word in asked.options if word[0] == "threads")  # algorithms are for the others
     plan, _ = _plan(*bias_problem(g.shape), (1, 0, 1, 1, False), g.dtype, last, WEIGHT_LAYOUTS[0], threads, None, strides)
-    first = _heads.give()
-    db = g.new_empty(g.shape[1])
-    del first
+    db = _heads.make(g.new_empty, g.shape[1])
     plan.run_grad_bias(from_g.data_ptr(), db.data_ptr())
     count("grad_bias")
     return db

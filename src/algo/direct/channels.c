@@ -400,21 +400,21 @@ static void region_job(const struct cvg_job *job, int64_t index)
     }
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     (void)s;
     return pass != CVG_GRAD_WEIGHT;
 }
 
 /* Few channels of a place are widened slowly, with all others of an image fast; so are places of which few are read. */
-static int reads(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int reads(const struct cvg_shape *s, cvg_pass pass)
 {
     enum { FEW = 16 };
     const int strides = pass == CVG_FORWARD && s->filter_size == 1 && s->stride[0] * s->stride[1] * s->stride[2] > 1;
     return !strides && (s->layout == CVG_CHANNELS_FIRST || cvg_gather_of(s, pass).L >= FEW);
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     const struct cvg_gather view = cvg_gather_of(s, pass);

@@ -57,7 +57,8 @@ static int64_t even_panels(int64_t M, int64_t rows, int64_t channels)
     return cvg_ceil_div(panels, cvg_ceil_div(panels, most)) * rows;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
+                                  int workers)
 {
     const struct cvg_tile *tile = cvg_main_tile(kernels);
     struct cut cut = {.view = cvg_gather_of(s, pass)};
@@ -389,7 +390,7 @@ static int turning_pays(const struct cvg_shape *s, const struct cvg_gather *view
            s->out_size * (int64_t)cvg_type_size(s->type) % SAME_SETS && copied + filled > turned;
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     int dense = pass != CVG_GRAD_WEIGHT && !cvg_pairs_of(s) && cvg_one_tap(s) && s->out_size >= LEAST_PLANE;
     dense &= cvg_rows_follow(s); /* sums grow in the destination itself */
@@ -401,7 +402,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
     return dense;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     return cvg_amounts_of(s, pass).products / CVG_DENSE_SHARE;
 }

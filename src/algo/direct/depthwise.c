@@ -28,7 +28,7 @@ struct cut {
     int64_t pairs;
 };
 
-static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     cut.pieces = cvg_pieces_of(s, cut.view.gradient, POSITIONS);
@@ -169,12 +169,12 @@ static void depthwise_job(const struct cvg_job *job, int64_t index)
         zip_phases(&block, &first, &pair, sums + (i - begin) * phases * plane * size);
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     return pass != CVG_GRAD_WEIGHT && s->Cg == 1 && s->filter_size > 1 && s->layout == CVG_CHANNELS_FIRST;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     return x.all / (pass == CVG_GRAD_INPUT && s->Kg > 1 ? CVG_DEPTHWISE_MANY : CVG_DEPTHWISE_SHARE) +

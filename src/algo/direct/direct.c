@@ -45,13 +45,13 @@ static int pairs(const struct cvg_shape *s, cvg_pass pass)
     return form == &cvg_direct_channels || form == &cvg_direct_weight_last || form == &cvg_direct_weight;
 }
 
-static int reads(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int reads(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_form *const form = form_of(s, pass, NULL);
     return form->reads && form->reads(s, pass);
 }
 
-static double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_algorithm *self, const struct cvg_shape *s, cvg_pass pass)
 {
     struct cvg_shape flat;
     (void)self;

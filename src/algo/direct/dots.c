@@ -36,7 +36,7 @@ struct cut {
     int framed;     /* no box is needed */
 };
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers)
 {
     struct cut cut = {.pieces = cvg_pieces_of(s, 0, POSITIONS)};
     cut.taps = cvg_min(s->filter_size, SUMS / FOLD / s->Kg);
@@ -255,13 +255,13 @@ static void dots_job(const struct cvg_job *job, int64_t index)
 }
 
 /* Channels last, many channels c or one tap are for lanes of channels. */
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const int lanes = s->layout == CVG_CHANNELS_LAST && s->Cg > (s->filter_size == 1 ? MOST_K : MOST_LAST);
     return pass == CVG_GRAD_WEIGHT && s->Kg <= MOST_K && s->out[2] >= LEAST_ROW && !lanes;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     return x.products / CVG_DOTS_SHARE + CVG_DOTS_READ * (x.read + x.written);

@@ -15,7 +15,8 @@ struct cvg_groups {
     int weight;                /* grad_weight */
     int many;                  /* channels in or out of a group */
     int nine;                  /* rows of grad_weight are read as they lie, by a kernel of its own, */
-    int asks;                  /* and are asked for before they are read */
+    int asks;                  /* and are asked for before they are read, */
+    int64_t near;              /* or so many channels at a time are copied to lie near each other, or 0 */
     int halves;                /* the same of halves */
     int copied, turned;        /* the source, and the destination, to lanes of a job, which are floats */
     int clip[3];               /* in place, borders are classes of their own */

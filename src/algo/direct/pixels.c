@@ -56,7 +56,8 @@ static int64_t jobs(const struct cvg_shape *s, const struct cut *cut)
     return cvg_times(cvg_ceil_div(s->N * s->G, cut->pairs), cut->pieces.count) * cut->m_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass,
+                                  int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t M = cut.view.M;
@@ -293,7 +294,7 @@ static void pixels_job(const struct cvg_job *job, int64_t index)
     }
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_gather view = cvg_gather_of(s, pass);
     const int long_taps = s->filter_size == 1 && view.L > SHORT_SUM && s->in_size < LARGE_PLANE;
@@ -315,7 +316,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
            view.L * s->filter_size <= (first ? FIRST_SUM : SHORT_SUM);
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     if (s->layout == CVG_CHANNELS_LAST) {

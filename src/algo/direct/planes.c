@@ -61,7 +61,7 @@ struct cut {
     int64_t pairs, part, parts; /* rows of a part of a plane */
 };
 
-static struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass), .spread = are_spread(s, pass)};
     const int64_t *const count = cut.view.gradient ? s->in : s->out, planes = cvg_max(1, cvg_times(s->N, s->G));
@@ -107,7 +107,7 @@ static void planes_job(const struct cvg_job *job, int64_t index)
     }
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass) { return cvg_direct_depthwise.cost(s, pass); }
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass) { return cvg_direct_depthwise.cost(s, pass); }
 
 static CVG_ONCE void describe(const struct cvg_work *work, struct cvg_text *w)
 {
@@ -126,7 +126,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
     cvg_work_describe(work, describe);
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     return pass != CVG_GRAD_WEIGHT && cvg_reads_planes(s, pass);
 }

@@ -29,7 +29,7 @@ struct weight_cut {
 /* Half a block of channels, in whole lines. */
 static int64_t half_of(int64_t channels) { return cvg_ceil_div(channels / 2, LINE) * LINE; }
 
-static struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
+static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pass, int workers)
 {
     const int gradient = pass == CVG_GRAD_INPUT;
     struct cvg_groups cut = {.view = cvg_gather_of(s, pass), .channels = s->C, .c_blocks = 1};
@@ -118,7 +118,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
 }
 
 /* Whether for each result of grad_input half of the taps that its phase has, or one more, are inside. */
-static int are_inside(const struct cvg_shape *s, int axis)
+static CVG_ONCE int are_inside(const struct cvg_shape *s, int axis)
 {
     int all = 1;
     for (int64_t i = 0; i < s->stride[axis]; i++) {
@@ -129,7 +129,7 @@ static int are_inside(const struct cvg_shape *s, int axis)
 }
 
 /* Filters of one channel of 3x3 to 7x7 taps, of which half meet what is outside, at most. */
-static int are_deep(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int are_deep(const struct cvg_shape *s, cvg_pass pass)
 {
     const int64_t taps = s->filter[2], stride = s->stride[2];
     int deep = s->Cg == 1 && s->filter[0] == 1 && s->stride[0] == 1 && s->in[0] == s->out[0] && taps >= 3 &&
@@ -141,7 +141,7 @@ static int are_deep(const struct cvg_shape *s, cvg_pass pass)
     return stride <= (taps <= 5 && s->type == CVG_BF16 ? 2 : 1) && are_inside(s, 1) && are_inside(s, 2);
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     const int weight = pass == CVG_GRAD_WEIGHT, deep = are_deep(s, pass);
     const int halves = s->type == CVG_BF16 && s->C % LINE == 0 && (pass == CVG_FORWARD || s->grad_type == s->type);
@@ -154,7 +154,7 @@ static int fits(const struct cvg_shape *s, cvg_pass pass)
            s->Cg > 1 && (!weight || s->Cg == MOST_GROUP) && (s->Cg & (s->Cg - 1)) == 0;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     if (pass == CVG_GRAD_WEIGHT)
@@ -242,7 +242,10 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
 }
 
 /* Halves of one channel a group are for groups.c. */
-static int reads(const struct cvg_shape *s, cvg_pass pass) { return s->Cg == 1 && cvg_direct_groups.reads(s, pass); }
+static CVG_ONCE int reads(const struct cvg_shape *s, cvg_pass pass)
+{
+    return s->Cg == 1 && cvg_direct_groups.reads(s, pass);
+}
 
 const struct cvg_form cvg_direct_squares = {fits, cost, prepare, CVG_HALVES ? reads : NULL};
 #endif

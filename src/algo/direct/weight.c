@@ -406,13 +406,13 @@ static void weight_job(const struct cvg_job *job, int64_t index)
         write_sums(&b);
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     (void)s;
     return pass == CVG_GRAD_WEIGHT;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     const double few = s->Cg > CVG_FEW_ROWS && s->Cg < FULL_ROWS ? CVG_WEIGHT_FEW : 1;

@@ -75,7 +75,8 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
     return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers, int64_t *parts)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers,
+                                  int64_t *parts)
 {
     const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size, elements = cvg_times(s->N, s->out_size);
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
@@ -409,12 +410,12 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     }
 }
 
-static int fits(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
 {
     return pass == CVG_GRAD_WEIGHT && s->layout == CVG_CHANNELS_LAST && s->Cg > CVG_FEW_ROWS;
 }
 
-static double cost(const struct cvg_shape *s, cvg_pass pass)
+static CVG_ONCE double cost(const struct cvg_shape *s, cvg_pass pass)
 {
     const struct cvg_amounts x = cvg_amounts_of(s, pass);
     return x.products * (double)cvg_inside_share(s, pass, 1) / 100 / CVG_WEIGHT_SHARE +

@@ -78,8 +78,8 @@ static struct cvg_winograd balanced(const struct cvg_shape *s, int n, cvg_pass p
     return best;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n,
-                         int workers)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, cvg_pass pass, int n,
+                                  int workers)
 {
     struct cut cut = {.view = cvg_gather_of(s, pass)};
     const int64_t vector = kernels->vector, line = CVG_ALIGNMENT / (int64_t)kernels->size;

@@ -52,7 +52,7 @@ static int64_t block_of(int64_t channels, int64_t most, int64_t vector)
     return cvg_min(channels, cvg_ceil_div(cvg_even_rows(channels, most), vector) * vector);
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int n)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int n)
 {
     const struct cvg_winograd one = cvg_winograd_of(s, n, CVG_GRAD_WEIGHT, 1);
     struct cut cut;
