@@ -99,7 +99,7 @@ static const struct {
     {"mb2ic20ih31iw33oc14kh1kw1sh3sw3ph0pw0", "dense 1x1 with stride 3: sums spread among zeros"},
     {"g16mb3ic16ih7iw6oc16kh3kw3ph1pw1", "depthwise on small planes, turned"},
     {"g70mb2ic70ih9iw21oc70kh3kw3sh2sw2ph1pw1", "the same with stride, several blocks of channels"},
-    {"last:g256mb2ic256ih11iw20oc256kh3kw3ph1pw1", "depthwise grad_weight of columns that meet in the cache"},
+    {"last:g256mb2ic256ih11iw20oc256kh3kw3ph1pw1", "depthwise, columns that meet in the cache"},
     {"last:g256mb1ic256ih13iw21oc256kh3kw3sh2sw2ph1pw1", "the same with stride"},
     {"mb2ic2id4ih5iw11oc3kd2kh3kw3pd1ph1pw1", "dot products of several planes"},
     {"mb3ic3ih9iw8oc9kh3kw3ph1pw1", "few channels of several images in one region"},

@@ -130,7 +130,7 @@ static void DEPTH(filter)(const struct cvg_frame *f, int64_t rows, int64_t count
     const int64_t fit = DEPTH_WEIGHTS / (taps * taps * (int64_t)sizeof(real)) / VW * VW;
     const int64_t most = fit < DEPTH_CHANNELS ? fit : DEPTH_CHANNELS;
     struct DEPTH(row) w = {.frame = f, .dst_step = dst_step, .finish = &own};
-    w.ahead = f->column * (int64_t)sizeof(ELEMENT) % DEPTH_MEET ? taps * f->row : 0;
+    w.ahead = f->asks && f->column * (int64_t)sizeof(ELEMENT) % DEPTH_MEET ? taps * f->row : 0;
     for (int64_t l = 0; l < whole; l += most)
         for (int64_t r = 0; r < rows; r++) {
             const int64_t row = f->first[0] + r * f->step[0], channels = whole - l < most ? whole - l : most;

@@ -120,7 +120,7 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
     struct square_row w = {.frame = f,
                            .group = group,
                            .dst_step = dst_step,
-                           .asks = SQUARE_ASKS && f->column % SQUARE_MEET != 0,
+                           .asks = SQUARE_ASKS && f->asks && f->column % SQUARE_MEET != 0,
                            .finish = finish_of(finish, 0)};
     vindex picks[SQUARE_GROUP];
     square_picks(group, picks);

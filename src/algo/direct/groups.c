@@ -45,11 +45,6 @@ enum {
     FAR = 5 << 20,      /* elements of both tensors that few caches hold: they are asked for, */
     MEET = 256,         /* but not where columns lie multiples of as many apart, and meet in few sets of the cache */
     ROW = 64,           /* and of a region that is one row, or a part of one */
-    FAR_COLUMNS = 1024, /* bytes: columns of the source that lie multiples of them apart meet in the fewest sets; */
-    NEAR = 32768,       /* so many bytes of it are copied, */
-    NEAR_LINE = 256,    /* so many of a place, */
-    NEAR_LEAST = 6,     /* if a row has as many places */
-    NEAR_MOST = NEAR / NEAR_LINE / 5,
 };
 
 /*
@@ -102,9 +97,7 @@ static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, const struct
                               : cut.copied ? MOST_POSITIONS
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
-    const int near = s->in[2] >= NEAR_LEAST && s->in[2] <= NEAR_MOST && cut.regions.parts[2] == 1 &&
-                     s->in_steps.axis[2] * (int64_t)kernels->size % FAR_COLUMNS == 0;
-    cut.near = cut.nine && near ? NEAR_LINE / (int64_t)kernels->size : 0;
+    cut.near = cut.nine ? cvg_groups_near(s, 0) : 0;
     const int64_t *part = cut.regions.part, last = cut.regions.extent[2] - (cut.regions.parts[2] - 1) * part[2];
     if (CVG_FAST && kernels->weigh_halves && halves && s->type == CVG_BF16 && cut.weight && !many &&
         cut.channels % line == 0 && cvg_are_nine(s, 2) && part[1] <= last) { /* or copies are summed by columns */
@@ -196,20 +189,6 @@ static void weigh_images(const struct cvg_groups_block *b)
     cvg_groups_each(b, weigh_plane);
 }
 
-/* Copies what so many rows of results read of some channels, and all columns, to a dense frame. */
-static void bring_near(const struct cvg_kernels *kernels, const char *src, int64_t rows, int64_t channels,
-                       int64_t width, char *near, struct cvg_frame *f)
-{
-    const int64_t size = (int64_t)kernels->size, columns = f->extent[1], row = columns * channels;
-    const int64_t from = cvg_max(0, f->first[0]), to = f->first[0] + (rows - 1) * f->step[0] + 3;
-    f->extent[0] = cvg_min(f->extent[0], to) - from;
-    f->first[0] -= from;
-    for (int64_t y = 0; y < f->extent[0]; y++)
-        kernels->copy(near + y * row * size, channels, src + (from + y) * f->row * size, f->column, 1, columns, width);
-    f->row = row;
-    f->column = channels;
-}
-
 /* Adds products of rows as they lie, from one on and before end, that are of one plane; returns how many. */
 static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t width, int64_t row, int64_t end)
 {
@@ -219,18 +198,16 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
     const int64_t rows = cut->regions.parts[2] > 1 ? 1 : cvg_min(end - row, t->shape->out[1] - r.begin[1]);
     const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
     char *const near = cvg_own_piece(job, CVG_GROUPS_SOURCE), *const sums = cvg_own_piece(job, CVG_GROUPS_SUMS);
-    const int64_t columns = t->shape->in[2], channels = cut->near ? cut->near : width;
-    const int64_t most = cut->near ? (NEAR / NEAR_LINE / columns - 3) / t->shape->stride[1] + 1 : rows;
+    const int64_t channels = cut->near ? cut->near : width;
+    const int64_t most = cut->near ? cvg_groups_near_rows(t->shape->in[2], t->shape->stride[1]) : rows;
     for (int64_t c = 0; c < width; c += channels)
         for (int64_t i = 0; i < rows; i += most) {
             const int64_t count = cvg_min(most, rows - i), some = cvg_min(channels, width - c);
             const char *src = cvg_view_at(&input, r.n, channel + c, r.begin[0], 0, 0);
             struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, r.begin[1] + i, r.begin[2]);
             frame.asks = cut->asks;
-            if (cut->near) {
-                bring_near(t->kernels, src, count, channels, some, near, &frame);
-                src = near;
-            }
+            if (cut->near)
+                src = cvg_groups_bring(t->kernels, &frame, src, count, channels, some, near);
             t->kernels->weigh_nine(&frame, count, r.count[2], some, src,
                                    cvg_view_at(&gradient, r.n, channel + c, r.begin[0], r.begin[1] + i, r.begin[2]),
                                    gradient.step[1], gradient.step[2], sums + c * input.size, cut->c_count);
@@ -332,7 +309,8 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
         classes *= cvg_min(s->stride[i], s->in[i]);
     const int64_t window = cut->copied ? cvg_times(cvg_window_size(&cut->regions, 1), cut->lanes) : 0;
     const int64_t region = cut->turned ? cvg_times(part[0] * part[1] * part[2], cut->lanes) : 0;
-    cvg_work_piece(work, cut->near ? NEAR / (int64_t)kernels->size : cvg_times(cut->view.L, window), kernels->size);
+    cvg_work_piece(work, cut->near ? CVG_GROUPS_NEAR / (int64_t)kernels->size : cvg_times(cut->view.L, window),
+                   kernels->size);
     cvg_work_piece(work, region, kernels->size);
     cvg_work_piece(work, cut->weight ? cvg_times(terms, cut->c_count) : 0, kernels->size);
     cvg_work_piece(work, terms, sizeof(int64_t));

@@ -166,3 +166,36 @@ void cvg_groups_each(const struct cvg_groups_block *b,
         each_place(b, &now, run);
     }
 }
+
+#ifndef __OPTIMIZE_SIZE__
+enum { NEAR_LINE = 256, NEAR_COLUMN = 1024, NEAR_LEAST = 6, NEAR_MOST = CVG_GROUPS_NEAR / NEAR_LINE / 5 };
+
+int64_t cvg_groups_near(const struct cvg_shape *s, int gradient)
+{
+    const int64_t size = (int64_t)cvg_type_size(s->type);
+    const int64_t columns = gradient ? s->out[2] : s->in[2];
+    const int64_t column = (gradient ? s->out_steps : s->in_steps).axis[2] * size;
+    const int near = columns >= NEAR_LEAST && columns <= NEAR_MOST && column % NEAR_COLUMN == 0;
+    return near && !cvg_is_half(s->type) ? NEAR_LINE / size : 0;
+}
+
+int64_t cvg_groups_near_rows(int64_t columns, int64_t stride)
+{
+    return (CVG_GROUPS_NEAR / NEAR_LINE / columns - 3) / stride + 1;
+}
+
+const char *cvg_groups_bring(const struct cvg_kernels *kernels, struct cvg_frame *f, const char *src, int64_t rows,
+                             int64_t channels, int64_t width, char *near)
+{
+    const int64_t size = (int64_t)kernels->size, columns = f->extent[1], row = columns * channels;
+    const int64_t from = cvg_max(0, f->first[0]), to = f->first[0] + (rows - 1) * f->step[0] + 3;
+    f->extent[0] = cvg_min(f->extent[0], to) - from;
+    f->first[0] -= from;
+    for (int64_t y = 0; y < f->extent[0]; y++)
+        kernels->copy(near + y * row * size, channels, src + (from + y) * f->row * size, f->column, 1, columns, width);
+    f->row = row;
+    f->column = channels;
+    f->asks = 0;
+    return near;
+}
+#endif

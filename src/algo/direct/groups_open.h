@@ -70,6 +70,19 @@ void cvg_groups_each(const struct cvg_groups_block *block,
                      void (*run)(const struct cvg_groups_block *block, const struct cvg_groups_class *class,
                                  const struct cvg_groups_place *at));
 
+/*
+ * Columns that lie 1 KiB or a multiple of it apart meet in the fewest sets of the cache, and 3x3 taps read each row of
+ * the source three times: first some channels, of so many rows of results, are copied to lie near each other.  How
+ * many, or 0: it is read as it lies.
+ */
+enum { CVG_GROUPS_NEAR = 32768 }; /* bytes of a copy */
+int64_t cvg_groups_near(const struct cvg_shape *shape, int gradient);
+int64_t cvg_groups_near_rows(int64_t columns, int64_t stride);
+
+/* Copies what they read of width channels, of the first row on, and has the frame be of the copy, which it returns. */
+const char *cvg_groups_bring(const struct cvg_kernels *kernels, struct cvg_frame *frame, const char *src, int64_t rows,
+                             int64_t channels, int64_t width, char *near);
+
 /* Job: packs the weight to [l][tap][channel], a block of channels. */
 void cvg_groups_pack(const struct cvg_job *job, int64_t index);
 

@@ -35,6 +35,7 @@ static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, cvg_pass pas
     struct cvg_groups cut = {.view = cvg_gather_of(s, pass), .channels = s->C, .c_blocks = 1};
     cut.regions = cvg_regions_of(s, gradient, cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C)));
     cut.c_count = cut.row = cvg_ceil_div(s->C, LINE) * LINE;
+    cut.near = s->Cg == 1 && s->filter[2] == 3 ? cvg_groups_near(s, gradient) : 0;
     while (cut.c_count > LINE && !cvg_busy(cut.regions.count * cut.c_blocks, workers)) {
         cut.c_count = half_of(cut.c_count);
         cut.c_blocks = cvg_ceil_div(s->C, cut.c_count);
@@ -68,6 +69,21 @@ static struct phase phase_of(const struct cvg_shape *s, int back, int axis, int6
     return p;
 }
 
+/* Rows of a plane of some channels, with steps between rows and neighbours of the result. */
+static void filter_rows(const struct cvg_task *t, const struct cvg_frame *f, int64_t rows, int64_t count,
+                        int64_t channel, int64_t width, const char *weight, const char *src, char *dst, int64_t row,
+                        int64_t step)
+{
+    const struct cvg_shape *s = t->shape;
+    const struct cvg_kernels *k = t->kernels;
+    const struct cvg_finish finish = cvg_finish_of(t, channel);
+    if (s->Cg > 1 || (s->type == CVG_F32 && s->filter[2] == 3 && s->stride[2] == 1 && k->weigh_squares))
+        k->filter_squares(f, rows, count, width, s->Kg, weight, src, dst, row, step, &finish);
+    else
+        (s->type == CVG_F32 ? k->filter_depth : k->filter_halves)(f, rows, count, width, weight, src, dst, row, step,
+                                                                  &finish);
+}
+
 /* Job: a region of some channels. */
 static void region_job(const struct cvg_job *job, int64_t index)
 {
@@ -75,24 +91,19 @@ static void region_job(const struct cvg_job *job, int64_t index)
     const struct cvg_groups *cut = cvg_state(job);
     const struct cvg_shape *s = t->shape;
     const struct cvg_region r = cvg_region_at(&cut->regions, index / cut->c_blocks);
-    const int64_t channel = index % cut->c_blocks * cut->c_count, width = cvg_min(cut->c_count, s->C - channel);
+    const int64_t first = index % cut->c_blocks * cut->c_count, last = cvg_min(first + cut->c_count, s->C);
     const int back = cut->regions.gradient, sign = back ? -1 : 1;
     const struct cvg_view source = cvg_view_source(t, back), result = cvg_view_result(t, back);
-    const struct cvg_finish finish = cvg_finish_of(t, channel);
-    const int square =
-        s->Cg > 1 || (s->type == CVG_F32 && s->filter[2] == 3 && s->stride[2] == 1 && t->kernels->weigh_squares);
-    void (*const filter)(const struct cvg_frame *, int64_t, int64_t, int64_t, const void *, const void *, void *,
-                         int64_t, int64_t, const struct cvg_finish *) =
-        s->type == CVG_F32 ? t->kernels->filter_depth : t->kernels->filter_halves;
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
                               .extent = {source.extent[1], source.extent[2]},
+                              .asks = 1,
                               .weight_next = 9 * cut->row};
-    const int64_t phases = back ? s->stride[2] : 1;
-    for (int64_t i = 0; i < r.images * r.count[0] * phases * phases; i++) {
+    const int64_t phases = back ? s->stride[2] : 1, planes = r.images * r.count[0] * phases * phases;
+    const int64_t channels = cut->near ? cut->near : last - first;
+    for (int64_t i = 0; i < planes; i++) {
         const int64_t p = i / (phases * phases), n = r.n + p / r.count[0], plane = r.begin[0] + p % r.count[0];
-        const char *weight = cvg_at(t, job->base, channel);
-        int64_t from[2], to[2];
+        int64_t weight = 0, from[2], to[2];
         struct phase phase[2];
         for (int j = 0; j < 2; j++) {
             const int64_t begin = r.begin[j + 1], end = begin + r.count[j + 1];
@@ -102,18 +113,23 @@ static void region_job(const struct cvg_job *job, int64_t index)
             frame.step[j] = phase[j].source_step;
             frame.taps[j] = phase[j].taps;
             frame.weight_step[j] = phase[j].step * tap_step;
-            weight += phase[j].tap * tap_step * (int64_t)t->kernels->size;
+            weight += phase[j].tap * tap_step;
             from[j] = back ? frame.extent[j] - 1 : 0;
             to[j] = back ? end - 1 - shift : begin;
         }
-        const char *const src = cvg_view_at(&source, n, channel, plane, from[0], from[1]);
-        char *const dst = cvg_view_at(&result, n, channel, plane, to[0], to[1]);
         const int64_t row = sign * phase[0].step * result.step[1], step = sign * phase[1].step * result.step[2];
-        if (square)
-            t->kernels->filter_squares(&frame, phase[0].count, phase[1].count, width, s->Kg, weight, src, dst, row,
-                                       step, &finish);
-        else
-            filter(&frame, phase[0].count, phase[1].count, width, weight, src, dst, row, step, &finish);
+        const int64_t most = cut->near ? cvg_groups_near_rows(frame.extent[1], frame.step[0]) : phase[0].count;
+        for (int64_t c = first; c < last; c += channels)
+            for (int64_t y = 0; y < phase[0].count; y += most) {
+                const int64_t rows = cvg_min(most, phase[0].count - y), width = cvg_min(channels, last - c);
+                const char *src = cvg_view_at(&source, n, c, plane, from[0], from[1]);
+                struct cvg_frame now = frame;
+                now.first[0] += y * frame.step[0];
+                if (cut->near)
+                    src = cvg_groups_bring(t->kernels, &now, src, rows, channels, width, cvg_own_piece(job, 0));
+                filter_rows(t, &now, rows, phase[1].count, c, width, cvg_at(t, job->base, c + weight), src,
+                            cvg_view_at(&result, n, c, plane, to[0], to[1]) + y * row * result.size, row, step);
+            }
     }
 }
 
@@ -236,6 +252,7 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
     }
     *cut = cut_of(s, pass, workers);
     cvg_work_share(work, s->Kg * s->filter_size * cut->row, kernels->size);
+    cvg_work_piece(work, cut->near ? CVG_GROUPS_NEAR : 0, 1);
     cvg_work_phase(work, cut->c_blocks, cvg_groups_pack);
     cvg_work_phase(work, cut->regions.count * cut->c_blocks, region_job);
     cvg_work_describe(work, describe);

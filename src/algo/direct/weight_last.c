@@ -75,8 +75,7 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
     return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
 }
 
-static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers,
-                                  int64_t *parts)
+static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers, int64_t *parts)
 {
     const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size, elements = cvg_times(s->N, s->out_size);
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
