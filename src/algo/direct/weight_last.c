@@ -75,9 +75,9 @@ static int64_t jobs(const struct cvg_shape *s, struct cut *cut)
     return s->G * cut->lane_blocks * cut->row_blocks * cut->tap_blocks;
 }
 
-static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *kernels, int workers, int64_t *parts)
+static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *k, int workers, int64_t *parts)
 {
-    const int64_t size = (int64_t)kernels->size, sums = SUM_BYTES / size, elements = cvg_times(s->N, s->out_size);
+    const int64_t size = (int64_t)k->size, sums = SUM_BYTES / size, elements = cvg_times(s->N, s->out_size);
     struct cut cut = {.taps = cvg_min(s->filter_size, TAPS)};
     const int64_t of_c = suits(s->Cg, s->weight_c == 1), of_k = suits(s->Kg, s->weight_k == 1);
     cut.lanes_of_c = of_c > of_k && !(s->Kg >= MANY_K && s->Cg <= MANY_K / 2);
@@ -101,9 +101,9 @@ static struct cut cut_of(const struct cvg_shape *s, const struct cvg_kernels *ke
     cut.most_lanes = cut.lane_count;
     if (CVG_FAST) {
         struct cut large = cut;
-        if (cvg_panel_lanes(kernels, cut.lanes) * cut.rows * cut.taps <= sums)
+        if (cvg_panel_lanes(k, cut.lanes) * cut.rows * cut.taps <= sums)
             large.lane_count = large.most_lanes = cut.lanes;
-        large.row_count = cvg_min(cut.rows, sums / (cvg_panel_lanes(kernels, large.lane_count) * cut.taps));
+        large.row_count = cvg_min(cut.rows, sums / (cvg_panel_lanes(k, large.lane_count) * cut.taps));
         large.row_count = cvg_ceil_div(cut.rows, cvg_ceil_div(cut.rows, cvg_max(1, large.row_count)));
         large.most_rows = cvg_max(cut.most_rows, large.row_count);
         cut.most_lanes = large.most_lanes;
