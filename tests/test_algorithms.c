@@ -94,6 +94,8 @@ static const struct {
     {"mb2ic2iw1500oc3kw9pw4", "rank 1, long"},
     {"mb2ic40ih1iw1oc600kh1kw1ph0pw0", "a dense layer: a weight that is not packed, more than one block of its rows"},
     {"last:mb4ic256ih4iw9oc256kh1kw1ph0pw0", "grad_weight of rows and lanes that meet in the cache, several regions"},
+    {"last:mb1ic32ih41iw112oc64kh1kw1ph0pw0", "grad_weight from memory, rows in two parts, one by one"},
+    {"last:mb1ic34ih57iw67oc34kh3kw2ph1pw1", "the same with taps that meet padding"},
     {"mb3ic1ih97iw61oc2kh3ph1", "few channels: the last region of a job is shorter"},
     {"last:mb3ic1ih97iw61oc2kh3ph1", "the same, channels last"},
     {"mb2ic20ih31iw33oc14kh1kw1sh3sw3ph0pw0", "dense 1x1 with stride 3: sums spread among zeros"},

@@ -12,6 +12,7 @@
 #include "../../text.h"
 #include "../parts.h"
 #include "direct.h"
+#include "positions.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -43,13 +44,16 @@ enum {
     APART = 16,            /* to so many elements more apart */
     FROM_MEMORY = 3 << 17, /* elements of both tensors that no near cache holds */
     MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
+    APART_SUMS = 1024, /* sums of a job that takes parts of several rows one by one: all at once are read in bursts, */
+    APART_VECTOR = 16, /* where vectors have so many elements */
 };
 
 /* The pass cut into jobs; parts of the sum by the shape alone. */
 struct cut {
     struct cvg_regions regions;
     int lanes_of_c;
-    int ahead;           /* what the next region reads is asked for: it comes from memory, all channels at a time */
+    int ahead;           /* what the next region reads is asked for: it comes from memory, all channels at a time; */
+    int apart;           /* rows of regions one by one */
     int copied;          /* all lanes, not just those that fill no vector; */
     int rows_copied;     /* and rows */
     int64_t lanes, rows; /* channels of a group */
@@ -115,6 +119,8 @@ static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_ke
 
     cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
                 cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
+    cut.apart = cut.ahead && cut.regions.parts[2] > 1 && cut.lane_count * cut.row_count >= APART_SUMS &&
+                k->vector >= APART_VECTOR && !cvg_pairs_of(s);
     const int64_t lanes_step = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2];
     const int64_t lanes_bytes = cvg_times(lanes_step * size, cut.lanes_of_c ? s->stride[2] : 1);
     cut.copied =
@@ -156,12 +162,6 @@ static void lay_out(const struct cvg_shape *s, const struct cvg_kernels *kernels
     cvg_work_piece(work, positions, sizeof(int64_t));
 }
 
-/* Positions of both operands as the microkernel walks them: steps of rows and lanes. */
-struct steps {
-    int64_t levels;
-    int64_t count[CVG_LEVELS], rows[CVG_LEVELS], lanes[CVG_LEVELS];
-};
-
 /* One job: blocks of group, lanes, rows and taps, and what it works on. */
 struct block {
     const struct cvg_task *task;
@@ -175,42 +175,11 @@ struct block {
     struct cvg_filters to; /* where they are written: k stands for rows, c for lanes */
     int in_result;         /* they are there: made at once, and as they are */
     int64_t *a, *b;
-    struct steps *listed; /* what a and b list */
+    struct cvg_positions *listed; /* what a and b list */
 };
 
-static int64_t positions_of(const struct steps *w)
-{
-    int64_t count = 1;
-    for (int64_t i = 0; i < w->levels; i++)
-        count *= w->count[i];
-    return count;
-}
-
-/* Copies so many lanes or rows of all positions, which step says, to places that lie to_step apart. */
-static void copy_positions(const struct cvg_kernels *kernels, const struct steps *w, const int64_t *step,
-                           const char *from, int64_t width, char *to, int64_t to_step)
-{
-    const int64_t size = (int64_t)kernels->size, inner = w->count[w->levels - 1];
-    int64_t at[CVG_LEVELS] = {0};
-    for (int64_t lines = positions_of(w) / inner; lines > 0; lines--, to += inner * to_step * size) {
-        int64_t offset = 0;
-        for (int64_t i = 0; i < w->levels - 1; i++)
-            offset += at[i] * step[i];
-        kernels->copy(to, to_step, from + offset * size, step[w->levels - 1], 1, inner, width);
-        for (int64_t i = w->levels - 2; i >= 0 && ++at[i] == w->count[i]; i--)
-            at[i] = 0;
-    }
-}
-
-/* The steps of positions that are copied, to_step apart. */
-static void steps_copied(const struct steps *w, int64_t to_step, int64_t *step)
-{
-    for (int64_t i = w->levels - 1; i >= 0; to_step *= w->count[i--])
-        step[i] = to_step;
-}
-
 /* Lists all positions, unless they are listed. */
-static struct cvg_terms terms_of(const struct block *block, const struct steps *w)
+static struct cvg_terms terms_of(const struct block *block, const struct cvg_positions *w)
 {
     struct cvg_terms terms = {.a = block->a, .b = block->b, .claims = block->in_result};
     if (memcmp(w, block->listed, sizeof *w)) {
@@ -219,26 +188,65 @@ static struct cvg_terms terms_of(const struct block *block, const struct steps *
         for (int64_t i = w->levels - 1, count = 1; i >= 0; i--)
             count = cvg_terms_go_on(count, w->count[i], block->a, w->rows[i], block->b, w->lanes[i]);
         if (cvg_pairs_of(block->task->shape) == CVG_PAIRS_SWAPPED)
-            cvg_terms_swap(block->a, block->b, positions_of(w));
+            cvg_terms_swap(block->a, block->b, cvg_positions_count(w));
     }
-    terms.count = positions_of(w);
+    terms.count = cvg_positions_count(w);
     return terms;
 }
 
-/* What the next region reads of lanes and rows, if that lies behind what this one reads: asked for tile by tile. */
+/* Row i of a region. */
+static struct cvg_region row_of(struct cvg_region region, int64_t i)
+{
+    region.positions /= region.count[1];
+    region.begin[1] += i;
+    region.count[1] = 1;
+    return region;
+}
+
+/* Where a tap meets a region: the steps, and the first rows and lanes; or nowhere. */
+static int meets(const struct block *b, const struct cvg_region *region, int64_t tap, struct cvg_positions *steps,
+                 const char **rows, const char **lanes)
+{
+    const struct cut *cut = b->cut;
+    const struct cvg_view *in = cut->lanes_of_c ? &b->lanes_of : &b->rows_of;
+    const struct cvg_view *out = cut->lanes_of_c ? &b->rows_of : &b->lanes_of;
+    struct cvg_walk walk;
+    int64_t at[3], input, output;
+    cvg_split(b->tap + tap, b->task->shape->filter, at);
+    if (!cvg_tap_walk(b->task->shape, region, at, in, out, &walk, &input, &output))
+        return 0;
+    *steps = (struct cvg_positions){.levels = walk.levels};
+    for (int i = 0; i < walk.levels; i++) {
+        steps->count[i] = walk.count[i];
+        steps->rows[i] = cut->lanes_of_c ? walk.output[i] : walk.input[i];
+        steps->lanes[i] = cut->lanes_of_c ? walk.input[i] : walk.output[i];
+    }
+    *rows = cvg_view_at(&b->rows_of, region->n, b->g * cut->rows + b->row, 0, 0, 0) +
+            (cut->lanes_of_c ? output : input) * in->size;
+    *lanes = cvg_view_at(&b->lanes_of, region->n, b->g * cut->lanes + b->lane, 0, 0, 0) +
+             (cut->lanes_of_c ? input : output) * in->size;
+    return 1;
+}
+
+/* What the next region reads, as many bytes of lanes and rows as this one: asked for tile by tile. */
 struct ahead {
     const char *lanes, *rows;
     int64_t lanes_left, rows_left, each; /* bytes; each: for one tile */
 };
 
-static struct ahead ahead_of(const struct block *block, const struct steps *w, const char *rows, const char *lanes)
+/* next: NULL, if it lies behind. */
+static struct ahead ahead_of(const struct block *block, const struct cvg_positions *w, const struct cvg_region *next,
+                             int64_t tap, const char *rows, const char *lanes)
 {
     const int64_t size = (int64_t)block->task->kernels->size;
     const struct cvg_tile *const tile =
         cvg_panel_tile(block->task->kernels, block->task->kernels->spread, block->lane_count);
     struct ahead a = {.lanes_left = w->count[0] * w->lanes[0] * size, .rows_left = w->count[0] * w->rows[0] * size};
+    struct cvg_positions there;
     a.lanes = lanes + a.lanes_left;
     a.rows = rows + a.rows_left;
+    if (next)
+        meets(block, next, tap, &there, &a.rows, &a.lanes);
     a.each = cvg_ceil_div(a.lanes_left + a.rows_left,
                           cvg_ceil_div(block->lane_count, tile->lanes) * cvg_ceil_div(block->row_count, tile->rows));
     return a;
@@ -255,41 +263,26 @@ static void ask(struct ahead *a, struct cvg_terms *terms)
     *(of_lanes ? &a->lanes_left : &a->rows_left) -= a->each;
 }
 
-/* Adds the products of one tap in one region; first: to nothing. */
-static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap, int first)
+/* Adds the products of one tap in one region; first: to nothing.  The next region lies behind it, or is given. */
+static void add_tap(const struct block *block, const struct cvg_region *region, const struct cvg_region *next,
+                    int64_t tap, int first)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
-    const struct cvg_shape *s = block->task->shape;
     const struct cut *cut = block->cut;
     const int64_t size = (int64_t)kernels->size;
-    const struct cvg_view *in = cut->lanes_of_c ? &block->lanes_of : &block->rows_of;
-    const struct cvg_view *out = cut->lanes_of_c ? &block->rows_of : &block->lanes_of;
-    struct cvg_walk walk;
-    int64_t at[3], input, output;
-    cvg_split(block->tap + tap, s->filter, at);
-    if (!cvg_tap_walk(s, region, at, in, out, &walk, &input, &output)) {
+    struct cvg_positions in_place, near;
+    const char *rows, *lanes;
+    if (!meets(block, region, tap, &in_place, &rows, &lanes)) {
         for (int64_t r = 0; first && r < block->row_count; r++)
             memset(block->sums + (r * block->sums_row + tap * block->lanes) * size, 0, (size_t)(block->lanes * size));
         return;
     }
-    struct steps in_place = {.levels = walk.levels}, near;
-    for (int i = 0; i < walk.levels; i++) {
-        in_place.count[i] = walk.count[i];
-        in_place.rows[i] = cut->lanes_of_c ? walk.output[i] : walk.input[i];
-        in_place.lanes[i] = cut->lanes_of_c ? walk.input[i] : walk.output[i];
-    }
-    const char *rows = cvg_view_at(&block->rows_of, region->n, block->g * cut->rows + block->row, 0, 0, 0) +
-                       (cut->lanes_of_c ? output : input) * size;
-    const char *lanes = cvg_view_at(&block->lanes_of, region->n, block->g * cut->lanes + block->lane, 0, 0, 0) +
-                        (cut->lanes_of_c ? input : output) * size;
     const int asks = CVG_FAST && cut->ahead && tap + 1 == block->taps;
-    struct ahead ahead = {.each = 0};
-    if (asks)
-        ahead = ahead_of(block, &in_place, rows, lanes);
+    struct ahead ahead = asks ? ahead_of(block, &in_place, next, tap, rows, lanes) : (struct ahead){.each = 0};
     if (cut->rows_copied) {
         const int64_t step = block->row_count + APART;
-        copy_positions(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
-        steps_copied(&in_place, step, in_place.rows);
+        cvg_positions_copy(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
+        cvg_positions_copied(&in_place, step, in_place.rows);
         rows = block->rows_copied;
     }
     for (int64_t l = 0; l < block->lane_count;) {
@@ -298,10 +291,10 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
         if (copied) {
             const int64_t width = cvg_min(tile->lanes, block->lane_count - l);
             near = in_place;
-            steps_copied(&near, tile->lanes, near.lanes);
+            cvg_positions_copied(&near, tile->lanes, near.lanes);
             if (width < tile->lanes)
-                memset(block->copied, 0, (size_t)(positions_of(&near) * tile->lanes * size));
-            copy_positions(kernels, &in_place, in_place.lanes, lanes + l * size, width, block->copied, tile->lanes);
+                memset(block->copied, 0, (size_t)(cvg_positions_count(&near) * tile->lanes * size));
+            cvg_positions_copy(kernels, &in_place, in_place.lanes, lanes + l * size, width, block->copied, tile->lanes);
         }
         struct cvg_terms terms = terms_of(block, copied ? &near : &in_place);
         const int64_t tiles = cvg_ceil_div(block->row_count, tile->rows);
@@ -357,7 +350,7 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const struct cut *cut = cvg_state(job);
     const struct cvg_task *t = job->task;
     const struct cvg_shape *s = t->shape;
-    struct steps listed = {.levels = 0};
+    struct cvg_positions listed = {.levels = 0};
     struct block b = {.task = t,
                       .listed = &listed,
                       .cut = cut,
@@ -393,15 +386,21 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                   finish->scale == 1 && !finish->accumulate;
     b.sums_row = b.in_result ? b.to.k : b.taps * b.lanes;
     char *const sums = b.sums;
+    const int apart = CVG_FAST && cut->apart;
     if (part * each >= cut->regions.count) /* there is nothing to add */
         memset(sums, 0, (size_t)(groups * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
-        for (int64_t tap = 0; tap < b.taps; tap++)
-            for (int64_t g = 0; g < groups; g++) {
-                place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
-                add_tap(&b, &region, tap, i == part * each);
-            }
+        const struct cvg_region behind = cvg_region_at(&cut->regions, cvg_min(i + 1, cut->regions.count - 1));
+        for (int64_t p = 0; p < (apart ? region.count[1] : 1); p++) {
+            const struct cvg_region now = apart ? row_of(region, p) : region;
+            const struct cvg_region next = p + 1 < region.count[1] ? row_of(region, p + 1) : row_of(behind, 0);
+            for (int64_t tap = 0; tap < b.taps; tap++)
+                for (int64_t g = 0; g < groups; g++) {
+                    place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
+                    add_tap(&b, &now, apart ? &next : NULL, tap, i == part * each && p == 0);
+                }
+        }
     }
     for (int64_t g = 0; g < groups && !b.in_result; g++) {
         place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
