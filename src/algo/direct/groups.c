@@ -97,7 +97,7 @@ static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, const struct
                               : cut.copied ? MOST_POSITIONS
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
-    cut.near = cut.nine ? cvg_groups_near(s, 0) : 0;
+    cut.near = CVG_FAST && cut.nine ? cvg_groups_near(s, 0) : 0;
     const int64_t *part = cut.regions.part, last = cut.regions.extent[2] - (cut.regions.parts[2] - 1) * part[2];
     if (CVG_FAST && kernels->weigh_halves && halves && s->type == CVG_BF16 && cut.weight && !many &&
         cut.channels % line == 0 && cvg_are_nine(s, 2) && part[1] <= last) { /* or copies are summed by columns */

@@ -222,9 +222,9 @@ static int meets(const struct block *b, const struct cvg_region *region, int64_t
         steps->lanes[i] = cut->lanes_of_c ? walk.input[i] : walk.output[i];
     }
     *rows = cvg_view_at(&b->rows_of, region->n, b->g * cut->rows + b->row, 0, 0, 0) +
-            (cut->lanes_of_c ? output : input) * in->size;
+            (cut->lanes_of_c ? output : input) * (int64_t)b->task->kernels->size;
     *lanes = cvg_view_at(&b->lanes_of, region->n, b->g * cut->lanes + b->lane, 0, 0, 0) +
-             (cut->lanes_of_c ? input : output) * in->size;
+             (cut->lanes_of_c ? input : output) * (int64_t)b->task->kernels->size;
     return 1;
 }
 
