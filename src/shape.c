@@ -303,19 +303,16 @@ int cvg_shape_pairs(const struct cvg_shape *s, cvg_pass pass, struct cvg_shape *
     return even;
 }
 
-const struct cvg_shape *cvg_shape_line(const struct cvg_shape *s, struct cvg_shape *line)
+struct cvg_shape cvg_shape_swapped(const struct cvg_shape *s)
 {
-    int one = s->layout == CVG_CHANNELS_LAST && cvg_one_tap(s) && s->in_size == s->out_size;
-    for (int i = 0; i < 2; i++)
-        one &= cvg_joins(s->in, s->in_steps.axis, i) && cvg_joins(s->out, s->out_steps.axis, i);
-    if (!one)
-        return s;
-    *line = *s;
-    for (int i = 0; i < 3; i++) {
-        line->in[i] = line->out[i] = i < 2 ? 1 : s->in_size;
-        line->stride[i] = 1;
-    }
-    return line;
+    struct cvg_shape other = *s;
+    other.C = s->K;
+    other.K = s->C;
+    other.Cg = other.taps = s->Kg;
+    other.Kg = s->Cg;
+    other.in_steps = s->out_steps;
+    other.out_steps = s->in_steps;
+    return other;
 }
 
 int cvg_shape_zip(const struct cvg_shape *s, int64_t units, int stored, struct cvg_shape *zipped)

@@ -58,6 +58,8 @@ static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int 
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
 
+static inline int cvg_strides(const struct cvg_shape *s) { return s->stride[0] * s->stride[1] * s->stride[2] > 1; }
+
 /* Whether each destination is a sum over the channels of one element of the source, and none of padding. */
 static inline int cvg_one_tap(const struct cvg_shape *s)
 {
@@ -67,11 +69,8 @@ static inline int cvg_one_tap(const struct cvg_shape *s)
     return one;
 }
 
-/*
- * The same problem with the pixels of each image in one line, which is filled in, if they lie so, channels last, and
- * each destination is a sum over the channels of the pixel that lies as it does; else the problem.
- */
-const struct cvg_shape *cvg_shape_line(const struct cvg_shape *shape, struct cvg_shape *line);
+/* Of one tap, the problem whose input is grad_output and whose grad_output is the input: its weight is turned. */
+struct cvg_shape cvg_shape_swapped(const struct cvg_shape *shape);
 
 /* The same problem of so many images, of floats without gaps. */
 void cvg_shape_dense(const struct cvg_shape *shape, int64_t images, struct cvg_shape *dense);
