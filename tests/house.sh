@@ -34,7 +34,7 @@ room 'shape' "$leaf|error.h|shape.h" src/shape.[ch]
 room 'cpu' "$kernels|error.h|cpu.h" src/cpu.[ch]
 room 'tensor' "$tensor" src/tensor/*
 room 'algo' "$algo" src/algo/*.[ch]
-room 'algo/direct' "$algo|direct.h|channels_cut.h|groups_open.h|positions.h" src/algo/direct/*
+room 'algo/direct' "$algo|direct.h|ahead.h|channels_cut.h|groups_open.h|positions.h" src/algo/direct/*
 room 'algo/winograd' "$algo|winograd.h|points.h" src/algo/winograd/*
 room 'plan' "$leaf|algo/algo.h|tensor/stage.h|cpu.h|plan.h" src/plan.[ch]
 room 'halves' "plan.h|halves.h" src/halves.[ch]

@@ -76,7 +76,7 @@ enum { STENCIL_ROWS = 8, STENCIL_VECS = 3 };
 #else
 #define DOT_SINGLE DOT_MOST(1)
 #endif
-enum { MOST_VECS = 12, NINE_ROWS = 12, FEW_ROWS = 6, EVEN_ROWS = 9 };
+enum { MOST_VECS = 12, NINE_ROWS = 12, FEW_ROWS = 6, EVEN_ROWS = 9, ASKS = sizeof(vec) == 64 ? 12 : 8 };
 enum { SINGLE_VECS = SPREAD_VECS > MAIN_VECS ? SPREAD_VECS : 0 }; /* of tiles that do not repeat themselves */
 #define CUT_ROWS(rows) ((int)(rows) < CVG_TILE_ROWS ? (int)(rows) : CVG_TILE_ROWS)
 #define CUT(rows) CUT_ROWS(rows)

@@ -24,7 +24,8 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
     const int near = lie == NEAR, few = rows <= FEW_ROWS && (!near || vecs == SINGLE_VECS);
     const int64_t apart = lie == EVEN ? row[1] - row[0] : 0;
     const int64_t *const a_end = terms->a + terms->count, *const b_end = terms->b + terms->count;
-    const char *ahead = terms->ahead;
+    const char *ahead = terms->ahead ? terms->ahead : (const char *)b;
+    const int64_t ahead_step = terms->ahead ? terms->ahead_step : 0;
     vec sum[CVG_TILE_ROWS][MOST_VECS];
     const real *at[CVG_TILE_ROWS];
 
@@ -52,7 +53,7 @@ INLINE void TILE_NAME(tile_rows)(const int rows, const int vecs, const enum lie 
             const int64_t offset = few ? a_end[j] : *a_at;
             if (asks) {
                 __builtin_prefetch(ahead);
-                ahead += terms->ahead_step;
+                ahead += ahead_step;
             }
             const real *const bj = b_now + (few ? b_end[j] : *b_at), *const first_row = at[0] + offset;
             if (rows < vecs) {
@@ -125,25 +126,19 @@ INLINE void TILE_NAME(tile_any)(const int rows, const int vecs, const int most, 
 #else
     /* Fewer addresses find registers.  Code of its own is for what gains most: narrow tiles of float. */
     const int evens = vecs <= 2 && sizeof(real) == sizeof(float) && rows > EVEN_ROWS;
-    const int can = sizeof(vec) >= 32 && (vecs == SPREAD_VECS || vecs <= 2) && rows + 1 >= most;
+    const int asks = sizeof(vec) >= 32 && rows * vecs >= ASKS;
     int even = evens && row;
     for (int i = 2; even && i < rows; i++)
         even = row[i] - row[i - 1] == row[1] - row[0];
-    const int asks = can && terms->ahead && (even || !evens || !row);
+    (void)most;
     if (!asks && terms->ahead)
         tile_asks(terms);
-    if (!row && asks)
-        TILE_NAME(tile_rows)(rows, vecs, NEAR, 1, tiles, terms, a, row, b, acc, place, first);
-    else if (!row)
-        TILE_NAME(tile_rows)(rows, vecs, NEAR, 0, tiles, terms, a, row, b, acc, place, first);
-    else if (even && asks)
-        TILE_NAME(tile_rows)(rows, vecs, EVEN, 1, 1, terms, a, row, b, acc, place, first);
+    if (!row)
+        TILE_NAME(tile_rows)(rows, vecs, NEAR, asks, tiles, terms, a, row, b, acc, place, first);
     else if (even)
-        TILE_NAME(tile_rows)(rows, vecs, EVEN, 0, 1, terms, a, row, b, acc, place, first);
-    else if (!evens && asks)
-        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 1, 1, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, EVEN, asks, 1, terms, a, row, b, acc, place, first);
     else
-        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, 0, 1, terms, a, row, b, acc, place, first);
+        TILE_NAME(tile_rows)(rows, vecs, ANYHOW, asks, 1, terms, a, row, b, acc, place, first);
 #endif
 }
 

@@ -101,6 +101,23 @@ int64_t cvg_window_size(const struct cvg_regions *r, int64_t images)
     return elements > INT64_MAX - 32 ? elements : (elements + 15) / 32 * 32 + 16;
 }
 
+/* Lists count offsets, step apart. */
+static void list_line(int64_t *to, int64_t first, int64_t step, int64_t count)
+{
+    for (int64_t q = 0; q < count; q++)
+        to[q] = first + q * step;
+}
+
+#ifndef __OPTIMIZE_SIZE__
+void cvg_region_places(const struct cvg_region *region, const struct cvg_view *view, int64_t *to)
+{
+    for (int64_t n = 0; n < region->images; n++)
+        for (int64_t o = 0; o < region->count[0]; o++)
+            for (int64_t p = 0; p < region->count[1]; p++, to += region->count[2])
+                list_line(to, n * view->image + o * view->step[0] + p * view->step[1], view->step[2], region->count[2]);
+}
+#endif
+
 struct cvg_window cvg_window_of(const struct cvg_regions *regions, const struct cvg_region *region, const int clip[3],
                                 int in_place, const struct cvg_view *source)
 {
@@ -212,13 +229,6 @@ int cvg_classes_are_large(const struct cvg_regions *regions, int64_t destination
     }
     return first.positions >= destinations * classes;
 #endif
-}
-
-/* Lists count offsets, step apart. */
-static void list_line(int64_t *to, int64_t first, int64_t step, int64_t count)
-{
-    for (int64_t q = 0; q < count; q++)
-        to[q] = first + q * step;
 }
 
 void cvg_class_destinations(const struct cvg_class *class, const struct cvg_window *window,

@@ -37,6 +37,9 @@ struct cvg_runs cvg_region_runs(const struct cvg_regions *regions, const struct 
 /* Whether some tap of some destination lies outside the source, along an axis. */
 int cvg_axis_padded(const struct cvg_regions *regions, int axis);
 
+/* Lists where the positions of a region lie in a tensor like the output, from its first image on. */
+void cvg_region_places(const struct cvg_region *region, const struct cvg_view *view, int64_t *to);
+
 /* Where a region's source lies: coordinates from first on, so many elements apart. */
 struct cvg_window {
     const char *base; /* of the region's first image */

@@ -18,6 +18,7 @@
 #include "../../tensor/window.h"
 #include "../../text.h"
 #include "../parts.h"
+#include "ahead.h"
 #include "direct.h"
 
 #include <inttypes.h>
@@ -29,16 +30,16 @@ enum {
     POSITIONS = 256,         /* of one region */
     WINDOW_ELEMENTS = 24576, /* a window holds about as many: 96 KiB in f32 */
     SUMS = 32768,            /* of one job */
-    K_COUNT = 64,            /* k of one job */
+    K_COUNT = 64,            /* k of one job, */
+    FEW_WORKERS = 8,         /* or twice as many, if so few do not run out of jobs */
     TAPS = 256,              /* of one job */
     LEAST_NEAR = 5,          /* tile rows that are neighbours: fewer make no tile of their own */
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
     FAR = 128,               /* elements between positions of grad_output: lanes meet in few cache sets, so they are */
+    FROM_MEMORY = 3 << 17,   /* elements of both tensors that no near cache holds; */
+    HALF = 32,               /* bytes: of one tap, only tiles of such vectors take so long that asking pays */
     MANY_ROWS = 128,         /* copied, if as many tile rows read them */
 };
-
-/* Whether channels are neighbours: then lanes of k can be read in place. */
-static int is_last(const struct cvg_shape *s) { return s->layout == CVG_CHANNELS_LAST; }
 
 /* The tile for the next of so many lanes of k. */
 static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int64_t lanes)
@@ -46,26 +47,11 @@ static const struct cvg_tile *panel_tile(const struct cvg_kernels *kernels, int6
     return cvg_panel_tile(kernels, kernels->spread, lanes);
 }
 
-/* Whether input and grad_output trade places; see swapped(). */
+/* Whether input and grad_output trade places; see cvg_shape_swapped(). */
 static int swaps(const struct cvg_shape *s)
 {
-    int alike = s->filter_size == 1;
-    for (int i = 0; i < 3; i++)
-        alike &= s->stride[i] == 1 && s->pad[i] == 0 && s->in[i] == s->out[i];
+    const int alike = s->filter_size == 1 && !cvg_strides(s) && s->in_size == s->out_size;
     return alike && s->Kg > s->Cg && s->Cg > CVG_FEW_ROWS;
-}
-
-/* The problem whose input is grad_output and whose grad_output is the input: its weight is turned. */
-static struct cvg_shape swapped(const struct cvg_shape *s)
-{
-    struct cvg_shape other = *s;
-    other.C = s->K;
-    other.K = s->C;
-    other.Cg = other.taps = s->Kg;
-    other.Kg = s->Cg;
-    other.in_steps = s->out_steps;
-    other.out_steps = s->in_steps;
-    return other;
 }
 
 /* The pass cut into jobs; by the shape alone. */
@@ -76,6 +62,7 @@ struct cut {
     int few;            /* tile rows are (c, tap) */
     int in_place;       /* no window */
     int lanes_in_place; /* of whole panels of grad_output */
+    int asks;           /* for planes, channels first, that come from memory */
     int swap;
     int clip[3];
     int64_t jobs; /* of one part of the sum */
@@ -87,11 +74,8 @@ static int64_t most_channels(const struct cut *cut)
     return cvg_min(cut->shape.Cg, cvg_max(LEAST_CHANNELS, SUMS / (cut->taps * cut->k_count)));
 }
 
-/* Whether the window of few channels has them as neighbours, as they lie in the input. */
-static int few_last(const struct cut *cut) { return cut->few && !cut->in_place && is_last(&cut->shape); }
-
 /* Cuts cut->shape. */
-static void make_cut(struct cut *cut)
+static void make_cut(const struct cvg_kernels *kernels, struct cut *cut)
 {
     const struct cvg_shape *s = &cut->shape;
     cut->regions = cvg_regions_of(s, 0, POSITIONS);
@@ -111,8 +95,27 @@ static void make_cut(struct cut *cut)
     cut->k_blocks = cvg_ceil_div(s->Kg, cut->k_count);
     cut->tap_blocks = cvg_ceil_div(s->filter_size, cut->taps);
     cut->jobs = s->G * cut->k_blocks * cut->c_blocks * cut->tap_blocks;
-    cut->lanes_in_place =
-        CVG_FAST && is_last(s) && (s->out_steps.axis[2] < FAR || cut->c_count * cut->taps < MANY_ROWS);
+    const int slow = s->filter_size == 1 && kernels->vector * kernels->size <= HALF;
+    const int64_t far = cut->few ? FROM_MEMORY : slow ? 4 * FROM_MEMORY : INT64_MAX;
+    cut->asks =
+        CVG_FAST && s->layout == CVG_CHANNELS_FIRST && cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= far;
+    cut->lanes_in_place = CVG_FAST && s->layout == CVG_CHANNELS_LAST &&
+                          (s->out_steps.axis[2] < FAR || cut->c_count * cut->taps < MANY_ROWS);
+}
+
+/*
+ * With a stride and one tap, channels first, a job takes twice as many channels k: the input, of whose lines a part is
+ * read, goes by half as often.  Parts of the sum are as before.
+ */
+static void widen(struct cut *cut, int workers)
+{
+    const struct cvg_shape *s = &cut->shape;
+    if (!CVG_FAST || s->layout == CVG_CHANNELS_LAST || cut->few || !cut->in_place || !cvg_strides(s) ||
+        workers > FEW_WORKERS || s->Kg <= K_COUNT || s->Cg > SUMS / (2 * K_COUNT))
+        return;
+    cut->k_count = cvg_min(s->Kg, 2 * K_COUNT);
+    cut->k_blocks = cvg_ceil_div(s->Kg, cut->k_count);
+    cut->jobs = s->G * cut->k_blocks;
 }
 
 /* Pieces of a worker's scratch. */
@@ -135,7 +138,7 @@ static struct scratch scratch_of(const struct cvg_job *job)
 }
 
 /* Shares partial sums and lays out scratch; enough for any batch. */
-static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, struct cvg_work *work)
+static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, int64_t parts, struct cvg_work *work)
 {
     const struct cvg_shape *s = &cut->shape;
     const int64_t most = most_channels(cut), rows = cut->few ? most * cut->taps : most;
@@ -143,9 +146,7 @@ static void lay_out(const struct cvg_kernels *kernels, const struct cut *cut, st
     const int64_t channel = cvg_window_size(&cut->regions, cut->regions.most_images);
     const int64_t window =
         cvg_max(cvg_times(cvg_min(most, LEAST_CHANNELS), channel), cvg_min(WINDOW_ELEMENTS, cvg_times(most, channel)));
-    /* Some batch has the smallest windows, so the fewest blocks of c, and so the most parts. */
-    const int64_t least_jobs = cut->jobs / cut->c_blocks * cvg_ceil_div(s->Cg, most);
-    cvg_parts_share(s, kernels, cvg_parts_most(s, least_jobs), work);
+    cvg_parts_share(s, kernels, parts, work);
     cvg_work_piece(work, cut->in_place ? 0 : window, kernels->size);
     cvg_work_piece(work, positions * lanes, kernels->size);
     cvg_work_piece(work, most * cut->taps * lanes, kernels->size);
@@ -193,7 +194,8 @@ struct block {
     struct listed *listed;
     struct cvg_filters to; /* the result, or partial sums of it */
     const struct cvg_finish *finish;
-    int first; /* there are no sums yet */
+    struct cvg_ahead ahead; /* what the next region reads */
+    int first;              /* there are no sums yet */
 };
 
 /* The tile rows from one on that are neighbours, of count. */
@@ -218,9 +220,19 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
     const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
     const int near = neighbours(x->row, rows) >= LEAST_NEAR; /* one address serves as many */
     int64_t *const lanes = &block->listed->lanes;
+    struct cvg_ahead ahead = {.left = {0}};
+    if (CVG_FAST) {
+        const struct cvg_tile *const widest = panel_tile(kernels, block->k_count);
+        ahead = block->ahead;
+        const int64_t tiles =
+            cvg_ceil_div(block->k_count, widest->lanes) * cvg_ceil_div(cvg_max(1, rows), widest->rows);
+        ahead.each = cvg_ceil_div(ahead.left[0] + ahead.left[1], tiles);
+        ahead.regions = cvg_ceil_div(ahead.planes[0] + ahead.planes[1], tiles);
+        ahead.turn *= tiles;
+    }
     for (int64_t k = 0; k < block->k_count;) {
         const struct cvg_tile *tile = panel_tile(kernels, block->k_count - k);
-        const struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled};
+        struct cvg_terms terms = {.count = positions, .a = x->a, .b = x->b_scaled};
         const int in_place = CVG_FAST && block->cut->lanes_in_place && tile->lanes <= block->k_count - k;
         const int want = in_place ? 0 : tile->lanes;
         const char *b = x->lanes + k * region->positions * size;
@@ -238,26 +250,14 @@ static void add_rows(const struct block *block, const struct cvg_region *region,
             int64_t place[CVG_TILE_ROWS];
             for (int r = 0; r < count; r++)
                 place[r] = x->place[done + r] * tile->lanes;
+            if (CVG_FAST && ahead.at[0])
+                cvg_ask(&ahead, &terms);
             tile->run(count, &terms, w->base + (near ? x->row[done] * size : 0), near ? NULL : x->row + done, b,
                       x->sums + k * block->c_count * block->taps * size, place, block->first);
             done += count;
         }
         k += tile->lanes;
     }
-}
-
-/* Lists where the positions of a region lie in grad_output, from its first one on, if they are read there. */
-static void list_gradient(const struct block *block, const struct cvg_region *region)
-{
-    const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
-    int64_t *there = block->x.there;
-    for (int64_t n = 0; CVG_FAST && block->cut->lanes_in_place && n < region->images; n++)
-        for (int64_t o = 0; o < region->count[0]; o++)
-            for (int64_t p = 0; p < region->count[1]; p++) {
-                int64_t at = n * gradient.image + o * gradient.step[0] + p * gradient.step[1];
-                for (int64_t q = 0; q < region->count[2]; q++, at += gradient.step[2])
-                    *there++ = at;
-            }
 }
 
 /* Lists positions and tile rows (c, tap) of a region of few channels, unless they are listed. */
@@ -267,6 +267,7 @@ static void list_few(const struct block *block, const struct cvg_region *region,
     const struct cut *cut = block->cut;
     const struct scratch *x = &block->x;
     struct listed *const is = block->listed;
+    const struct cvg_view gradient = cvg_view_out(block->task, block->task->grad_output);
     int64_t tap[3], first, end;
     if (CVG_FAST) {
         int64_t alike[13] = {!cut->in_place && cvg_taps_meet(s, region), region->images, w->image, w->channel};
@@ -281,7 +282,8 @@ static void list_few(const struct block *block, const struct cvg_region *region,
     }
     is->positions = region->positions;
     is->lanes = -1, is->rows = 0;
-    list_gradient(block, region);
+    if (CVG_FAST && cut->lanes_in_place)
+        cvg_region_places(region, &gradient, x->there);
     for (int64_t i = 0; i < block->taps; i++) {
         int meets = 1; /* a tap that nowhere meets the input has no place in the window */
         cvg_split(block->tap + i, s->filter, tap);
@@ -308,11 +310,11 @@ static void add_region(const struct block *block, int64_t index)
     const struct cut *cut = block->cut;
     const struct scratch *x = &block->x;
     const struct cvg_region region = cvg_region_at(&cut->regions, index);
-    const struct cvg_view input = cvg_view_in(t, t->input);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
     struct cvg_window w = cvg_window_of(&cut->regions, &region, cut->clip, cut->in_place, &input);
     const int64_t channel = block->g * s->Cg + block->c;
     int64_t tap[3];
-    if (few_last(cut))
+    if (cut->few && !cut->in_place && s->layout == CVG_CHANNELS_LAST) /* they are neighbours, as in the input */
         cvg_window_lanes(&w, block->c_count);
     turn_gradient(t, &region, cut->lanes_in_place, block->g * s->Kg + block->k, block->k_count, x->lanes);
     cvg_window_read(&w, t->kernels, &region, &input, cut->in_place, channel, block->c_count, x->window);
@@ -321,7 +323,8 @@ static void add_region(const struct block *block, int64_t index)
         add_rows(block, &region, &w);
         return;
     }
-    list_gradient(block, &region);
+    if (CVG_FAST && cut->lanes_in_place)
+        cvg_region_places(&region, &gradient, x->there);
     for (int64_t i = 0; i < block->taps; i++) {
         for (int64_t c = 0; c < block->c_count; c++) {
             x->row[c] = c * w.channel;
@@ -335,33 +338,23 @@ static void add_region(const struct block *block, int64_t index)
     }
 }
 
-/* Writes the finished sums of the swapped problem: tile rows are k, lanes are c. */
-static void write_swapped(const struct block *block)
-{
-    const struct cvg_task *t = block->task;
-    const struct cvg_shape *s = t->shape; /* of c and k in each other's places */
-    const struct cvg_filters *to = &block->to;
-    for (int64_t k = 0; k < block->k_count;) {
-        const int lanes = panel_tile(t->kernels, block->k_count - k)->lanes;
-        t->kernels->put_rows(cvg_filter_at(to, block->g * s->Cg + block->c, block->k + k, 0), to->k, to->c,
-                             block->x.sums + k * block->c_count * to->size, lanes, block->c_count,
-                             cvg_min(lanes, block->k_count - k), block->finish);
-        k += lanes;
-    }
-}
-
-/* Writes the finished sums to the result, or to this part's partial sums. */
+/* Writes the finished sums to the result, or to this part's partial sums; of the swapped problem rows are k, lanes c.
+ */
 static void write_sums(const struct block *block)
 {
-    const struct cvg_task *t = block->task;
-    const struct cvg_shape *s = t->shape;
+    const struct cvg_kernels *kernels = block->task->kernels;
+    const struct cvg_shape *s = block->task->shape;
     const struct cvg_filters *to = &block->to;
     for (int64_t k = 0; k < block->k_count;) {
-        const int lanes = panel_tile(t->kernels, block->k_count - k)->lanes;
+        const int lanes = panel_tile(kernels, block->k_count - k)->lanes;
         const int width = (int)cvg_min(lanes, block->k_count - k);
-        cvg_write_filters(to, t->kernels, block->g * s->Kg + block->k + k, width, block->c, block->c_count, block->tap,
-                          block->taps, lanes, block->x.sums + k * block->c_count * block->taps * to->size,
-                          block->finish);
+        const char *const sums = block->x.sums + k * block->c_count * block->taps * to->size;
+        if (block->cut->swap)
+            kernels->put_rows(cvg_filter_at(to, block->g * s->Cg + block->c, block->k + k, 0), to->k, to->c, sums,
+                              lanes, block->c_count, width, block->finish);
+        else
+            cvg_write_filters(to, kernels, block->g * s->Kg + block->k + k, width, block->c, block->c_count, block->tap,
+                              block->taps, lanes, sums, block->finish);
         k += lanes;
     }
 }
@@ -396,14 +389,15 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                (size_t)(b.c_count * b.taps * cvg_panel_lanes(task.kernels, b.k_count)) * task.kernels->size);
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         b.first = !cut->few && i == part * each;
+        b.ahead.at[0] = NULL;
+        if (CVG_FAST && (cut->lanes_in_place || cut->asks) && i + 1 < cut->regions.count)
+            b.ahead =
+                cvg_ahead_of(&task, &cut->regions, i + 1, b.g * s->Kg + b.k, b.k_count, b.g * s->Cg + b.c, b.c_count);
         add_region(&b, i);
     }
     b.to = cvg_parts_filters(job, part);
     b.finish = cvg_parts_finish(job);
-    if (cut->swap)
-        write_swapped(&b);
-    else
-        write_sums(&b);
+    write_sums(&b);
 }
 
 static CVG_ONCE int fits(const struct cvg_shape *s, cvg_pass pass)
@@ -435,12 +429,15 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
                              struct cvg_work *work)
 {
     struct cut *cut = cvg_work_state(work, sizeof *cut);
-    (void)pass, (void)workers;
+    (void)pass;
     cut->swap = swaps(s);
-    cut->shape = cut->swap ? swapped(s) : *s;
-    make_cut(cut);
-    lay_out(kernels, cut, work);
+    cut->shape = cut->swap ? cvg_shape_swapped(s) : *s;
+    make_cut(kernels, cut);
     work->parts = cvg_parts(&cut->shape, cut->jobs, cut->regions.count);
+    /* Some batch has the smallest windows, so the fewest blocks of c, and so the most parts. */
+    const int64_t least = cut->jobs / cut->c_blocks * cvg_ceil_div(cut->shape.Cg, most_channels(cut));
+    widen(cut, workers);
+    lay_out(kernels, cut, cvg_parts_most(&cut->shape, least), work);
     cvg_work_phase(work, work->parts * cut->jobs, weight_job);
     cvg_parts_phase(s, work);
     work->flushes |= cvg_is_zipped(s);

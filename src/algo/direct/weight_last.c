@@ -11,6 +11,7 @@
 #include "../../tensor/window.h"
 #include "../../text.h"
 #include "../parts.h"
+#include "ahead.h"
 #include "direct.h"
 #include "positions.h"
 
@@ -43,7 +44,6 @@ enum {
     MOST_ROW_BYTES = 3072, /* and no more than these, */
     APART = 16,            /* to so many elements more apart */
     FROM_MEMORY = 3 << 17, /* elements of both tensors that no near cache holds */
-    MOST_AHEAD = 96,       /* bytes asked for with each product: no more are on their way at once */
     APART_SUMS = 1024, /* sums of a job that takes parts of several rows one by one: all at once are read in bursts, */
     APART_VECTOR = 16, /* where vectors have so many elements */
 };
@@ -228,39 +228,22 @@ static int meets(const struct block *b, const struct cvg_region *region, int64_t
     return 1;
 }
 
-/* What the next region reads, as many bytes of lanes and rows as this one: asked for tile by tile. */
-struct ahead {
-    const char *lanes, *rows;
-    int64_t lanes_left, rows_left, each; /* bytes; each: for one tile */
-};
-
-/* next: NULL, if it lies behind. */
-static struct ahead ahead_of(const struct block *block, const struct cvg_positions *w, const struct cvg_region *next,
-                             int64_t tap, const char *rows, const char *lanes)
+/* What the next region reads, as many bytes of lanes and rows as this one.  next: NULL, if it lies behind. */
+static struct cvg_ahead ahead_of(const struct block *block, const struct cvg_positions *w,
+                                 const struct cvg_region *next, int64_t tap, const char *rows, const char *lanes)
 {
     const int64_t size = (int64_t)block->task->kernels->size;
     const struct cvg_tile *const tile =
         cvg_panel_tile(block->task->kernels, block->task->kernels->spread, block->lane_count);
-    struct ahead a = {.lanes_left = w->count[0] * w->lanes[0] * size, .rows_left = w->count[0] * w->rows[0] * size};
+    struct cvg_ahead a = {.left = {w->count[0] * w->lanes[0] * size, w->count[0] * w->rows[0] * size}};
     struct cvg_positions there;
-    a.lanes = lanes + a.lanes_left;
-    a.rows = rows + a.rows_left;
+    a.at[0] = lanes + a.left[0];
+    a.at[1] = rows + a.left[1];
     if (next)
-        meets(block, next, tap, &there, &a.rows, &a.lanes);
-    a.each = cvg_ceil_div(a.lanes_left + a.rows_left,
+        meets(block, next, tap, &there, &a.at[1], &a.at[0]);
+    a.each = cvg_ceil_div(a.left[0] + a.left[1],
                           cvg_ceil_div(block->lane_count, tile->lanes) * cvg_ceil_div(block->row_count, tile->rows));
     return a;
-}
-
-/* Has the next tile ask for its share. */
-static void ask(struct ahead *a, struct cvg_terms *terms)
-{
-    const int of_lanes = a->lanes_left > 0;
-    const char **const from = of_lanes ? &a->lanes : &a->rows;
-    terms->ahead_step = a->each / terms->count;
-    terms->ahead = terms->ahead_step <= MOST_AHEAD ? *from : NULL;
-    *from += a->each;
-    *(of_lanes ? &a->lanes_left : &a->rows_left) -= a->each;
 }
 
 /* Adds the products of one tap in one region; first: to nothing.  The next region lies behind it, or is given. */
@@ -278,7 +261,9 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
         return;
     }
     const int asks = CVG_FAST && cut->ahead && tap + 1 == block->taps;
-    struct ahead ahead = asks ? ahead_of(block, &in_place, next, tap, rows, lanes) : (struct ahead){.each = 0};
+    struct cvg_ahead ahead = {.left = {0}};
+    if (asks)
+        ahead = ahead_of(block, &in_place, next, tap, rows, lanes);
     if (cut->rows_copied) {
         const int64_t step = block->row_count + APART;
         cvg_positions_copy(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
@@ -304,7 +289,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
             for (int j = 0; j < count; j++)
                 place[j] = (r + j) * block->sums_row + tap * block->lanes;
             if (asks)
-                ask(&ahead, &terms);
+                cvg_ask(&ahead, &terms);
             tile->run(count, &terms, rows + r * size, NULL, copied ? block->copied : lanes + l * size,
                       block->sums + l * size, place, first);
             r += count;
