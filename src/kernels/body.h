@@ -106,20 +106,34 @@ enum lie { ANYHOW, NEAR, EVEN }; /* rows of a tile */
 #define WEIGH_NINE
 #include "body_nine.h"
 #if defined(FRAMES) && defined(V_PICK)
+enum {
+    DEPTH_RESULTS = 7,     /* neighbours that share what is loaded */
+    DEPTH_TAPS = 7,        /* of a line, at most */
+    DEPTH_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
+    DEPTH_CHANNELS = 128,  /* of so many channels, or fewer, */
+    DEPTH_NEAR = 24576,    /* of which the lines that a row reads have no more bytes, as they stay near for the next, */
+    DEPTH_LEAST = 128,     /* but so many bytes that follow each other, */
+    DEPTH_READ = 256,      /* and more where a line is read for few products */
+    DEPTH_LINE = 64,       /* bytes of a line of the cache */
+    DEPTH_MEET = 1024,     /* bytes: columns that lie multiples of them apart meet in few sets of it */
+};
+
+/* Channels, of elements of so many bytes, that go through all rows before the next; so many have weights that fit. */
+static int64_t depth_channels(const struct cvg_frame *f, int64_t size, int64_t fit)
+{
+    const int64_t near = DEPTH_NEAR / (f->taps[0] * f->extent[1] * size);
+    int64_t channels = DEPTH_CHANNELS;
+    while (channels > fit || (channels > near && channels * size > DEPTH_LEAST))
+        channels /= 2;
+    return f->taps[0] == 3 && f->step[0] == 1 && channels * size < DEPTH_READ ? DEPTH_CHANNELS : channels;
+}
+
 #define SQUARES_PICK
 #ifdef NARROW_KERNELS /* with half as many lanes picking takes longer than it saves */
 #define WEIGH_SQUARES
 #endif
 #include "body_squares.h"
 
-enum {
-    DEPTH_RESULTS = 7,     /* neighbours that share what is loaded */
-    DEPTH_TAPS = 7,        /* of a line, at most */
-    DEPTH_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
-    DEPTH_CHANNELS = 128,  /* of so many channels: of most sources a row finds what the one before has read */
-    DEPTH_LINE = 64,       /* bytes of a line of the cache */
-    DEPTH_MEET = 1024,     /* bytes: columns that lie multiples of them apart meet in few sets of it */
-};
 #ifdef WEIGH_SQUARES /* of 3x3 taps without steps filter_squares() is faster */
 #define SQUARES_ARE_DEEP(type) (sizeof(type) == sizeof(real))
 #else

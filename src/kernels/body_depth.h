@@ -128,7 +128,7 @@ static void DEPTH(filter)(const struct cvg_frame *f, int64_t rows, int64_t count
     const struct finish own = finish_of(finish, 0);
     const int64_t taps = f->taps[1], whole = width / VW * VW;
     const int64_t fit = DEPTH_WEIGHTS / (taps * taps * (int64_t)sizeof(real)) / VW * VW;
-    const int64_t most = fit < DEPTH_CHANNELS ? fit : DEPTH_CHANNELS;
+    const int64_t most = depth_channels(f, (int64_t)sizeof(ELEMENT), fit);
     struct DEPTH(row) w = {.frame = f, .dst_step = dst_step, .finish = &own};
     w.ahead = f->asks && f->column * (int64_t)sizeof(ELEMENT) % DEPTH_MEET ? taps * f->row : 0;
     for (int64_t l = 0; l < whole; l += most)

@@ -7,8 +7,10 @@
  */
 
 enum {
-    HALF_CHANNELS = 128, /* go through all rows before the next; */
-    HALF_COLUMNS = 14,   /* columns of the source, about, are read for all of them before the next */
+    HALF_CHANNELS = 128, /* go through all rows before the next, */
+    HALF_LONG = 32,      /* or so many, */
+    HALF_SHORT = 16,     /* unless rows have at most so many columns; */
+    HALF_COLUMNS = 28,   /* columns of the source, about, are read for all of them before the next */
     HALF_MEET = 128,     /* columns of two tensors that lie multiples of so many apart meet in few sets of the cache */
 };
 
@@ -79,8 +81,9 @@ static void weigh_halves(const struct cvg_frame *f, int64_t rows, int64_t count,
     const int64_t step = f->step[1], most = HALF_COLUMNS / step;
     const int64_t inner = (f->extent[1] - 3 - f->first[1] + step) / step;  /* before what is outside */
     const int asks = f->asks || (step == 1 && f->column % HALF_MEET != 0); /* for what the next row reads first */
+    const int64_t channels = f->extent[1] <= HALF_SHORT ? HALF_CHANNELS : HALF_LONG;
     for (int64_t begin = 0, end; begin < width; begin = end) {
-        end = begin + HALF_CHANNELS < width ? begin + HALF_CHANNELS : width;
+        end = begin + channels < width ? begin + channels : width;
         for (int64_t r = 0; r < rows; r++)
             for (int64_t i = 0, now; i < count; i += now) {
                 now = count - i < most ? count - i : most;

@@ -7,10 +7,11 @@
  */
 
 enum {
-    NINE_CHANNELS = 128, /* go through all rows before the next; */
-    NINE_COLUMNS = 14,   /* columns of the source, about, are read for all of them before the next, */
-    NINE_LINES = 2,      /* or so many short rows of the gradient, */
-    NINE_NEAR = 45056    /* of as many bytes of the source: the processor knows where few pages lie */
+    NINE_CHANNELS = 64, /* go through all rows before the next; */
+    NINE_COLUMNS = 14,  /* columns of the source, about, are read for all of them before the next, */
+    NINE_LINE = 64,     /* bytes of a line of the cache */
+    NINE_LINES = 4,     /* or so many short rows of the gradient, */
+    NINE_NEAR = 45056   /* of as many bytes of the source: the processor knows where few pages lie */
 };
 
 /* Rows of the gradient, of which at most the first and the last element meet a column outside. */
@@ -175,13 +176,17 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
 {
     const int64_t step = f->step[1],
                   inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
-    const int64_t most = NINE_COLUMNS / step, bytes = count * step * f->column * (int64_t)sizeof(real);
+    /* From far, whole lines of the cache are read best one by one, along whole rows. */
+    const int by_line = f->asks && sizeof(vec) == NINE_LINE && f->column % VW == 0;
+    const int64_t channels = by_line ? VW : f->asks ? 2 * NINE_CHANNELS : NINE_CHANNELS;
+    const int64_t most = by_line ? count : NINE_COLUMNS / step,
+                  bytes = count * step * f->column * (int64_t)sizeof(real);
     const int64_t lines = count <= most && bytes <= NINE_NEAR ? NINE_LINES : 1;
     struct weighed_rows w = {
         .frame = f, .gradient_row = gradient_row, .gradient_step = gradient_step, .sums_tap = sums_tap};
     w.ahead = f->asks ? lines : 0;
     for (int64_t begin = 0, end; begin < width; begin = end) {
-        end = begin + NINE_CHANNELS < width ? begin + NINE_CHANNELS : width;
+        end = begin + channels < width ? begin + channels : width;
         for (int64_t r = 0; r < rows; r += w.rows) {
             w.row = f->first[0] + r * f->step[0];
             w.rows = rows - r < lines ? rows - r : lines;

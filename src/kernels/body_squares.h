@@ -7,10 +7,8 @@
  */
 
 enum {
-    SQUARE_RESULTS = 7,     /* neighbours that share what is picked */
-    SQUARE_GROUP = 8,       /* channels, at most */
-    SQUARE_WEIGHTS = 16384, /* bytes of weights, about, that go through all rows before the next, */
-    SQUARE_CHANNELS = 128,  /* of so many channels: of most sources a row finds what the one before has read */
+    SQUARE_RESULTS = 7,                /* neighbours that share what is picked */
+    SQUARE_GROUP = 8,                  /* channels, at most */
     SQUARE_MEET = 1024 / sizeof(real), /* elements: columns that lie multiples of them apart meet in few sets of the
                                           cache, and lose what was asked for */
 };
@@ -68,7 +66,7 @@ INLINE void square_block(const int results, const struct square_row *w, int64_t 
 }
 
 #ifdef WEIGH_SQUARES /* as channels follow each other, memory is read best; but half a line at a time it is not */
-enum { SQUARE_TOGETHER = SQUARE_CHANNELS, SQUARE_ASKS = 1 };
+enum { SQUARE_TOGETHER = DEPTH_CHANNELS, SQUARE_ASKS = 1 };
 #else
 enum { SQUARE_TOGETHER = VW, SQUARE_ASKS = 0 };
 #endif
@@ -115,8 +113,8 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
                            const void *weight, const void *src, void *dst, int64_t dst_row, int64_t dst_step,
                            const struct cvg_finish *finish)
 {
-    const int64_t fit = SQUARE_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW;
-    const int64_t most = fit < SQUARE_CHANNELS ? fit : SQUARE_CHANNELS, whole = width / VW * VW;
+    const int64_t whole = width / VW * VW, all = depth_channels(f, sizeof(real), DEPTH_CHANNELS);
+    const int64_t fit = DEPTH_WEIGHTS / (9 * group * (int64_t)sizeof(real)) / VW * VW, most = fit < all ? fit : all;
     struct square_row w = {.frame = f,
                            .group = group,
                            .dst_step = dst_step,

@@ -29,7 +29,8 @@ enum {
     CHANNELS = 1024,               /* of one job: along all of them, as they lie, memory is read best */
     TURNED_ELEMENTS = 8192,        /* of turned channels, of the result, about */
     TURNED_CHANNELS = 64,          /* at most */
-    TURNED_LANES = 16,             /* at a time: they stay in the first cache */
+    TURNED_LANES = 16,             /* at a time, or twice as many, */
+    TURNED_BYTES = 24576,          /* if copies have no more bytes: they stay in the first cache */
     LEAST_CHANNELS = 16,
     LEAST_TURNED = 4,
     BORDER_FILTER = 5,
@@ -42,7 +43,7 @@ enum {
     SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
     SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
     WINDOW = 4096,      /* positions of a turned source, at most */
-    FAR = 5 << 20,      /* elements of both tensors that few caches hold: they are asked for, */
+    FAR = 1 << 22,      /* elements of both tensors that few caches hold: they are asked for, */
     MEET = 256,         /* but not where columns lie multiples of as many apart, and meet in few sets of the cache */
     ROW = 64,           /* and of a region that is one row, or a part of one */
 };
@@ -114,7 +115,12 @@ static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, const struct
     cut.row = cvg_ceil_div(cut.channels, line) * line;
     cut.c_count = cvg_ceil_div(cvg_even_rows(cut.channels, cvg_max(most, line)), line) * line;
     cut.c_blocks = cvg_ceil_div(cut.channels, cut.c_count);
-    cut.lanes = turned && !halves ? cvg_min(cut.c_count, cvg_ceil_div(TURNED_LANES, line) * line) : cut.c_count;
+    cut.lanes = cut.c_count;
+    if (turned && !halves) {
+        const int64_t copies = cvg_plus(cvg_window_size(&cut.regions, 1), part[0] * part[1] * part[2]);
+        const int64_t two = CVG_FAST && copies <= TURNED_BYTES / (2 * TURNED_LANES * (int64_t)kernels->size) ? 2 : 1;
+        cut.lanes = cvg_min(cut.c_count, cvg_ceil_div(two * TURNED_LANES, line) * line);
+    }
     return cut;
 }
 
