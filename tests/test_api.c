@@ -701,13 +701,21 @@ static void check_verify(void)
     cvg_plan_destroy(plan);
 }
 
+static void check_gaps(const cvg_conv *conv, const char *what)
+{
+    cvg_options options = CVG_OPTIONS_INIT;
+    cvg_plan *plan;
+    cvg_report report;
+    options.algo[0] = options.algo[1] = options.algo[2] = CVG_DIRECT;
+    check(cvg_plan_create(&plan, conv, &options, NULL) == CVG_OK, "a plan of %s", what);
+    check(cvg_verify(plan, &report) == CVG_OK, "%s: %s", what, report.text);
+    cvg_plan_destroy(plan);
+}
+
 /* A filter as large as its image, whose pixels have gaps that look like those of rows: no matrix product. */
 static void check_gaps_between_pixels(void)
 {
     cvg_conv conv = CVG_CONV_INIT;
-    cvg_options options = CVG_OPTIONS_INIT;
-    cvg_plan *plan;
-    cvg_report report;
     conv.layout = CVG_CHANNELS_LAST;
     conv.weight_layout = CVG_KRSC;
     conv.batch = 2;
@@ -715,10 +723,24 @@ static void check_gaps_between_pixels(void)
     conv.out_channels = 3;
     conv.in[0] = conv.filter[0] = 4;
     conv.in_steps = (cvg_steps){44, 1, {11, 11, 0}};
-    options.algo[0] = options.algo[1] = options.algo[2] = CVG_DIRECT;
-    check(cvg_plan_create(&plan, &conv, &options, NULL) == CVG_OK, "a plan of pixels with gaps");
-    check(cvg_verify(plan, &report) == CVG_OK, "pixels with gaps: %s", report.text);
-    cvg_plan_destroy(plan);
+    check_gaps(&conv, "pixels with gaps");
+}
+
+/* Small images of which many are in a region, with gaps between them: their pixels are not evenly apart. */
+static void check_gaps_between_images(void)
+{
+    cvg_conv conv = CVG_CONV_INIT;
+    conv.layout = CVG_CHANNELS_LAST;
+    conv.weight_layout = CVG_KRSC;
+    conv.batch = 90;
+    conv.in_channels = 8;
+    conv.out_channels = 24;
+    conv.in[0] = conv.in[1] = 5;
+    conv.in_steps = (cvg_steps){5 * 5 * 8 + 3, 1, {5 * 8, 8, 0}};
+    check_gaps(&conv, "images with gaps");
+    conv.in_steps = (cvg_steps){0};
+    conv.out_steps = (cvg_steps){5 * 5 * 24 + 7, 1, {5 * 24, 24, 0}};
+    check_gaps(&conv, "results with gaps");
 }
 
 int main(void)
@@ -739,5 +761,6 @@ int main(void)
     check_batch_zero();
     check_verify();
     check_gaps_between_pixels();
+    check_gaps_between_images();
     return check_summary();
 }
