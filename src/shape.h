@@ -58,7 +58,8 @@ static inline int cvg_joins(const int64_t extent[3], const int64_t step[3], int 
 /* Whether neighbours along rows lie next to each other, and rows and planes follow each other, in input and output. */
 int cvg_rows_follow(const struct cvg_shape *shape);
 
-static inline int cvg_strides(const struct cvg_shape *s) { return s->stride[0] * s->stride[1] * s->stride[2] > 1; }
+/* Whether there are any. */
+static inline int cvg_strides(const struct cvg_shape *s) { return (s->stride[0] | s->stride[1] | s->stride[2]) > 1; }
 
 /* Whether each destination is a sum over the channels of one element of the source, and none of padding. */
 static inline int cvg_one_tap(const struct cvg_shape *s)

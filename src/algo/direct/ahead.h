@@ -53,7 +53,7 @@ static inline struct cvg_ahead cvg_ahead_of(const struct cvg_task *t, const stru
     int64_t from[3], area = r.positions;
     for (int i = 0; i < 3; i++) {
         from[i] = cvg_max(0, r.begin[i] * s->stride[i] - s->pad[i]);
-        area *= s->stride[i];
+        area = cvg_min(cvg_times(area, s->stride[i]), r.images * s->in_size);
     }
     ahead.at[0] = cvg_view_at(&gradient, r.n, k, r.begin[0], r.begin[1], r.begin[2]);
     ahead.at[1] = cvg_view_at(&input, r.n, c, from[0], from[1], from[2]);
