@@ -273,20 +273,25 @@ static void check_order(struct random *random)
         array_free(&operand[i]);
 }
 
+enum kind { PLANES, PIXELS, DEPTHWISE };
+
 /*
  * A problem whose images, or pairs of positions, are brought in several rounds, the last of which has fewer; and
- * gradients of float: those of halves are the same, rounded.
+ * gradients of float: those of halves are the same, rounded.  Or a depthwise one whose images would be brought one by
+ * one, if they were brought.
  */
-static void check_rounds(struct random *random, int pixels)
+static void check_rounds(struct random *random, enum kind kind)
 {
+    const int pixels = kind == PIXELS;
     cvg_conv conv = CVG_CONV_INIT;
     struct results of[2];
     conv.type = CVG_BF16;
     conv.layout = pixels ? CVG_CHANNELS_LAST : CVG_CHANNELS_FIRST;
-    conv.batch = 7;
-    conv.in_channels = conv.out_channels = pixels ? 20 : 6;
+    conv.batch = kind == DEPTHWISE ? 2 : 7;
+    conv.in_channels = conv.out_channels = kind == DEPTHWISE ? 1408 : pixels ? 20 : 6;
+    conv.groups = kind == DEPTHWISE ? conv.in_channels : 1;
     for (int i = 0; i < 2; i++) {
-        conv.in[i] = 95;
+        conv.in[i] = kind == DEPTHWISE ? 10 : 95;
         conv.filter[i] = pixels ? 1 : 3;
         conv.pad_begin[i] = conv.pad_end[i] = pixels ? 0 : 1;
     }
@@ -328,8 +333,9 @@ int main(int argc, char **argv)
     struct random random = {11};
     long runs = 0;
     check_order(&random);
-    check_rounds(&random, 0);
-    check_rounds(&random, 1);
+    check_rounds(&random, PLANES);
+    check_rounds(&random, PIXELS);
+    check_rounds(&random, DEPTHWISE);
     for (int i = 0; i < problems; i++) {
         runs += check_bits(i, &random);
         check_results(i, &random);

@@ -41,6 +41,7 @@ enum {
     /* Planes are turned whose results in a row are at most, */
     SHORT_ROW = 8,
     SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
+    SHORT_PLANES = 28,  /* grad_weight with a stride, where others add up sums for each plane, */
     SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
     WINDOW = 4096,      /* positions of a turned source, at most */
     FAR = 1 << 22,      /* elements of both tensors that few caches hold: they are asked for, */
@@ -65,8 +66,8 @@ static CVG_ONCE int turns(const struct cvg_shape *s, cvg_pass pass)
         row = SHORT_SLOW;
     if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
         return 0;
-    if (pass == CVG_GRAD_WEIGHT && cvg_reads_planes(s, pass)) /* its sums are added up for each plane */
-        row = s->C >= LEAST_CHANNELS && cvg_times(s->N, s->out[1]) <= SHORT_SLOW ? SHORT_SLOW : SHORT_ROW;
+    if (pass == CVG_GRAD_WEIGHT && cvg_reads_planes(s, pass))
+        row = s->C < LEAST_CHANNELS ? SHORT_ROW : s->stride[2] > 1 ? SHORT_PLANES : SHORT_SLOW;
     if (s->layout == CVG_CHANNELS_FIRST)
         return s->C >= LEAST_TURNED && s->out[2] <= row;
     return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
