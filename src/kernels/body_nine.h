@@ -10,6 +10,8 @@ enum {
     NINE_CHANNELS = 64, /* go through all rows before the next; */
     NINE_COLUMNS = 14,  /* columns of the source, about, are read for all of them before the next, */
     NINE_LINE = 64,     /* bytes of a line of the cache */
+    NINE_MEET = 256,    /* bytes: columns that lie multiples of them apart meet in some sets of it, */
+    NINE_VECS = 4,      /* of which so many vectors of a column are read */
     NINE_LINES = 4,     /* or so many short rows of the gradient, */
     NINE_NEAR = 45056   /* of as many bytes of the source: the processor knows where few pages lie */
 };
@@ -161,6 +163,49 @@ static void weigh_nine_rest(int64_t left, const struct weighed_rows *w, const re
 }
 #endif
 
+/* Adds the products of an element of the gradient of NINE_VECS vectors of channels, and some taps of one line. */
+INLINE void weigh_taps_at(const int tap, const int taps, const real *g, const real *s, int64_t column,
+                          vec sum[NINE_VECS][3])
+{
+    UNROLL_FOR (int v = 0; v < NINE_VECS; v++) {
+        const vec gv = v_load(g + v * VW);
+        UNROLL_FOR (int x = tap; x < tap + taps; x++)
+            sum[v][x] = v_fma(gv, v_load(s + v * VW + x * column), sum[v][x]);
+    }
+}
+
+/* Rows, line of taps by line: memory is read as it lies. */
+static void weigh_by_taps(const struct weighed_rows *w, const real *g, const real *s, real *sums)
+{
+    const struct cvg_frame *const f = w->frame;
+    const int64_t column = f->column, step = f->step[1] * column, g_step = w->gradient_step;
+    s += f->first[1] * column;
+    for (int y = 0; y < 3; y++) {
+        vec sum[NINE_VECS][3];
+        UNROLL_FOR (int v = 0; v < NINE_VECS; v++)
+            UNROLL_FOR (int x = 0; x < 3; x++)
+                sum[v][x] = v_load(sums + (3 * y + x) * w->sums_tap + v * VW);
+        for (int64_t r = 0; r < w->rows; r++) {
+            const int64_t row = w->row + r * f->step[0] + y;
+            const real *t = s + row * f->row, *h = g + r * w->gradient_row;
+            if (row < 0 || row >= f->extent[0])
+                continue;
+            if (w->begins) {
+                weigh_taps_at(1, 2, h, t, column, sum);
+                h += g_step;
+                t += step;
+            }
+            for (const real *const end = h + w->inner * g_step; h != end; h += g_step, t += step)
+                weigh_taps_at(0, 3, h, t, column, sum);
+            if (w->ends)
+                weigh_taps_at(0, 2, h, t, column, sum);
+        }
+        UNROLL_FOR (int v = 0; v < NINE_VECS; v++)
+            UNROLL_FOR (int x = 0; x < 3; x++)
+                v_store(sums + (3 * y + x) * w->sums_tap + v * VW, sum[v][x]);
+    }
+}
+
 /* Turns to the columns of the gradient from i on, at most so many; inner: those before what is outside. */
 INLINE int64_t weigh_nine_columns(struct weighed_rows *w, int64_t i, int64_t count, int64_t most, int64_t inner)
 {
@@ -171,17 +216,34 @@ INLINE int64_t weigh_nine_columns(struct weighed_rows *w, int64_t i, int64_t cou
     return now;
 }
 
+/*
+ * Whether several vectors of a column are read before the next one, for one line of taps after the other: memory is
+ * read nearly as it lies, but rows three times.
+ */
+static int nine_is_by_taps(const struct cvg_frame *f, int64_t count)
+{
+    const int64_t column = f->column * (int64_t)sizeof(real);
+    const int strides = f->step[1] == 2, wide = count + strides > NINE_COLUMNS;
+    if (sizeof(vec) < NINE_LINE)
+        return !f->asks && (strides || wide);
+    if (f->asks)
+        return column % NINE_MEET == 0 || (strides && count > 2 * NINE_COLUMNS);
+    return strides ? wide || column % (2 * NINE_MEET) == 0 : wide && column % (4 * NINE_MEET) == 0;
+}
+
 static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *src,
                        const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap)
 {
+    const int copied = f->column < NINE_CHANNELS; /* or nearly as dense */
     const int64_t step = f->step[1],
                   inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
     /* From far, whole lines of the cache are read best one by one, along whole rows. */
-    const int by_line = f->asks && sizeof(vec) == NINE_LINE && f->column % VW == 0;
+    const int by_taps = !copied && nine_is_by_taps(f, count);
+    const int by_line = !by_taps && f->asks && sizeof(vec) == NINE_LINE && f->column % VW == 0;
     const int64_t channels = by_line ? VW : f->asks ? 2 * NINE_CHANNELS : NINE_CHANNELS;
-    const int64_t most = by_line ? count : NINE_COLUMNS / step,
+    const int64_t most = by_line || by_taps || copied ? count : NINE_COLUMNS / step,
                   bytes = count * step * f->column * (int64_t)sizeof(real);
-    const int64_t lines = count <= most && bytes <= NINE_NEAR ? NINE_LINES : 1;
+    const int64_t lines = copied ? rows : count <= most && bytes <= NINE_NEAR ? NINE_LINES : 1;
     struct weighed_rows w = {
         .frame = f, .gradient_row = gradient_row, .gradient_step = gradient_step, .sums_tap = sums_tap};
     w.ahead = f->asks ? lines : 0;
@@ -195,6 +257,8 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
                 const real *const g = (const real *)gradient + r * gradient_row + i * gradient_step;
                 const real *const s = (const real *)src + i * step * f->column;
                 int64_t l = begin;
+                for (; by_taps && l + NINE_VECS * VW <= end; l += NINE_VECS * VW)
+                    weigh_by_taps(&w, g + l, s + l, (real *)sums + l);
                 for (; l + VW <= end; l += VW)
                     weigh_nine_rows(0, &w, g + l, s + l, (real *)sums + l);
 #ifndef NARROW_KERNELS

@@ -151,18 +151,43 @@ enum {
     ONE_SET = 4096 / sizeof(real)      /* apart that they meet in one set of it: it has few ways */
 };
 
-/* Turns TW channels for each of so many groups, next to each other; the last positions may be turned again. */
-INLINE void turn_groups(const int groups, real *d, int64_t dst_step, const real *s, int64_t step, int64_t count)
+#ifdef V_TURNS
+enum { LINE_TURNS = IS_FLOAT ? V_TURNS : TC }; /* positions of a whole line of the cache that are turned at a time */
+#else
+enum { LINE_TURNS = TC };
+#endif
+
+/* Turns some positions of TW channels for each of so many groups, next to each other. */
+INLINE void turn_block(const int groups, real *d, int64_t dst_step, const real *s, int64_t step)
 {
-    const int64_t group = TW * step;
-    for (int64_t i = 0; i < count; i += TC) {
-        const int64_t at = i + TC <= count ? i : count - TC;
-        UNROLL_FOR (int g = 0; g < groups; g++) {
-            tvec block[TC];
-            t_load_turned(block, s + g * group + at, step);
-            UNROLL_FOR (int r = 0; r < TC; r++)
-                t_store(d + (at + r) * dst_step + g * TW, block[r]);
-        }
+#ifdef V_TURNS
+    if (IS_FLOAT && groups == TURNED) {
+        vec block[V_TURNS];
+        v_load_turned(block, s, step);
+        UNROLL_FOR (int r = 0; r < V_TURNS; r++)
+            v_store(d + r * dst_step, block[r]);
+        return;
+    }
+#endif
+    UNROLL_FOR (int g = 0; g < groups; g++, s += TW * step) {
+        tvec block[TC];
+        ONE_ADDRESS(s);
+        t_load_turned(block, s, step);
+        UNROLL_FOR (int r = 0; r < TC; r++)
+            t_store(d + r * dst_step + g * TW, block[r]);
+    }
+}
+
+/* The same of a row; the last positions may be turned again. */
+INLINE void turn_row(const int groups, real *d, int64_t dst_step, const real *s, int64_t step, int64_t count)
+{
+    const int most = groups == TURNED ? LINE_TURNS : TC;
+    for (int64_t left = count, next;; s += next, d += next * dst_step) {
+        turn_block(groups, d, dst_step, s, step);
+        left -= most;
+        if (left <= 0)
+            return;
+        next = left < most ? left : most;
     }
 }
 
@@ -172,16 +197,16 @@ static void turn(void *dst, int64_t dst_row, int64_t dst_step, int lanes, const 
     const int whole = width >= TW && count >= TC;
     int l = 0;
 #ifndef SMALL
-    for (; whole && step % ONE_SET && l + TURNED * TW <= width; l += TURNED * TW) /* whole lines of the cache */
+    for (; count >= LINE_TURNS && step % ONE_SET && l + TURNED * TW <= width; l += TURNED * TW)
         for (int64_t r = 0; r < rows; r++)
-            turn_groups(TURNED, (real *)dst + r * dst_row + l, dst_step, (const real *)src + r * src_row + l * step,
-                        step, count);
+            turn_row(TURNED, (real *)dst + r * dst_row + l, dst_step, (const real *)src + r * src_row + l * step, step,
+                     count);
 #endif
     for (; whole && l < width; l += TW) { /* the last channels may be turned again */
         const int at = l + TW <= width ? l : width - TW;
         for (int64_t r = 0; r < rows; r++)
-            turn_groups(1, (real *)dst + r * dst_row + at, dst_step, (const real *)src + r * src_row + at * step, step,
-                        count);
+            turn_row(1, (real *)dst + r * dst_row + at, dst_step, (const real *)src + r * src_row + at * step, step,
+                     count);
     }
     for (int64_t r = 0; (!whole || width < lanes) && r < rows; r++) {
         real *d = (real *)dst + r * dst_row;

@@ -2,7 +2,7 @@
 #include "simd_x86.h"
 
 typedef real vec __attribute__((vector_size(64)));
-enum { VW = 64 / sizeof(real), MAIN_VECS = 2, SPREAD_VECS = 4, DOT_SUMS = sizeof(real) == 8 ? 18 : 24 };
+enum { VW = 64 / sizeof(real), MAIN_VECS = 2, SPREAD_VECS = 4, DOT_SUMS = sizeof(real) == 8 ? 12 : 24 };
 enum { ROWS_1 = 14, ROWS_2 = 14, ROWS_3 = 9, ROWS_4 = 6, ROWS_6 = 4, ROWS_12 = 2 };
 
 static inline vec v_zero(void) { return (vec)_mm512_setzero_ps(); }
@@ -94,6 +94,33 @@ static inline vec v_halves(vec a, vec b)
 {
     return IS_FLOAT ? (vec)_mm512_mask_blend_ps(0xFF00, (__m512)a, (__m512)b)
                     : (vec)_mm512_mask_blend_pd(0xF0, (__m512d)a, (__m512d)b);
+}
+
+/* V_TURNS columns of VW rows of float. */
+#define V_TURNS 8
+static inline void v_load_turned(vec to[V_TURNS], const real *p, int64_t step)
+{
+    __m512 part[2][4];
+    for (int h = 0; h < 2; h++, p += 8 * step) {
+        const float *low = (const float *)p, *high = low + 4 * step;
+        __m512 r[4], t[4];
+        __asm__("" : "+r"(low), "+r"(high));
+        for (int i = 0; i < 4; i++)
+            r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low + i * step)),
+                                      _mm256_loadu_ps(high + i * step), 1);
+        for (int i = 0; i < 2; i++) {
+            t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        for (int i = 0; i < 2; i++) {
+            part[h][2 * i] = _mm512_shuffle_ps(t[i], t[2 + i], 0x44);
+            part[h][2 * i + 1] = _mm512_shuffle_ps(t[i], t[2 + i], 0xee);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        to[i] = (vec)_mm512_shuffle_f32x4(part[0][i], part[1][i], 0x88);
+        to[4 + i] = (vec)_mm512_shuffle_f32x4(part[0][i], part[1][i], 0xdd);
+    }
 }
 
 /* The even elements of a, then those of b, in any order, and in theirs. */

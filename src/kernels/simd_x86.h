@@ -48,9 +48,11 @@ static inline __m256d halves_f64(const double *low, const double *high)
 /* Four columns of eight rows. */
 static inline void turn_f32(__m256 to[4], const float *p, int64_t step)
 {
+    const float *high = p + 4 * step;
     __m256 r[4], t[4];
+    __asm__("" : "+r"(high));
     for (int i = 0; i < 4; i++)
-        r[i] = halves_f32(p + i * step, p + (i + 4) * step);
+        r[i] = halves_f32(p + i * step, high + i * step);
     for (int i = 0; i < 2; i++) {
         t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);

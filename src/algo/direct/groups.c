@@ -99,10 +99,14 @@ static CVG_ONCE struct cvg_groups cut_of(const struct cvg_shape *s, const struct
                               : cut.copied ? MOST_POSITIONS
                                            : cvg_max(LEAST_POSITIONS, cvg_min(MOST_POSITIONS, ELEMENTS / s->C));
     cut.regions = cvg_regions_of(s, gradient, positions);
-    cut.near = CVG_FAST && cut.nine ? cvg_groups_near(s, 0) : 0;
+    cut.near = CVG_FAST && cut.nine && s->stride[2] == 1 ? cvg_groups_near(s, 0) : 0;
     const int64_t *part = cut.regions.part, last = cut.regions.extent[2] - (cut.regions.parts[2] - 1) * part[2];
-    if (CVG_FAST && kernels->weigh_halves && halves && s->type == CVG_BF16 && cut.weight && !many &&
-        cut.channels % line == 0 && cvg_are_nine(s, 2) && part[1] <= last) { /* or copies are summed by columns */
+    const int by_rows =
+        CVG_FAST && cut.weight && cvg_are_nine(s, 2) && part[1] <= last; /* or copies are summed by columns */
+    if (turned && !halves && by_rows)
+        cut.nine = CVG_FAST && kernels->weigh_nine;
+    if (CVG_FAST && kernels->weigh_halves && halves && s->type == CVG_BF16 && by_rows && !many &&
+        cut.channels % line == 0) {
         cut.halves = 1;
         cut.copied = cut.turned = 0;
     }
@@ -222,6 +226,39 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
     return rows;
 }
 
+/* Adds products of a region whose planes are turned, some rows at a time: they stay in the first cache. */
+static void weigh_turned(const struct cvg_job *job, int64_t first, int64_t width, int64_t index)
+{
+    const struct cvg_task *t = job->task;
+    const struct cvg_groups *cut = cvg_state(job);
+    const struct cvg_region r = cvg_region_at(&cut->regions, index);
+    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
+    const int64_t lanes = cut->lanes, columns = input.extent[2], stride = t->shape->stride[1];
+    const int64_t fit = TURNED_BYTES / (columns * lanes * (int64_t)t->kernels->size);
+    const int64_t most = fit > 3 ? (fit - 3) / stride + 1 : 1, pieces = cvg_ceil_div(r.count[1], most);
+    char *const src = cvg_own_piece(job, CVG_GROUPS_SOURCE), *const turned = cvg_own_piece(job, CVG_GROUPS_DESTINATION);
+    for (int64_t i = 0; i < r.images * r.count[0] * pieces; i++) {
+        const int64_t plane = i / pieces, n = r.n + plane / r.count[0], d = r.begin[0] + plane % r.count[0];
+        const int64_t row = r.begin[1] + i % pieces * most, rows = cvg_min(most, r.begin[1] + r.count[1] - row);
+        struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, row, r.begin[2]);
+        const int64_t from = cvg_max(0, frame.first[0]), end = frame.first[0] + (rows - 1) * stride + 3;
+        const int64_t read[] = {d, from, 0}, count[] = {1, cvg_max(0, cvg_min(frame.extent[0], end) - from), columns};
+        const int64_t met[] = {d, row, r.begin[2]}, results[] = {1, rows, r.count[2]};
+        frame.extent[0] = count[1];
+        frame.first[0] -= from;
+        frame.row = columns * lanes;
+        frame.column = lanes;
+        for (int64_t c = 0; c < width; c += lanes) {
+            const int some = (int)cvg_min(lanes, width - c);
+            cvg_read_lanes(&input, t->kernels, n, first + c, some, read, count, (int)lanes, src);
+            cvg_read_lanes(&gradient, t->kernels, n, first + c, some, met, results, (int)lanes, turned);
+            t->kernels->weigh_nine(&frame, rows, r.count[2], cvg_min(lanes, cut->c_count - c), src, turned,
+                                   r.count[2] * lanes, lanes, cvg_at(t, cvg_own_piece(job, CVG_GROUPS_SUMS), c),
+                                   cut->c_count);
+        }
+    }
+}
+
 /* Adds products of a region of halves as it lies. */
 static void weigh_halves(const struct cvg_job *job, int64_t channel, int64_t width, int64_t index)
 {
@@ -252,7 +289,9 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     const int64_t end = cvg_min(cut->regions.count, (part + 1) * each),
                   width = cvg_min(cut->c_count, cut->channels - first);
     for (int64_t i = part * each, done = 1; i < end; i += done)
-        if (CVG_FAST && cut->nine)
+        if (CVG_FAST && cut->nine && cut->turned)
+            weigh_turned(job, first, width, i);
+        else if (CVG_FAST && cut->nine)
             done = weigh_nine(job, first, width, i, end);
         else if (CVG_FAST && cut->halves)
             weigh_halves(job, first, width, i);
