@@ -14,6 +14,7 @@
  */
 #include "../../text.h"
 #include "../parts.h"
+#include "ahead.h"
 #include "groups_open.h"
 
 #include <inttypes.h>
@@ -31,6 +32,7 @@ enum {
     TURNED_CHANNELS = 64,          /* at most */
     TURNED_LANES = 16,             /* at a time, or twice as many, */
     TURNED_BYTES = 24576,          /* if copies have no more bytes: they stay in the first cache */
+    ASKED_ROWS = 4,                /* of turned planes, between which what comes next is asked for */
     LEAST_CHANNELS = 16,
     LEAST_TURNED = 4,
     BORDER_FILTER = 5,
@@ -41,7 +43,6 @@ enum {
     /* Planes are turned whose results in a row are at most, */
     SHORT_ROW = 8,
     SHORT_SLOW = 14,    /* where other forms are slow: grad_weight, and grad_input with a stride, */
-    SHORT_PLANES = 28,  /* grad_weight with a stride, where others add up sums for each plane, */
     SHORT_STRIDED = 56, /* the other passes with a stride, which costs other forms most */
     WINDOW = 4096,      /* positions of a turned source, at most */
     FAR = 1 << 22,      /* elements of both tensors that few caches hold: they are asked for, */
@@ -67,7 +68,7 @@ static CVG_ONCE int turns(const struct cvg_shape *s, cvg_pass pass)
     if (s->filter_size == 1 || cvg_window_size(&regions, 1) > WINDOW)
         return 0;
     if (pass == CVG_GRAD_WEIGHT && cvg_reads_planes(s, pass))
-        row = s->C < LEAST_CHANNELS ? SHORT_ROW : s->stride[2] > 1 ? SHORT_PLANES : SHORT_SLOW;
+        row = s->C < LEAST_CHANNELS ? SHORT_ROW : SHORT_SLOW;
     if (s->layout == CVG_CHANNELS_FIRST)
         return s->C >= LEAST_TURNED && s->out[2] <= row;
     return s->stride[2] == 1 && s->filter[2] >= BORDER_FILTER && 2 * s->filter[2] >= s->out[2];
@@ -232,29 +233,38 @@ static void weigh_turned(const struct cvg_job *job, int64_t first, int64_t width
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
     const struct cvg_region r = cvg_region_at(&cut->regions, index);
-    const struct cvg_view input = cvg_view_in(t, t->input), gradient = cvg_view_out(t, t->grad_output);
-    const int64_t lanes = cut->lanes, columns = input.extent[2], stride = t->shape->stride[1];
-    const int64_t fit = TURNED_BYTES / (columns * lanes * (int64_t)t->kernels->size);
+    const struct cvg_view view[2] = {cvg_view_in(t, t->input), cvg_view_out(t, t->grad_output)};
+    const int64_t lanes = cut->lanes, columns = view->extent[2], stride = t->shape->stride[1];
+    const int64_t fit = TURNED_BYTES / (columns * lanes * (int64_t)t->kernels->size), line = r.count[2] * lanes;
     const int64_t most = fit > 3 ? (fit - 3) / stride + 1 : 1, pieces = cvg_ceil_div(r.count[1], most);
-    char *const src = cvg_own_piece(job, CVG_GROUPS_SOURCE), *const turned = cvg_own_piece(job, CVG_GROUPS_DESTINATION);
+    const int64_t few = cut->asks ? ASKED_ROWS : most;
+    char *const piece[2] = {cvg_own_piece(job, CVG_GROUPS_SOURCE), cvg_own_piece(job, CVG_GROUPS_DESTINATION)};
     for (int64_t i = 0; i < r.images * r.count[0] * pieces; i++) {
         const int64_t plane = i / pieces, n = r.n + plane / r.count[0], d = r.begin[0] + plane % r.count[0];
         const int64_t row = r.begin[1] + i % pieces * most, rows = cvg_min(most, r.begin[1] + r.count[1] - row);
-        struct cvg_frame frame = cvg_frame_of(t->shape, 0, &input, row, r.begin[2]);
+        struct cvg_frame frame = cvg_frame_of(t->shape, 0, view, row, r.begin[2]);
         const int64_t from = cvg_max(0, frame.first[0]), end = frame.first[0] + (rows - 1) * stride + 3;
-        const int64_t read[] = {d, from, 0}, count[] = {1, cvg_max(0, cvg_min(frame.extent[0], end) - from), columns};
-        const int64_t met[] = {d, row, r.begin[2]}, results[] = {1, rows, r.count[2]};
-        frame.extent[0] = count[1];
-        frame.first[0] -= from;
+        const int64_t at[2][3] = {{d, from, 0}, {d, row, r.begin[2]}};
+        const int64_t count[2][3] = {{1, cvg_max(0, cvg_min(frame.extent[0], end) - from), columns},
+                                     {1, rows, r.count[2]}};
+        frame.extent[0] = count[0][1];
         frame.row = columns * lanes;
         frame.column = lanes;
         for (int64_t c = 0; c < width; c += lanes) {
-            const int some = (int)cvg_min(lanes, width - c);
-            cvg_read_lanes(&input, t->kernels, n, first + c, some, read, count, (int)lanes, src);
-            cvg_read_lanes(&gradient, t->kernels, n, first + c, some, met, results, (int)lanes, turned);
-            t->kernels->weigh_nine(&frame, rows, r.count[2], cvg_min(lanes, cut->c_count - c), src, turned,
-                                   r.count[2] * lanes, lanes, cvg_at(t, cvg_own_piece(job, CVG_GROUPS_SUMS), c),
-                                   cut->c_count);
+            const int64_t next = c + lanes < width ? c + lanes : 0, planes = cvg_min(lanes, width - next);
+            for (int v = 0; v < 2; v++)
+                cvg_read_lanes(&view[v], t->kernels, n, first + c, (int)cvg_min(lanes, width - c), at[v], count[v],
+                               (int)lanes, piece[v]);
+            for (int64_t y = 0, some; y < rows; y += some) { /* what is turned next is not asked for all at once */
+                some = cvg_min(few, rows - y);
+                for (int v = 0; v < 2 && cut->asks; v++)
+                    cvg_ask_planes(&view[v], next ? n : n + 1, first + next, planes * y / rows,
+                                   planes * (y + some) / rows, at[v], count[v]);
+                frame.first[0] = (row + y) * stride - t->shape->pad[1] - from;
+                t->kernels->weigh_nine(&frame, some, r.count[2], cvg_min(lanes, cut->c_count - c), piece[0],
+                                       cvg_at(t, piece[1], y * line), line, lanes,
+                                       cvg_at(t, cvg_own_piece(job, CVG_GROUPS_SUMS), c), cut->c_count);
+            }
         }
     }
 }
