@@ -56,7 +56,7 @@ static inline double cvg_products(const struct cvg_shape *s, cvg_pass pass)
                                    : (double)(pass == CVG_FORWARD ? s->Cg : s->Kg) * (double)s->filter_size;
 }
 
-/* Of functions that run once for a plan: they are compiled for size. */
+/* Of functions that run once for a plan, or for long between two calls of kernels: they are compiled for size. */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #define CVG_ONCE __attribute__((cold))
 #else

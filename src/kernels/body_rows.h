@@ -90,6 +90,9 @@ static void put_lines(real *dst, int64_t dst_row, int64_t step, const real *src,
             put_lines_of(base, dst, dst_row, step, src, src_row, src_step, rows, count, f->scale, f->bias));
 }
 
+/* Copies ask for what the next one reads, further down the same plane; the smallest kernels do not. */
+enum { COPY_ASKS = sizeof(vec) > 16 };
+
 /* gather() for a step that is a constant where this is inlined. */
 INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
 {
@@ -97,14 +100,17 @@ INLINE void gather_step(real *dst, const real *src, int64_t step, int64_t count)
         dst[i] = src[i * step];
 }
 
-INLINE void gather_2(real *dst, const real *src, int64_t count)
+INLINE void gather_2(real *dst, const real *src, int64_t count, int64_t ahead)
 {
     if (count <= TW) {
         gather_step(dst, src, 2, count);
         return;
     }
-    for (int64_t i = 0; i + TW < count; i += TW)
+    for (int64_t i = 0; i + TW < count; i += TW) {
+        if (COPY_ASKS)
+            __builtin_prefetch(src + 2 * i + ahead);
         t_store(dst + i, t_even(t_load(src + 2 * i), t_load(src + 2 * i + TW)));
+    }
     /* The last ones, some of them again, read from one before, so as not to read one too many. */
     const real *const last = src + 2 * (count - TW) - 1;
     t_store(dst + count - TW, t_odd(t_load(last), t_load(last + TW)));
@@ -114,7 +120,7 @@ static void gather(void *dst, const void *src, int64_t step, int64_t count)
 {
     switch (step) {
     case 1: memcpy(dst, src, (size_t)count * sizeof(real)); break;
-    case 2: gather_2(dst, src, count); break;
+    case 2: gather_2(dst, src, count, 0); break;
     default: gather_step(dst, src, step, count); break;
     }
 }
@@ -122,19 +128,23 @@ static void gather(void *dst, const void *src, int64_t step, int64_t count)
 static void copy(void *dst, int64_t dst_row, const void *src, int64_t src_row, int64_t step, int64_t rows,
                  int64_t count)
 {
+    const int64_t ahead = rows > 1 ? rows * src_row : 0; /* a single row may have any step to the next */
     real *d = dst;
     const real *s = src;
     for (int64_t r = 0; r < rows; r++, d += dst_row, s += src_row) {
         if (step == 2) {
-            gather_2(d, s, count);
+            gather_2(d, s, count, ahead);
             continue;
         }
         if (step != 1 || count < TW) {
             gather(d, s, step, count);
             continue;
         }
-        for (int64_t i = 0; i + TW < count; i += TW)
+        for (int64_t i = 0; i + TW < count; i += TW) {
+            if (COPY_ASKS)
+                __builtin_prefetch(s + i + ahead);
             t_store(d + i, t_load(s + i));
+        }
         t_store(d + count - TW, t_load(s + count - TW)); /* may write some again */
     }
 }

@@ -228,7 +228,7 @@ static int64_t weigh_nine(const struct cvg_job *job, int64_t channel, int64_t wi
 }
 
 /* Adds products of a region whose planes are turned, some rows at a time: they stay in the first cache. */
-static void weigh_turned(const struct cvg_job *job, int64_t first, int64_t width, int64_t index)
+static CVG_ONCE void weigh_turned(const struct cvg_job *job, int64_t first, int64_t width, int64_t index)
 {
     const struct cvg_task *t = job->task;
     const struct cvg_groups *cut = cvg_state(job);
