@@ -16,7 +16,7 @@ struct cvg_regions cvg_regions_of(const struct cvg_shape *s, int gradient, int64
     const int64_t weight = cvg_pairs_of(s) == CVG_PAIRS_ZIPPED ? 2 : 1;
     r.extent = gradient ? s->in : s->out;
     r.source_extent = gradient ? s->out : s->in;
-    const int one_row = r.extent[0] == 1 && r.extent[1] == 1;
+    const int one_row = s->filter_size == 1 || (r.extent[0] == 1 && r.extent[1] == 1); /* or read like one */
     const int64_t most = cvg_max(1, (one_row ? positions : cvg_min(positions, REGION_COLUMNS)) / (unit * weight));
     r.part[2] = unit * even(r.extent[2] / unit, most);
     r.part[1] = even(r.extent[1], cvg_max(1, positions / (weight * r.part[2])));

@@ -37,7 +37,8 @@ enum {
     LEAST_CHANNELS = 8,      /* of one job, if there are as many */
     FAR = 128,               /* elements between positions of grad_output: lanes meet in few cache sets, so they are */
     FROM_MEMORY = 3 << 17,   /* elements of both tensors that no near cache holds; */
-    HALF = 32,               /* bytes: of one tap, only tiles of such vectors take so long that asking pays */
+    HALF = 32,               /* bytes: of one tap, only tiles of such vectors take so long that asking pays, */
+    MANY_SUMS = 1024,        /* or those of a job with so many sums */
     MANY_ROWS = 128,         /* copied, if as many tile rows read them */
 };
 
@@ -95,7 +96,8 @@ static void make_cut(const struct cvg_kernels *kernels, struct cut *cut)
     cut->k_blocks = cvg_ceil_div(s->Kg, cut->k_count);
     cut->tap_blocks = cvg_ceil_div(s->filter_size, cut->taps);
     cut->jobs = s->G * cut->k_blocks * cut->c_blocks * cut->tap_blocks;
-    const int slow = s->filter_size == 1 && kernels->vector * kernels->size <= HALF;
+    const int slow =
+        s->filter_size == 1 && (kernels->vector * kernels->size <= HALF || cut->k_count * cut->c_count >= MANY_SUMS);
     const int64_t far = cut->few ? FROM_MEMORY : slow ? 4 * FROM_MEMORY : INT64_MAX;
     cut->asks =
         CVG_FAST && s->layout == CVG_CHANNELS_FIRST && cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= far;

@@ -44,8 +44,6 @@ enum {
     MOST_ROW_BYTES = 3072, /* and no more than these, */
     APART = 16,            /* to so many elements more apart */
     FROM_MEMORY = 3 << 17, /* elements of both tensors that no near cache holds */
-    APART_SUMS = 1024, /* sums of a job that takes parts of several rows one by one: all at once are read in bursts, */
-    APART_VECTOR = 16, /* where vectors have so many elements */
 };
 
 /* The pass cut into jobs; parts of the sum by the shape alone. */
@@ -53,7 +51,6 @@ struct cut {
     struct cvg_regions regions;
     int lanes_of_c;
     int ahead;           /* what the next region reads is asked for: it comes from memory, all channels at a time; */
-    int apart;           /* rows of regions one by one */
     int copied;          /* all lanes, not just those that fill no vector; */
     int rows_copied;     /* and rows */
     int64_t lanes, rows; /* channels of a group */
@@ -119,8 +116,6 @@ static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_ke
 
     cut.ahead = cut.lane_count * s->G == cut.lanes && cut.row_count * s->G == cut.rows && s->stride[2] == 1 &&
                 cvg_times(s->N, s->C * s->in_size + s->K * s->out_size) >= FROM_MEMORY;
-    cut.apart = cut.ahead && cut.regions.parts[2] > 1 && cut.lane_count * cut.row_count >= APART_SUMS &&
-                k->vector >= APART_VECTOR && !cvg_pairs_of(s);
     const int64_t lanes_step = (cut.lanes_of_c ? s->in_steps : s->out_steps).axis[2];
     const int64_t lanes_bytes = cvg_times(lanes_step * size, cut.lanes_of_c ? s->stride[2] : 1);
     cut.copied =
@@ -194,15 +189,6 @@ static struct cvg_terms terms_of(const struct block *block, const struct cvg_pos
     return terms;
 }
 
-/* Row i of a region. */
-static struct cvg_region row_of(struct cvg_region region, int64_t i)
-{
-    region.positions /= region.count[1];
-    region.begin[1] += i;
-    region.count[1] = 1;
-    return region;
-}
-
 /* Where a tap meets a region: the steps, and the first rows and lanes; or nowhere. */
 static int meets(const struct block *b, const struct cvg_region *region, int64_t tap, struct cvg_positions *steps,
                  const char **rows, const char **lanes)
@@ -228,27 +214,23 @@ static int meets(const struct block *b, const struct cvg_region *region, int64_t
     return 1;
 }
 
-/* What the next region reads, as many bytes of lanes and rows as this one.  next: NULL, if it lies behind. */
-static struct cvg_ahead ahead_of(const struct block *block, const struct cvg_positions *w,
-                                 const struct cvg_region *next, int64_t tap, const char *rows, const char *lanes)
+/* What the next region reads, as many bytes of lanes and rows as this one: it lies behind. */
+static struct cvg_ahead ahead_of(const struct block *block, const struct cvg_positions *w, const char *rows,
+                                 const char *lanes)
 {
     const int64_t size = (int64_t)block->task->kernels->size;
     const struct cvg_tile *const tile =
         cvg_panel_tile(block->task->kernels, block->task->kernels->spread, block->lane_count);
     struct cvg_ahead a = {.left = {w->count[0] * w->lanes[0] * size, w->count[0] * w->rows[0] * size}};
-    struct cvg_positions there;
     a.at[0] = lanes + a.left[0];
     a.at[1] = rows + a.left[1];
-    if (next)
-        meets(block, next, tap, &there, &a.at[1], &a.at[0]);
     a.each = cvg_ceil_div(a.left[0] + a.left[1],
                           cvg_ceil_div(block->lane_count, tile->lanes) * cvg_ceil_div(block->row_count, tile->rows));
     return a;
 }
 
-/* Adds the products of one tap in one region; first: to nothing.  The next region lies behind it, or is given. */
-static void add_tap(const struct block *block, const struct cvg_region *region, const struct cvg_region *next,
-                    int64_t tap, int first)
+/* Adds the products of one tap in one region; first: to nothing. */
+static void add_tap(const struct block *block, const struct cvg_region *region, int64_t tap, int first)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
     const struct cut *cut = block->cut;
@@ -263,7 +245,7 @@ static void add_tap(const struct block *block, const struct cvg_region *region, 
     const int asks = CVG_FAST && cut->ahead && tap + 1 == block->taps;
     struct cvg_ahead ahead = {.left = {0}};
     if (asks)
-        ahead = ahead_of(block, &in_place, next, tap, rows, lanes);
+        ahead = ahead_of(block, &in_place, rows, lanes);
     if (cut->rows_copied) {
         const int64_t step = block->row_count + APART;
         cvg_positions_copy(kernels, &in_place, in_place.rows, rows, block->row_count, block->rows_copied, step);
@@ -371,21 +353,15 @@ static void weight_job(const struct cvg_job *job, int64_t index)
                   finish->scale == 1 && !finish->accumulate;
     b.sums_row = b.in_result ? b.to.k : b.taps * b.lanes;
     char *const sums = b.sums;
-    const int apart = CVG_FAST && cut->apart;
     if (part * each >= cut->regions.count) /* there is nothing to add */
         memset(sums, 0, (size_t)(groups * size));
     for (int64_t i = part * each; i < cvg_min(cut->regions.count, (part + 1) * each); i++) {
         const struct cvg_region region = cvg_region_at(&cut->regions, i);
-        const struct cvg_region behind = cvg_region_at(&cut->regions, cvg_min(i + 1, cut->regions.count - 1));
-        for (int64_t p = 0; p < (apart ? region.count[1] : 1); p++) {
-            const struct cvg_region now = apart ? row_of(region, p) : region;
-            const struct cvg_region next = p + 1 < region.count[1] ? row_of(region, p + 1) : row_of(behind, 0);
-            for (int64_t tap = 0; tap < b.taps; tap++)
-                for (int64_t g = 0; g < groups; g++) {
-                    place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
-                    add_tap(&b, &now, apart ? &next : NULL, tap, i == part * each && p == 0);
-                }
-        }
+        for (int64_t tap = 0; tap < b.taps; tap++)
+            for (int64_t g = 0; g < groups; g++) {
+                place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
+                add_tap(&b, &region, tap, i == part * each);
+            }
     }
     for (int64_t g = 0; g < groups && !b.in_result; g++) {
         place_group(&b, first + g, sums + g * size, to.base + (first + g) * group);
