@@ -57,9 +57,13 @@ static inline struct cvg_ahead cvg_ahead_of(const struct cvg_task *t, const stru
     }
     ahead.at[0] = cvg_view_at(&gradient, r.n, k, r.begin[0], r.begin[1], r.begin[2]);
     ahead.at[1] = cvg_view_at(&input, r.n, c, from[0], from[1], from[2]);
-    ahead.left[0] = r.positions * gradient.step[2] * gradient.size;
-    ahead.left[1] = area * input.step[2] * input.size;
-    if (s->layout == CVG_CHANNELS_FIRST) {
+    ahead.left[0] = cvg_times(r.positions * gradient.size, gradient.step[2]);
+    ahead.left[1] = cvg_times(area * input.size, input.step[2]);
+    if (s->layout == CVG_CHANNELS_FIRST && r.positions == s->in_size && gradient.channel == s->in_size &&
+        input.channel == s->in_size) { /* planes of an image follow each other */
+        ahead.left[0] *= k_count;
+        ahead.left[1] *= c_count;
+    } else if (s->layout == CVG_CHANNELS_FIRST) {
         ahead.planes[0] = k_count;
         ahead.planes[1] = c_count;
         ahead.step[0] = gradient.channel * gradient.size;

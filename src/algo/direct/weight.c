@@ -66,6 +66,7 @@ struct cut {
     int asks;           /* for planes, channels first, that come from memory */
     int swap;
     int clip[3];
+    int k_first;  /* jobs go through all k before the next c: the input is read once */
     int64_t jobs; /* of one part of the sum */
 };
 
@@ -340,8 +341,7 @@ static void add_region(const struct block *block, int64_t index)
     }
 }
 
-/* Writes the finished sums to the result, or to this part's partial sums; of the swapped problem rows are k, lanes c.
- */
+/* Writes finished sums to the result, or to this part's partial sums; of the swapped problem rows are k, lanes c. */
 static void write_sums(const struct block *block)
 {
     const struct cvg_kernels *kernels = block->task->kernels;
@@ -369,21 +369,18 @@ static void weight_job(const struct cvg_job *job, int64_t index)
     struct listed listed = {.rows = 0};
     struct block b = {.task = &task, .cut = cut, .x = scratch_of(job), .listed = &listed};
     task.shape = s;
-    if (cut->swap) {
-        task.input = job->task->grad_output;
-        task.grad_output = job->task->input;
-    }
+    task.input = cut->swap ? job->task->grad_output : job->task->input;
+    task.grad_output = cut->swap ? job->task->input : job->task->grad_output;
     b.tap = index % cut->tap_blocks * cut->taps;
     b.taps = cvg_min(cut->taps, s->filter_size - b.tap);
     index /= cut->tap_blocks;
-    b.c = index % cut->c_blocks * cut->c_count;
+    const int64_t blocks = cut->c_blocks * cut->k_blocks, block = index % blocks;
+    b.c = (cut->k_first ? block / cut->k_blocks : block % cut->c_blocks) * cut->c_count;
     b.c_count = cvg_min(cut->c_count, s->Cg - b.c);
-    index /= cut->c_blocks;
-    b.k = index % cut->k_blocks * cut->k_count;
+    b.k = (cut->k_first ? block % cut->k_blocks : block / cut->c_blocks) * cut->k_count;
     b.k_count = cvg_min(cut->k_count, s->Kg - b.k);
-    index /= cut->k_blocks;
-    b.g = index % s->G;
-    const int64_t part = index / s->G, each = cvg_ceil_div(cut->regions.count, job->work->parts);
+    b.g = index / blocks % s->G;
+    const int64_t part = index / blocks / s->G, each = cvg_ceil_div(cut->regions.count, job->work->parts);
 
     /* Of few channels, a tap that nowhere meets the input has no tile rows; and there may be nothing to add. */
     if (cut->few || part * each >= cut->regions.count)
@@ -439,6 +436,10 @@ static CVG_ONCE void prepare(const struct cvg_shape *s, const struct cvg_kernels
     /* Some batch has the smallest windows, so the fewest blocks of c, and so the most parts. */
     const int64_t least = cut->jobs / cut->c_blocks * cvg_ceil_div(cut->shape.Cg, most_channels(cut));
     widen(cut, workers);
+    const int64_t in = cvg_times(s->N, cut->shape.C * cut->shape.in_size);
+    const int64_t out = cvg_times(s->N, cut->shape.K * cut->shape.out_size);
+    cut->k_first = CVG_FAST && cvg_plus(in, out) >= 16 * FROM_MEMORY &&
+                   cvg_times(in, cut->k_blocks - 1) > cvg_times(out, cut->c_blocks - 1);
     lay_out(kernels, cut, cvg_parts_most(&cut->shape, least), work);
     cvg_work_phase(work, work->parts * cut->jobs, weight_job);
     cvg_parts_phase(s, work);
