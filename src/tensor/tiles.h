@@ -56,6 +56,7 @@ static inline void cvg_prefetch(const void *from, int64_t bytes)
 #if defined(__GNUC__)
     for (int64_t i = 0; i < bytes; i += 64)
         __builtin_prefetch((const char *)from + i);
+    __asm__ volatile(""); /* or compilers find that nothing is done by who calls this, and drop it */
 #else
     (void)from;
     (void)bytes;

@@ -5,6 +5,7 @@
 #define CVG_AHEAD_H
 
 #include "../../kernels/kernels.h"
+#include "../../tensor/tiles.h"
 #include "../../tensor/window.h"
 
 /*
@@ -72,26 +73,12 @@ static inline struct cvg_ahead cvg_ahead_of(const struct cvg_task *t, const stru
     return ahead;
 }
 
-/* GCC takes a function that only asks for one without effect, and drops its calls. */
-#ifdef __GNUC__
-#define CVG_HAS_EFFECT __attribute__((always_inline))
-#else
-#define CVG_HAS_EFFECT
-#endif
-
 /* Asks at once for a rectangle of each channel from channel + begin on, before channel + end. */
-CVG_HAS_EFFECT static inline void cvg_ask_planes(const struct cvg_view *v, int64_t n, int64_t channel, int64_t begin,
-                                                 int64_t end, const int64_t at[3], const int64_t count[3])
+static inline void cvg_ask_planes(const struct cvg_view *v, int64_t n, int64_t channel, int64_t begin, int64_t end,
+                                  const int64_t at[3], const int64_t count[3])
 {
-#ifdef __GNUC__
-    for (const char *p; begin < end; begin++) {
-        p = cvg_view_at(v, n, channel + begin, at[0], at[1], at[2]);
-        for (int64_t i = 0; i < count[1] * count[2] * v->size; i += CVG_ALIGNMENT)
-            __builtin_prefetch(p + i);
-    }
-#else
-    (void)v, (void)n, (void)channel, (void)begin, (void)end, (void)at, (void)count;
-#endif
+    for (; begin < end; begin++)
+        cvg_prefetch(cvg_view_at(v, n, channel + begin, at[0], at[1], at[2]), count[1] * count[2] * v->size);
 }
 
 #endif

@@ -29,6 +29,7 @@ enum {
     AHEAD = 2,          /* channels to prefetch while one is copied */
     TILE_BYTES = 24576, /* of the source, read between two stores of a tile, about, */
     NEAR_TERMS = 128,   /* and so many channels in place */
+    CLAIMED_TERMS = 32, /* of a sum, at most, whose result is asked for: it would come while more are added */
     LINE_BYTES = 64,    /* of the cache */
 };
 
@@ -48,6 +49,7 @@ struct cut {
     int64_t weight_size; /* elements of one group's packed weight */
     int spreads;         /* sums among zeros */
     int in_place;        /* the source is read where it lies */
+    int claims;          /* the result, which no near cache holds */
 };
 
 /* Channels m of a job, whole panels of rows, of about so many. */
@@ -74,6 +76,7 @@ static CVG_ONCE struct cut cut_of(const struct cvg_shape *s, const struct cvg_ke
         cut.pixel_blocks = cvg_ceil_div(s->out_size, cut.pixels);
         cut.jobs = cvg_times(cvg_times(s->N * s->G, cut.pixel_blocks), cut.m_blocks);
     }
+    cut.claims = CVG_FAST && cut.view.L <= CLAIMED_TERMS && cvg_is_far(s, pass);
     cut.in_place = CVG_FAST && (cut.view.gradient || s->in_size == s->out_size);
     const int64_t fit = TILE_BYTES / (tile->lanes * (int64_t)kernels->size);
     const int64_t most = cut.in_place ? cvg_min(fit, NEAR_TERMS) : fit;
@@ -181,6 +184,7 @@ static void add_rows(const struct cvg_kernels *kernels, const struct cut *cut, c
             .b_tile = there ? tile->lanes : block->l_count * tile->lanes,
             .acc_tile = tile->lanes,
             .ahead_step = block->there_step * size,
+            .claims = cut->claims && panels,
         };
         const char *const source = there ? block->there + pixel * size : panel;
         /* The first rows ask for a line each. */
