@@ -168,14 +168,15 @@ void cvg_groups_each(const struct cvg_groups_block *b,
 }
 
 #ifndef __OPTIMIZE_SIZE__
-enum { NEAR_LINE = 256, NEAR_COLUMN = 1024, NEAR_LEAST = 6, NEAR_MOST = CVG_GROUPS_NEAR / NEAR_LINE / 5 };
+enum { NEAR_LINE = 256, NEAR_COLUMN = 1024, NEAR_PAGE = 4096, NEAR_LEAST = 6, NEAR_MOST = CVG_GROUPS_NEAR / NEAR_LINE / 5 };
 
 int64_t cvg_groups_near(const struct cvg_shape *s, int gradient)
 {
     const int64_t size = (int64_t)cvg_type_size(s->type);
     const int64_t columns = gradient ? s->out[2] : s->in[2];
     const int64_t column = (gradient ? s->out_steps : s->in_steps).axis[2] * size;
-    const int near = columns >= NEAR_LEAST && columns <= NEAR_MOST && column % NEAR_COLUMN == 0;
+    const int64_t apart = s->stride[2] > 1 ? NEAR_PAGE : NEAR_COLUMN;
+    const int near = columns >= NEAR_LEAST && columns <= NEAR_MOST && column % apart == 0;
     return near && !cvg_is_half(s->type) ? NEAR_LINE / size : 0;
 }
 
