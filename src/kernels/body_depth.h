@@ -39,6 +39,9 @@ INLINE void DEPTH(block)(const int results, const int step, const int taps, cons
         UNROLL_FOR (int j = 0; j <= last; j++)
             UNROLL_FOR (int y = 0; y < step; y++)
                 __builtin_prefetch(src + w->ahead + y * f->row + j * f->column);
+    if (results > 1 && step == 1 && taps == 3 && !halves && f->asks > 1)
+        UNROLL_FOR (int i = 0; i < results; i++)
+            __builtin_prefetch(dst + i * w->dst_step, 1);
     const ELEMENT *line = src + w->y * f->row;
     weight += w->y * f->weight_step[0];
     for (int64_t y = w->y; y < w->end; y++, line += f->row, weight += f->weight_step[0]) {

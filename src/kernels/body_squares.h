@@ -21,7 +21,8 @@ struct square_row {
     const vindex *picks; /* channel k of each lane's group, in a vector of the source */
     const real *weight;
     int64_t dst_step;
-    int asks; /* for the line that the next row reads first */
+    int asks;   /* for the line that the next row reads first */
+    int claims; /* the result, which comes from memory */
     const real *bias;
     struct finish finish;
 };
@@ -40,6 +41,9 @@ INLINE void square_block(const int results, const struct square_row *w, int64_t 
     if (w->asks)
         UNROLL_FOR (int j = 1; j < last; j++)
             __builtin_prefetch(src + 3 * f->row + j * f->column);
+    if (w->claims)
+        UNROLL_FOR (int i = 0; i < results; i++)
+            __builtin_prefetch(dst + l + i * w->dst_step, 1);
     src += w->y * f->row;
     for (int64_t k = 0; k < w->group; k++, weight += f->weight_next) {
         const vindex pick = w->picks[k];
@@ -119,6 +123,7 @@ static void filter_squares(const struct cvg_frame *f, int64_t rows, int64_t coun
                            .group = group,
                            .dst_step = dst_step,
                            .asks = SQUARE_ASKS && f->asks && f->column % SQUARE_MEET != 0,
+                           .claims = f->asks > 1,
                            .finish = finish_of(finish, 0)};
     vindex picks[SQUARE_GROUP];
     square_picks(group, picks);

@@ -120,8 +120,8 @@ struct cvg_frame {
     int64_t extent[2], row; /* rows and columns, and elements between rows, of the source; */
     int64_t column;         /* and between columns, channels last */
     int64_t first[2], step[2], tap_step[2], taps[2];
-    int64_t weight_step[2];    /* elements between weights of neighbouring taps */
-    int asks;                  /* the source comes from far, and is asked for before it is read */
+    int64_t weight_step[2]; /* elements between weights of neighbouring taps */
+    int asks;               /* the source comes from far, and is asked for before it is read; if 2, the result, too */
     int64_t next, weight_next; /* the same between planes that are filtered each for itself, and their weights */
 };
 

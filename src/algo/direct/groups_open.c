@@ -168,7 +168,13 @@ void cvg_groups_each(const struct cvg_groups_block *b,
 }
 
 #ifndef __OPTIMIZE_SIZE__
-enum { NEAR_LINE = 256, NEAR_COLUMN = 1024, NEAR_PAGE = 4096, NEAR_LEAST = 6, NEAR_MOST = CVG_GROUPS_NEAR / NEAR_LINE / 5 };
+enum {
+    NEAR_LINE = 256,
+    NEAR_COLUMN = 1024,
+    NEAR_PAGE = 4096,
+    NEAR_LEAST = 6,
+    NEAR_MOST = CVG_GROUPS_NEAR / NEAR_LINE / 5
+};
 
 int64_t cvg_groups_near(const struct cvg_shape *s, int gradient)
 {

@@ -72,8 +72,8 @@ void cvg_groups_each(const struct cvg_groups_block *block,
 
 /*
  * Columns that lie 1 KiB or a multiple of it apart meet in the fewest sets of the cache, and 3x3 taps read each row of
- * the source three times: first some channels, of so many rows of results, are copied to lie near each other.  How
- * many, or 0: it is read as it lies.
+ * the source three times: first some channels, of so many rows of results, are copied to lie near each other; with a
+ * stride, of 4 KiB.  How many, or 0: it is read as it lies.
  */
 enum { CVG_GROUPS_NEAR = 32768 }; /* bytes of a copy */
 int64_t cvg_groups_near(const struct cvg_shape *shape, int gradient);

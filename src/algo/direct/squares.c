@@ -97,7 +97,7 @@ static void region_job(const struct cvg_job *job, int64_t index)
     struct cvg_frame frame = {.row = sign * source.step[1],
                               .column = sign * source.step[2],
                               .extent = {source.extent[1], source.extent[2]},
-                              .asks = 1,
+                              .asks = 1 + cvg_is_far(s, back ? CVG_GRAD_INPUT : CVG_FORWARD),
                               .weight_next = 9 * cut->row};
     const int64_t phases = back ? s->stride[2] : 1, planes = r.images * r.count[0] * phases * phases;
     const int64_t channels = cut->near ? cut->near : last - first;
