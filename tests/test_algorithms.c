@@ -57,6 +57,8 @@ static const struct {
     {"g4mb3ic16ih11iw37oc16kh3kw3ph1pw1", "four channels a group: dot products"},
     {"g20mb2ic20ih9iw33oc60kh3kw3sh2sw2ph1pw1", "depthwise, multiplier 3, rows of several vectors"},
     {"mb2ic2ih9iw20oc3kh3kw3dh1dw2ph2pw3", "dot products of dilated rows"},
+    {"g24mb2ic24ih14oc24kh3sh2ph0", "depthwise, small planes whose last row and column are not read"},
+    {"mb2ic6ih4iw130oc20kh1", "one tap, rows of more than a region"},
     {"mb7ic2ih70iw75oc2kh3kw3ph1pw1", "dot products of images in several pieces, and in parts that are added up"},
     {"mb3ic40ih13iw11oc30kh1kw1ph0pw0", "dense 1x1: pixels left over"},
     {"g2mb2ic6ih20iw20oc34kh1kw1ph0pw0", "dense 1x1: groups, several blocks of pixels"},

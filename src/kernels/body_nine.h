@@ -234,7 +234,7 @@ static int nine_is_by_taps(const struct cvg_frame *f, int64_t count)
 static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, int64_t width, const void *src,
                        const void *gradient, int64_t gradient_row, int64_t gradient_step, void *sums, int64_t sums_tap)
 {
-    const int copied = f->column < NINE_CHANNELS; /* or nearly as dense */
+    const int copied = !f->asks && f->column < NINE_CHANNELS; /* or nearly as dense */
     const int64_t step = f->step[1],
                   inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
     /* From far, whole lines of the cache are read best one by one, along whole rows. */

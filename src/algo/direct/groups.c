@@ -234,7 +234,9 @@ static CVG_ONCE void weigh_turned(const struct cvg_job *job, int64_t first, int6
     const struct cvg_groups *cut = cvg_state(job);
     const struct cvg_region r = cvg_region_at(&cut->regions, index);
     const struct cvg_view view[2] = {cvg_view_in(t, t->input), cvg_view_out(t, t->grad_output)};
-    const int64_t lanes = cut->lanes, columns = view->extent[2], stride = t->shape->stride[1];
+    const int64_t lanes = cut->lanes, stride = t->shape->stride[1];
+    const int64_t columns = /* which are read, from the first one on */
+        cvg_min(view->extent[2], (r.begin[2] + r.count[2] - 1) * t->shape->stride[2] + 3 - t->shape->pad[2]);
     const int64_t fit = TURNED_BYTES / (columns * lanes * (int64_t)t->kernels->size), line = r.count[2] * lanes;
     const int64_t most = fit > 3 ? (fit - 3) / stride + 1 : 1, pieces = cvg_ceil_div(r.count[1], most);
     const int64_t few = cut->asks ? ASKED_ROWS : most;
@@ -248,6 +250,7 @@ static CVG_ONCE void weigh_turned(const struct cvg_job *job, int64_t first, int6
         const int64_t count[2][3] = {{1, cvg_max(0, cvg_min(frame.extent[0], end) - from), columns},
                                      {1, rows, r.count[2]}};
         frame.extent[0] = count[0][1];
+        frame.extent[1] = columns;
         frame.row = columns * lanes;
         frame.column = lanes;
         for (int64_t c = 0; c < width; c += lanes) {
