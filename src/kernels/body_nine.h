@@ -237,8 +237,8 @@ static void weigh_nine(const struct cvg_frame *f, int64_t rows, int64_t count, i
     const int copied = !f->asks && f->column < NINE_CHANNELS; /* or nearly as dense */
     const int64_t step = f->step[1],
                   inner = (f->extent[1] - 3 - f->first[1] + step) / step; /* before what is outside */
-    /* From far, whole lines of the cache are read best one by one, along whole rows. */
     const int by_taps = !copied && nine_is_by_taps(f, count);
+    /* From far, whole lines of the cache are read best one by one, along whole rows. */
     const int by_line = !by_taps && f->asks && sizeof(vec) == NINE_LINE && f->column % VW == 0;
     const int64_t channels = by_line ? VW : f->asks ? 2 * NINE_CHANNELS : NINE_CHANNELS;
     const int64_t most = by_line || by_taps || copied ? count : NINE_COLUMNS / step,
